@@ -18,7 +18,7 @@
     ├── Unauthenticated          no credential, or one that is not valid                        (exit 1, HTTP 401)
     ├── NotFound                 there is no such thing, or none the caller may see             (exit 1, HTTP 404)
     ├── Conflict                 another state of the world forbids it                          (exit 1, HTTP 409)
-    ├── LimitExceeded            larger, longer or more than a stated limit                     (exit 1, HTTP 413 or 429)
+    ├── LimitExceeded            larger, longer or more than a stated limit                     (exit 1, HTTP 413/429)
     └── Unreachable              a service did not answer                                       (exit 3, HTTP 503)
 
 An error knows nothing of HTTP or exit codes: `tidegate.cli.main` and `tidegate_registry.problems` render it, once each.
@@ -77,6 +77,7 @@ class TidegateError(Exception):
         self,
         message: str,
         *,
+        code: str | None = None,  # a step's own code, from the table in its spec page
         found: object | None = None,
         expected: object | None = None,
         hint: str | None = None,
@@ -86,7 +87,7 @@ class TidegateError(Exception):
         self.message = message
         self.reasons: tuple[Reason, ...] = (
             Reason(
-                code=self.code,
+                code=code or self.code,
                 message=message,
                 found=None if found is None else str(found),
                 expected=None if expected is None else str(expected),
@@ -168,23 +169,6 @@ class EvidenceRefused(Refusal):
     """A Sigstore bundle failed a numbered step."""
 
     code = "evidence-refused"
-
-    def __init__(  # the code is the step's own: one class, a documented table of codes in docs/spec/verification.md
-        self,
-        message: str,
-        *,
-        code: str | None = None,
-        found: object | None = None,
-        expected: object | None = None,
-        hint: str | None = None,
-        step: str | None = None,
-    ) -> None:
-        super().__init__(message, found=found, expected=expected, hint=hint, step=step)
-        if code is not None:
-            self.reasons = tuple(
-                Reason(code, reason.message, reason.found, reason.expected, reason.hint, reason.step)
-                for reason in self.reasons
-            )
 
 
 class BundleRefused(EvidenceRefused):
