@@ -1,0 +1,60 @@
+"""Flags that several commands share, and where their defaults come from: flag, then environment, then file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from tidegate.errors import InvalidInput
+
+DEFAULT_TRUST = "~/.config/tidegate/trust.yaml"
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="write the result as one JSON document to stdout")
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add `--trust` and `--sandbox`."""
+    parser.add_argument(
+        "--trust",
+        metavar="FILE",
+        default=os.environ.get("TIDEGATE_TRUST"),
+        help=f"this host's trust file (default: $TIDEGATE_TRUST, then {DEFAULT_TRUST})",
+    )
+    add_sandbox(parser)
+
+
+def add_sandbox(parser: argparse.ArgumentParser) -> None:
+    """Add `--sandbox`."""
+    parser.add_argument(
+        "--sandbox",
+        action="store_true",
+        default=os.environ.get("TIDEGATE_SANDBOX") == "1",
+        help="accept a Sigstore root that is marked as a sandbox (default: $TIDEGATE_SANDBOX is 1)",
+    )
+
+
+def add_registry(parser: argparse.ArgumentParser) -> None:
+    """Add `--registry`."""
+    parser.add_argument(
+        "--registry",
+        metavar="HOST",
+        default=os.environ.get("TIDEGATE_REGISTRY"),
+        help="registry for references that name none, as host[:port] (default: $TIDEGATE_REGISTRY)",
+    )
+
+
+def trust_path(args: argparse.Namespace) -> Path:
+    """Give the trust file that `args` and the environment name. Raises InvalidInput when there is none."""
+    path = Path(args.trust or DEFAULT_TRUST).expanduser()
+    if not path.is_file():
+        raise InvalidInput(
+            "there is no trust file, so nothing can be verified",
+            code="trust-file-missing",
+            found=path,
+            hint="name one with --trust FILE or TIDEGATE_TRUST; docs/spec/trust-file.md says what is in it",
+        )
+    return path

@@ -1,0 +1,112 @@
+"""`tidegate`: parses arguments, runs one verb, and is the only place where errors become exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+from tidegate import __version__
+from tidegate.errors import InvalidInput, TidegateError, Unreachable
+
+if TYPE_CHECKING:
+    from tidegate.cli.output import Output
+
+EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 0, 1, 2, 3, 128 + signal.SIGINT
+
+# verb -> what it does, grouped as a person looks for it; the module tidegate.cli.<verb> has the arguments
+VERBS: dict[str, dict[str, str]] = {
+    "Build": {
+        "init": "write a commented agent.yaml for an existing folder",
+        "build": "make a bundle (an OCI image layout) of an agent's folder",
+        "inspect": "show what is in a bundle",
+    },
+    "Release": {
+        "publish": "build, push, sign, attest and name a release",
+        "sign": "sign a bundle for an agent, a version and channels",
+        "attest": "attach signed evidence to a bundle",
+    },
+    "Host": {
+        "verify": "check a bundle against this host's trust file",
+        "pull": "fetch a release, verify it and unpack it",
+    },
+    "Identity": {
+        "login": "remember who you are",
+        "whoami": "show who you are and what you may do",
+    },
+}
+_EXITS: tuple[tuple[type[TidegateError], int], ...] = (
+    (InvalidInput, EXIT_USAGE),
+    (Unreachable, EXIT_UNREACHABLE),
+    (TidegateError, EXIT_REFUSED),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        sys.stderr.write(f"error: {message}\n\nhint: run `{self.prog} --help`\n")
+        raise SystemExit(EXIT_USAGE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0 done, 1 refused, 2 usage, 3 unreachable, 130 interrupted."""
+    from tidegate.cli.output import Output
+
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(arguments).parse_args(arguments)
+    out = Output(as_json=getattr(args, "json", False), quiet=args.quiet)
+    try:
+        return _run(args, out)
+    except TidegateError as error:
+        out.error(error)
+        return next(code for kind, code in _EXITS if isinstance(error, kind))
+    except KeyboardInterrupt:
+        out.say("interrupted; nothing was left half-done")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_DONE
+
+
+def _run(args: argparse.Namespace, out: Output) -> int:
+    result: int = args.run(args, out)
+    return result
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="tidegate",
+        usage="tidegate [--version] [--quiet] VERB …",
+        description="Signed releases of AI agents: build, publish, verify.",
+        epilog=_overview(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"tidegate {__version__}")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but results and errors")
+    commands = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser, help=argparse.SUPPRESS)
+    for verb in _wanted(arguments):  # importing one verb, not all of them, keeps start-up short
+        import_module(f"tidegate.cli.{verb}").add(commands)
+    return parser
+
+
+def _wanted(arguments: Sequence[str]) -> list[str]:
+    verbs = [verb for group in VERBS.values() for verb in group]
+    named = next((argument for argument in arguments if not argument.startswith("-")), None)
+    return [named] if named in verbs else verbs
+
+
+def _overview() -> str:
+    lines: list[str] = []
+    for group, verbs in VERBS.items():
+        lines += [f"{group}:", *(f"  {verb:<12}{what}" for verb, what in verbs.items()), ""]
+    lines.append("`tidegate VERB --help` tells more.  Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

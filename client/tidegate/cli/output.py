@@ -1,0 +1,110 @@
+"""Data goes to stdout, words go to stderr; colour only helps, it never tells anything alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from tidegate.errors import TidegateError
+
+
+class Progress(Protocol):
+    """Told how many more bytes are done; may be called from several threads."""
+
+    def advance(self, count: int) -> None:
+        """Count `count` more bytes as done."""
+
+
+class _Silent:
+    def advance(self, count: int) -> None:
+        """Say nothing: nobody is watching."""
+
+
+class Output:
+    """Where a command writes. `as_json`: the caller wants one JSON document on stdout."""
+
+    def __init__(
+        self, *, as_json: bool = False, quiet: bool = False, stdout: TextIO | None = None, stderr: TextIO | None = None
+    ) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self._stdout = stdout or sys.stdout
+        self._stderr = stderr or sys.stderr
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person is watching stderr."""
+        return self._stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    @property
+    def colour(self) -> bool:
+        """Whether colour may be used on stderr. Source: no-color.org."""
+        return self.interactive and "NO_COLOR" not in os.environ
+
+    def data(self, text: str) -> None:
+        """Write one line of the command's result."""
+        self._stdout.write(f"{text}\n")
+        self._stdout.flush()
+
+    def json(self, value: object) -> None:
+        """Write the command's result as one JSON document."""
+        self.data(json.dumps(value, indent=2, ensure_ascii=False))
+
+    def say(self, text: str = "") -> None:
+        """Tell the person something that is not the result."""
+        if not self.quiet:
+            self._stderr.write(f"{text}\n")
+            self._stderr.flush()
+
+    def paint(self, text: str, *codes: int) -> str:
+        """Wrap `text` in SGR codes (1 bold, 2 dim, 31 red, 32 green, 33 yellow) when colour may be used."""
+        return f"\x1b[{';'.join(map(str, codes))}m{text}\x1b[0m" if self.colour else text
+
+    def step(self, verb: str, what: str) -> None:
+        """Tell about a finished step: a right-aligned verb and what it was done to."""
+        self.say(f"{self.paint(f'{verb:>12}', 1, 32)}  {what}")
+
+    def error(self, error: TidegateError) -> None:
+        """Render an error: what happened, every reason with found and expected, and the hints last."""
+        red = self.paint("error:", 1, 31)
+        if self.as_json:
+            reasons = [reason.as_json() for reason in error.reasons]
+            self.json({"error": {"code": error.code, "message": error.message, "reasons": reasons}})
+        self._stderr.write(f"{red} {error.message}\n")
+        single = len(error.reasons) == 1 and error.reasons[0].message == error.message
+        for reason in error.reasons:
+            lines = reason.lines()[1:] if single else reason.lines()
+            for line in lines:
+                if not line.startswith("    hint:"):
+                    self._stderr.write(f"{line if single else '  ' + line}\n")
+        hints = list(dict.fromkeys(reason.hint for reason in error.reasons if reason.hint))
+        if hints:
+            self._stderr.write("\n")
+        for hint in hints:
+            self._stderr.write(f"{self.paint('hint:', 1, 36)} {hint}\n")
+        self._stderr.flush()
+
+    @contextmanager
+    def progress(self, total: int, label: str) -> Iterator[Progress]:
+        """Show bytes done of `total` while the block runs, on a terminal only."""
+        if not self.interactive or self.quiet:
+            yield _Silent()
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn(f"{label:>12}  "), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        with Bar(*columns, TimeRemainingColumn(), console=Console(file=self._stderr), transient=True) as bar:
+            task = bar.add_task(label, total=total)
+
+            class _Bar:
+                def advance(self, count: int) -> None:
+                    bar.advance(task, count)
+
+            yield _Bar()

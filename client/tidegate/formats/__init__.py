@@ -1,0 +1,1 @@
+"""The formats of bundles, evidence, charters and references: typed in, exact bytes out, no I/O and no trust."""
