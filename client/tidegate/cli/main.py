@@ -89,15 +89,13 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tidegate {__version__}")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but results and errors")
     commands = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser, help=argparse.SUPPRESS)
-    for verb in _wanted(arguments):  # importing one verb, not all of them, keeps start-up short
-        import_module(f"tidegate.cli.{verb}").add(commands)
-    return parser
-
-
-def _wanted(arguments: Sequence[str]) -> list[str]:
-    verbs = [verb for group in VERBS.values() for verb in group]
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
-    return [named] if named in verbs else verbs
+    for verb in (verb for group in VERBS.values() for verb in group):
+        if verb == named:  # importing one verb, not all of them, keeps start-up short
+            import_module(f"tidegate.cli.{verb}").add(commands)
+        else:
+            commands.add_parser(verb, add_help=False)
+    return parser
 
 
 def _overview() -> str:
