@@ -1,0 +1,1 @@
+"""Admission: may this manifest carry this version. Naming is admitting."""

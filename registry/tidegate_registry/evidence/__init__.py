@@ -1,0 +1,1 @@
+"""Evidence: attestations verified when their referrer arrives, listed by subject digest."""
