@@ -1,0 +1,172 @@
+"""Every setting of the registry: key, default, unit, meaning. Read once at start, frozen after.
+
+`Settings` is a plain value that tests and the sandbox make directly; `load_settings` (settings_file.py) is the only
+reader of the environment and of a settings file. docs/reference/settings.md is written from this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+
+from tidegate.formats.manifest import MAX_MANIFEST_BYTES
+from tidegate.formats.reference import TagKind, classify_tag, is_tag
+from tidegate_registry.access.issuers import IssuerRule
+
+MAX_SINGLE_PUT_BYTES = 5 << 30  # S3: largest object of one PUT
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The unit of a setting, for its page in the reference."""
+
+    name: str
+
+
+class Mode(StrEnum):
+    """`production` refuses what only a trial may do: a store without its guarantees, sandbox roots, open migrations."""
+
+    PRODUCTION = "production"
+    SANDBOX = "sandbox"
+
+
+class S3Settings(BaseModel, frozen=True, extra="forbid"):
+    """The object store."""
+
+    endpoint: Annotated[str | None, Field(description="URL of the S3 API; none means AWS for the region")] = None
+    presign_endpoint: Annotated[
+        str | None, Field(description="URL under which clients reach the store, put into redirects; none: `endpoint`")
+    ] = None
+    region: Annotated[str, Field(description="Region that requests are signed for")] = "us-east-1"
+    bucket: Annotated[str, Field(description="Bucket that holds everything; it must exist", min_length=3)] = "tidegate"
+    prefix: Annotated[
+        str, Field(description="Put before every key, to share a bucket", pattern=r"^([a-zA-Z0-9._-]+/)*$")
+    ] = ""
+    access_key: Annotated[
+        SecretStr | None, Field(description="Access key; none: the machine's own role (boto3's chain)")
+    ] = None
+    secret_key: Annotated[SecretStr | None, Field(description="Secret key")] = None
+    secret_key_file: Annotated[Path | None, Field(description="File that holds the secret key")] = None
+    presign_seconds: Annotated[
+        int, Unit("seconds"), Field(description="How long a download link works", ge=10, le=604_800)
+    ] = 900
+    timeout_seconds: Annotated[
+        int, Unit("seconds"), Field(description="Longest wait for the store to connect or to answer", ge=1, le=300)
+    ] = 20
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        if self.secret_key is not None and self.secret_key_file is not None:
+            raise ValueError("set secret_key or secret_key_file, not both")
+        if (self.access_key is None) != (self.secret_key is None and self.secret_key_file is None):
+            raise ValueError("access_key and its secret go together")
+        return self
+
+    @field_validator("endpoint", "presign_endpoint")
+    @classmethod
+    def _origin(cls, value: str | None) -> str | None:
+        return None if value is None else _plain_url(value)
+
+
+class Limits(BaseModel, frozen=True, extra="forbid"):
+    """What one caller may ask for."""
+
+    manifest_bytes: Annotated[
+        int, Unit("bytes"), Field(description="Largest manifest", ge=4_000_000, le=MAX_MANIFEST_BYTES)
+    ] = MAX_MANIFEST_BYTES
+    blob_bytes: Annotated[
+        int, Unit("bytes"), Field(description="Largest blob", ge=1 << 20, le=MAX_SINGLE_PUT_BYTES)
+    ] = MAX_SINGLE_PUT_BYTES
+    evidence_bytes: Annotated[
+        int, Unit("bytes"), Field(description="Largest Sigstore bundle, and largest blob of an attester", ge=1 << 16)
+    ] = 16 << 20
+    referrers_per_subject: Annotated[int, Field(description="Most referrers that one manifest may have", ge=1)] = 1000
+    uploads_in_flight: Annotated[int, Field(description="Most unfinished uploads of one caller", ge=1)] = 64
+    upload_session_seconds: Annotated[
+        int, Unit("seconds"), Field(description="An upload that nobody continued for so long is dropped", ge=60)
+    ] = 86_400
+    upload_seconds: Annotated[
+        int, Unit("seconds"), Field(description="Longest time that one request may send a blob's bytes", ge=10)
+    ] = 3600
+    request_seconds: Annotated[
+        int, Unit("seconds"), Field(description="Longest time for any other request body to arrive", ge=1)
+    ] = 60
+    idle_seconds: Annotated[int, Unit("seconds"), Field(description="Longest pause within a request body", ge=1)] = 30
+    page_entries: Annotated[int, Field(description="Most entries of one page of a list", ge=1, le=10_000)] = 1000
+    refusals_per_minute: Annotated[
+        int, Field(description="Refusals of one caller that get an audit entry each; more are counted", ge=1)
+    ] = 60
+
+
+class Settings(BaseModel, frozen=True, extra="forbid"):
+    """All settings."""
+
+    mode: Annotated[Mode, Field(description="`production`, or `sandbox`: accepts demo keys and migrates by itself")] = (
+        Mode.PRODUCTION
+    )
+    public_url: Annotated[
+        str, Field(description="The registry's URL as clients write it; also the audience of tokens made for it")
+    ] = "http://127.0.0.1:5000"
+    listen_host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
+    listen_port: Annotated[int, Field(description="Port to listen on", ge=0, le=65_535)] = 5000
+    database_url: Annotated[
+        SecretStr, Field(description="`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`")
+    ] = SecretStr("sqlite:///tidegate-registry.db")
+    s3: Annotated[S3Settings, Field(description="The object store")] = S3Settings()
+    spool_dir: Annotated[Path, Field(description="Folder for the bytes of unfinished uploads")] = Path("tidegate-spool")
+    trust_file: Annotated[
+        Path | None, Field(description="trust.yaml: the Sigstore roots and the charters that decide about admission")
+    ] = None
+    allow_sandbox_roots: Annotated[bool, Field(description="Accept roots that are marked as sandbox roots")] = False
+    issuers: Annotated[tuple[IssuerRule, ...], Field(description="OIDC issuers whose tokens are accepted")] = ()
+    token_key_file: Annotated[
+        Path | None, Field(description="Private key (PEM) that signs registry tokens; the same for all replicas")
+    ] = None
+    token_lifetime_seconds: Annotated[
+        int, Unit("seconds"), Field(description="Life of a registry token", ge=60, le=3600)
+    ] = 300
+    anonymous_pull: Annotated[bool, Field(description="Whether releases may be read without a credential")] = False
+    authenticated_pull: Annotated[
+        bool, Field(description="Whether everyone with a credential may read releases of every agent")
+    ] = True
+    channels: Annotated[
+        tuple[str, ...], Field(description="Names that only a promotion moves; no tag may be called so", min_length=1)
+    ] = ("dev", "staging", "canary", "stable")
+    channel_tags_readable: Annotated[
+        bool,
+        Field(description="Whether a channel may be read as a tag. Whoever does believes the registry, unverified"),
+    ] = False
+    limits: Annotated[Limits, Field(description="What one caller may ask for")] = Limits()
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        return _plain_url(value)
+
+    @field_validator("channels")
+    @classmethod
+    def _are_tags(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        bad = [name for name in value if not is_tag(name) or classify_tag(name) is not TagKind.WORKING]
+        if bad:
+            raise ValueError(f"a channel's name is a tag that is no version: {', '.join(bad)}")
+        return value
+
+    @model_validator(mode="after")
+    def _production_is_strict(self) -> Self:
+        if self.mode is Mode.PRODUCTION and self.allow_sandbox_roots:
+            raise ValueError("allow_sandbox_roots needs mode=sandbox: anyone can get a sandbox certificate")
+        return self
+
+
+def _plain_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("not a URL of the form https://host[:port]")
+    if parts.path not in ("", "/"):
+        raise ValueError("a path does not work here: OCI clients expect /v2/ at the top of the host")
+    return value.rstrip("/")
