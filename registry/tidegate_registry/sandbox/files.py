@@ -1,0 +1,72 @@
+"""Files of a sandbox folder: for their owner's eyes alone, written in one step, marked when they are secret."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+MARK = b"# SANDBOX KEY: made by `tidegate-registry sandbox` for this machine only. Never trust it anywhere else.\n"
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+def make_folder(folder: Path) -> Path:
+    """Make `folder` (and its parents) readable by its owner alone; an existing one is tightened."""
+    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    folder.chmod(FOLDER_MODE)
+    return folder
+
+
+def create_file(path: Path, content: bytes) -> bool:
+    """Make `path` with mode 0600 and `content`, all or nothing; False when it is there already (and is left alone).
+
+    The bytes are durable under a temporary name before the final name exists, so neither a crash nor a second
+    process can leave half a key.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with suppress(FileNotFoundError):
+        temporary.unlink()  # of a crashed process that had this id
+    try:
+        _write_exclusively(temporary, content)
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+    return True
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write `path` with mode 0600 in one step: readers see the old bytes or the new ones."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+    try:
+        _write_exclusively(temporary, content)
+        temporary.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def _write_exclusively(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def ensure_secret(path: Path, entropy: Callable[[int], bytes], size: int) -> str:
+    """Give the secret in `path`, as hexadecimal digits; made of `size` random bytes when it is not there yet."""
+    if not path.exists():
+        create_file(path, MARK + entropy(size).hex().encode() + b"\n")
+    return read_secret(path)
+
+
+def read_secret(path: Path) -> str:
+    """Read a secret file: its last line, below the comment that marks it."""
+    return path.read_text().splitlines()[-1].strip()

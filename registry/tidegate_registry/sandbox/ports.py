@@ -1,0 +1,51 @@
+"""Loopback ports: free ones, checked ones, and the one clear line when one is taken."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+from tidegate.errors import Conflict
+
+HOST = "127.0.0.1"
+GRPC_OFFSET = 10_000  # SeaweedFS listens for gRPC on each HTTP port + 10000
+# below 32768, where Linux hands out ephemeral ports, so that no outgoing connection sits on a port we come back to
+LOWEST, HIGHEST = 20_000, 22_700
+MAX_TRIES = 400
+
+
+class PortTaken(Conflict):
+    """Another process listens where we must."""
+
+    code = "port-taken"
+
+
+def port_taken(port: int, purpose: str) -> PortTaken:
+    return PortTaken(
+        f"port {port} on {HOST}, which the sandbox needs for its {purpose}, is taken",
+        hint="stop the process that listens there, or start on a new folder with --dir (it gets other ports)",
+    )
+
+
+def is_free(port: int) -> bool:
+    """Whether we could listen on `port` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def pick_ports(count: int, avoid: frozenset[int] = frozenset()) -> list[int]:
+    """Give `count` free ports whose gRPC twins (+10000) are free too. Raises Conflict when the range is used up."""
+    found: list[int] = []
+    candidates = random.Random().sample(range(LOWEST, HIGHEST), MAX_TRIES)  # noqa: S311 - spread, not secrecy
+    for port in candidates:
+        if port not in avoid and is_free(port) and is_free(port + GRPC_OFFSET):
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise Conflict(f"no {count} free ports between {LOWEST} and {HIGHEST} on {HOST}", code="port-taken")
