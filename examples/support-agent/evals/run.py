@@ -1,0 +1,50 @@
+"""Run the evaluation cases and print the metrics as one JSON object; exit status 1 if a case fails."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+BUNDLE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(BUNDLE))
+
+from support_agent.documents import JsonObject, load_object, objects_of, text_of  # noqa: E402
+from support_agent.loop import Agent  # noqa: E402
+
+
+def passes(agent: Agent, case: JsonObject) -> bool:
+    """Whether the last answer of the case is as expected."""
+    asked = case["ask"]
+    assert isinstance(asked, list)  # noqa: S101 - the case file is ours
+    *before, last = [str(text) for text in asked]
+    session = text_of(case, "name")
+    for text in before:
+        agent.run(session, text)
+    result = agent.run(session, last)
+    tools = " ".join(str(call["name"]) for call in result.tool_calls)
+    return (
+        result.answer.outcome == text_of(case, "outcome")
+        and tools == text_of(case, "tools")
+        and text_of(case, "says") in result.answer.text
+    )
+
+
+def main() -> int:
+    """Give the exit status."""
+    cases = objects_of(load_object(BUNDLE / "evals" / "cases.json"), "cases")
+    with tempfile.TemporaryDirectory() as state:
+        agent = Agent(BUNDLE, Path(state))
+        failed = [text_of(case, "name") for case in cases if not passes(agent, case)]
+    passed = len(cases) - len(failed)
+    print(
+        json.dumps(
+            {"metrics": {"cases": len(cases), "passed": passed, "pass_rate": passed / len(cases)}, "failed": failed}
+        )
+    )
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
