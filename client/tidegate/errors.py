@@ -8,6 +8,9 @@
     │   ├── DigestInvalid        not `sha256:<64 lower-case hex>`
     │   ├── JsonInvalid          not the JSON we accept: duplicate keys, depth, size, encoding
     │   ├── ManifestInvalid      not an OCI manifest we accept
+    │   ├── SigstoreBundleInvalid   not a Sigstore bundle of the one form we accept
+    │   ├── StatementInvalid     not an in-toto statement or predicate we accept
+    │   ├── IdentityInvalid      a certificate or token that names nobody in the one way we accept
     │   └── SourceTreeInvalid    files that cannot become a bundle: links out of the tree, devices, confusable names …
     ├── Refusal                  a check said no; carries every reason                          (exit 1, HTTP 403)
     │   ├── EvidenceRefused      a Sigstore bundle failed a numbered step of docs/spec/verification.md
@@ -142,6 +145,24 @@ class ManifestInvalid(InvalidInput):
     """Not an OCI manifest we accept."""
 
     code = "manifest-invalid"
+
+
+class SigstoreBundleInvalid(InvalidInput):
+    """Not a Sigstore bundle of the one form we accept."""
+
+    code = "bundle-malformed"
+
+
+class StatementInvalid(InvalidInput):
+    """Not an in-toto statement, or not a predicate, of a form we accept."""
+
+    code = "statement-malformed"
+
+
+class IdentityInvalid(InvalidInput):
+    """A certificate or token that names nobody in the one way we accept."""
+
+    code = "identity-malformed"
 
 
 class SourceTreeInvalid(InvalidInput):

@@ -1,0 +1,104 @@
+"""trust.yaml: which trusted roots a host or registry believes, by name, and the charters.
+
+Spec pages: docs/spec/trust-file.md, docs/spec/charter.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from tidegate.errors import TrustFileInvalid
+from tidegate.formats.charter import Charter, Name
+from tidegate.formats.document import Closed, mistake_at, read_document, refusal
+from tidegate.formats.yamldoc import PathInside, YamlDocument, parse_yaml
+
+MAX_TRUST_FILE_BYTES = 1 << 20
+MAX_CHARTER_BYTES = 256 << 10
+MAX_ROOTS = 20
+MAX_CHARTERS = 10_000
+
+FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class RootEntry(Closed):
+    """Where a trusted root is, and whether it is a sandbox's."""
+
+    file: FilePath = Field(
+        description="A Sigstore trusted root, or a client trust config (its trusted root is taken); relative to this."
+    )
+    sandbox: bool = Field(default=False, description="Whether anybody may sign as anybody under this root.")
+
+
+class CharterFile(Closed):
+    """A charter in a file of its own."""
+
+    file: FilePath = Field(description="A YAML or JSON file with one charter; relative to this one.")
+
+
+def _kind_of_charter(value: object) -> str:
+    in_file = isinstance(value, CharterFile) or (isinstance(value, dict) and "file" in value)
+    return "CharterFile" if in_file else "Charter"
+
+
+CharterEntry = Annotated[
+    Annotated[CharterFile, Tag("CharterFile")] | Annotated[Charter, Tag("Charter")], Discriminator(_kind_of_charter)
+]
+
+
+class TrustFile(Closed):
+    """What a trust.yaml says."""
+
+    format: Literal["tidegate/trust/v1"] = Field(
+        default="tidegate/trust/v1", description="The form of this document; a reader refuses one it does not know."
+    )
+    roots: Mapping[Name, RootEntry] = Field(
+        min_length=1, max_length=MAX_ROOTS, description="Sigstore trusted roots by the name that charters use."
+    )
+    charters: tuple[CharterEntry, ...] = Field(
+        default=(), max_length=MAX_CHARTERS, description="Charters, written here or in files of their own."
+    )
+
+
+def parse_trust_file(raw: bytes, *, name: str) -> tuple[TrustFile, YamlDocument]:
+    """Parse a trust.yaml. `name`: the file, for messages. Raises TrustFileInvalid with every mistake and its line."""
+    document = parse_yaml(raw, limit=MAX_TRUST_FILE_BYTES, name=name, error=TrustFileInvalid)
+    trust_file = read_document(document, TrustFile, error=TrustFileInvalid)
+    for index, entry in enumerate(trust_file.charters):
+        if isinstance(entry, Charter):
+            check_roots(entry, trust_file.roots, document, ("charters", index))
+    return trust_file, document
+
+
+def parse_charter(raw: bytes, *, name: str, roots: Mapping[str, object] | None = None) -> Charter:
+    """Parse a file that holds one charter. `roots`: the names its rules may use; None leaves that to the caller.
+
+    Raises TrustFileInvalid with every mistake and its line.
+    """
+    document = parse_yaml(raw, limit=MAX_CHARTER_BYTES, name=name, error=TrustFileInvalid)
+    charter = read_document(document, Charter, error=TrustFileInvalid)
+    if roots is not None:
+        check_roots(charter, roots, document, ())
+    return charter
+
+
+def check_roots(charter: Charter, roots: Mapping[str, object], document: YamlDocument, inside: PathInside) -> None:
+    """Check that every rule names a root that there is. Raises TrustFileInvalid."""
+    lists = (("publishers", charter.publishers), ("attesters", charter.attesters))
+    unknown = [
+        mistake_at(
+            document,
+            (*inside, name, index, "root"),
+            "no such root",
+            code=TrustFileInvalid.code,
+            found=rule.root,
+            expected=f"one of {', '.join(sorted(roots))}",
+        )
+        for name, rules in lists
+        for index, rule in enumerate(rules)
+        if rule.root not in roots
+    ]
+    if unknown:
+        raise refusal(TrustFileInvalid, unknown)
