@@ -127,6 +127,10 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     token_key_file: Annotated[
         Path | None, Field(description="Private key (PEM) that signs registry tokens; the same for all replicas")
     ] = None
+    accepted_token_key_files: Annotated[
+        tuple[Path, ...],
+        Field(description="Public keys (PEM) whose registry tokens count beside our own, while keys are rotated"),
+    ] = ()
     token_lifetime_seconds: Annotated[
         int, Unit("seconds"), Field(description="Life of a registry token", ge=60, le=3600)
     ] = 300

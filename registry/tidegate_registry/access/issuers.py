@@ -28,6 +28,7 @@ class IssuerRule(BaseModel):
 
     issuer: str = Field(description="exactly the token's `iss`; https, or http on loopback")
     kind: IssuerKind = Field(description="whose claims these are, so that they map as Fulcio maps them")
+    server_url: str | None = Field(None, description="a self-hosted forge's base URL; default: github.com, gitlab.com")
     audience: str | None = Field(None, description="the token's `aud`; default: the registry's public URL")
     algorithms: tuple[Algorithm, ...] = Field(("RS256",), min_length=1, description="signature algorithms accepted")
     authorized_parties: tuple[str, ...] = Field(

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tidegate.formats.identity import CertificateIdentity
+from tidegate.formats.identity import CertificateIdentity
 
 
 class PrincipalKind(StrEnum):

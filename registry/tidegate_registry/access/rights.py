@@ -7,17 +7,13 @@ Source: docs/concepts/who-may-do-what.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from tidegate.errors import Reason
+from tidegate.formats.charter import Charter
 from tidegate_registry.access.principal import Grant, Principal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from tidegate.formats.charter import Charter, SignerRule
 
 REPOSITORY = "repository"  # Docker token spec: the resource type of an OCI name
 REGISTRY = "registry"  # Docker token spec: a resource of the registry itself
@@ -73,7 +69,10 @@ class Permitted:
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """No. `login`: a credential could help; `scope`: the caller may, but this token was not issued for it."""
+    """No. `login`: a credential could help. `scope`: what a token must be issued for.
+
+    A `scope` without `login` says that the caller may get such a token; the one shown is for less.
+    """
 
     reasons: tuple[Reason, ...]
     login: bool = False
@@ -143,12 +142,12 @@ def may(
         return entitled
     if principal.is_anonymous or _in_scope(principal.grants, rule, agent or ""):
         return entitled  # a caller without a token has no list of grants: the setting alone lets them read
-    needed = Grant(REPOSITORY, agent or "", frozenset({PULL, rule.action}))
+    needed = _needed(permission, agent)
     reason = Reason(
         code="scope-missing",
         message=f"this token was not issued for {rule.action} on {agent}",
         found=describe(principal.grants) or "a token without any access",
-        expected=describe([needed]),
+        expected=describe([needed] if needed else ()),
         hint="ask the token endpoint again with the scope from the WWW-Authenticate header",
     )
     return Forbidden((reason,), scope=needed)
@@ -195,22 +194,10 @@ def _entitled(
         if standing in rule.standings and standing in held:
             return Permitted(held[standing])
     if principal.is_anonymous:
-        return Forbidden((_login_needed(permission),), login=True)
+        return Forbidden((_login_needed(permission),), login=True, scope=_needed(permission, agent))
     if charter is None:
         return Forbidden((_no_charter(agent or ""),))
-    names = " or ".join(sorted(rule.standings - {Standing.READER}))
-    able = [
-        *(charter.publishers if Standing.PUBLISHER in rule.standings else ()),
-        *(charter.attesters if Standing.ATTESTER in rule.standings else ()),
-    ]
-    reason = Reason(
-        code="not-in-charter",
-        message=f"{principal.name} may not do {permission} on {agent}: the charter does not name it as {names}",
-        found=f"{principal.name}, issued by {principal.issuer}",
-        expected=_listed(able) or f"any {names} in the charter for {charter.agent}; it lists none",
-        hint=f"run the pipeline that the charter names, or have its owners add this identity as {names}",
-    )
-    return Forbidden((reason,))
+    return Forbidden((_not_in_charter(principal, permission, agent or "", charter),))
 
 
 def _known(principal: Principal, permission: Permission, rules: AccessRules) -> Permitted | Forbidden:
@@ -219,6 +206,11 @@ def _known(principal: Principal, permission: Permission, rules: AccessRules) -> 
     if rules.anonymous_pull and permission is Permission.AGENT_LIST:
         return Permitted("anonymous pull is on")
     return Forbidden((_login_needed(permission),), login=True)
+
+
+def _needed(permission: Permission, agent: str | None) -> Grant | None:
+    action = RULES[permission].action
+    return None if agent is None or action is None else Grant(REPOSITORY, agent, frozenset({PULL, action}))
 
 
 def _in_scope(grants: Iterable[Grant], rule: _Rule, agent: str) -> bool:
@@ -250,7 +242,24 @@ def _no_charter(agent: str) -> Reason:
     )
 
 
-def _listed(rules: Iterable[SignerRule]) -> str:
-    listed = [f"{rule.name} ({rule.identity}, issued by {rule.issuer})" for rule in rules]
+def _not_in_charter(principal: Principal, permission: Permission, agent: str, charter: Charter) -> Reason:
+    standings_needed = RULES[permission].standings
+    able = [
+        *(charter.publishers if Standing.PUBLISHER in standings_needed else ()),
+        *(charter.attesters if Standing.ATTESTER in standings_needed else ()),
+    ]
+    names = " or ".join(sorted(standings_needed - {Standing.READER}))
+    listed = [f"{rule.name} ({rule.identity or rule.workflow}, issued by {rule.issuer})" for rule in able]
     more = f"; and {len(listed) - MAX_LISTED_RULES} more" if len(listed) > MAX_LISTED_RULES else ""
-    return "; ".join(listed[:MAX_LISTED_RULES]) + more
+    hint = f"have the owners of the charter for {charter.agent} add this identity as {names}"
+    if principal.identity is not None and able:
+        identity = principal.identity
+        nearest = min(able, key=lambda rule: len(rule.differences(identity)))
+        hint = f"nearest is {nearest.name}: {'; '.join(nearest.differences(identity))}. Or {hint}"
+    return Reason(
+        code="not-in-charter",
+        message=f"{principal.name} may not do {permission} on {agent}: the charter does not name it as {names}",
+        found=str(principal.identity),
+        expected="; ".join(listed[:MAX_LISTED_RULES]) + more or f"a {names}; the charter lists none",
+        hint=hint,
+    )

@@ -1,0 +1,130 @@
+"""The access room's shell: a request's Authorization header in, a Principal out or the refusal that says why.
+
+One `Gatekeeper` per process. Nothing here reads a database; charters come from the trust file that the operator owns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tidegate.errors import AccessDenied, InvalidInput, Reason
+from tidegate.formats.charter import CharterSet
+from tidegate_registry.access.challenge import LoginNeeded, basic_challenge, bearer_challenge
+from tidegate_registry.access.jwt import TokenRefused
+from tidegate_registry.access.oidc import OidcVerifier
+from tidegate_registry.access.principal import ANONYMOUS, Grant, Principal
+from tidegate_registry.access.rights import AccessRules, Forbidden, Permission, Permitted, grantable, may
+from tidegate_registry.access.tokens import IssuedToken, RegistryTokens
+
+MAX_AUTHORIZATION_BYTES = 24 << 10  # a token of the largest size we read, base64 once more for Basic
+
+
+class Gatekeeper:
+    """Authenticates and authorises; raises LoginNeeded (with a challenge) or AccessDenied (with reasons)."""
+
+    def __init__(
+        self,
+        *,
+        public_url: str,
+        oidc: OidcVerifier,
+        tokens: RegistryTokens,
+        rules: AccessRules,
+        charters: Callable[[], CharterSet],
+    ) -> None:
+        """`charters` gives those in force now; it is asked for each decision."""
+        self.public_url = public_url
+        self.rules = rules
+        self._oidc = oidc
+        self._tokens = tokens
+        self.charters = charters
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        """Give the principal of an Authorization header; none means anonymous, one that does not count is refused.
+
+        Raises LoginNeeded.
+        """
+        if authorization is None:
+            return ANONYMOUS
+        try:
+            return self._tokens.verify(_bearer(authorization))
+        except TokenRefused as error:
+            challenge = bearer_challenge(self.public_url, error="invalid_token")
+            raise LoginNeeded.after(error, challenge=challenge) from error
+
+    def require(self, authorization: str | None, permission: Permission, agent: str | None = None) -> Principal:
+        """Authenticate and demand `permission` on `agent`. Raises LoginNeeded or AccessDenied."""
+        principal = self.authenticate(authorization)
+        self.demand(principal, permission, agent)
+        return principal
+
+    def may(self, principal: Principal, permission: Permission, agent: str | None = None) -> bool:
+        """Whether `principal` may; for what is hidden rather than refused."""
+        return bool(self._decide(principal, permission, agent))
+
+    def demand(self, principal: Principal, permission: Permission, agent: str | None = None) -> None:
+        """Raise LoginNeeded (no token, or one issued for less) or AccessDenied unless `principal` may."""
+        verdict = self._decide(principal, permission, agent)
+        if not isinstance(verdict, Forbidden):
+            return
+        message = verdict.reasons[0].message
+        if not verdict.login and verdict.scope is None:
+            raise AccessDenied.because(message, verdict.reasons)
+        challenge = bearer_challenge(
+            self.public_url,
+            scope=[verdict.scope] if verdict.scope else [],
+            error=None if verdict.login else "insufficient_scope",
+        )
+        raise LoginNeeded(message, challenge=challenge, reasons=verdict.reasons)
+
+    def exchange(self, credential: str | None, requested: Iterable[Grant], *, service: str | None) -> IssuedToken:
+        """Give a registry token for an OIDC credential, or an anonymous one where anonymous pull is on.
+
+        It is issued for as much of `requested` as the caller may have. Raises LoginNeeded, InvalidInput, Unreachable.
+        """
+        if service is not None and service != self.public_url:
+            raise InvalidInput(
+                "that token would be for another service",
+                code="service-unknown",
+                found=service[:200],
+                expected=self.public_url,
+                hint="take `service` from the WWW-Authenticate header as it is",
+            )
+        principal = self._identify(credential)
+        return self._tokens.issue(
+            principal, grantable(principal, requested, charter_for=self.charters().for_agent, rules=self.rules)
+        )
+
+    def _identify(self, credential: str | None) -> Principal:
+        challenge = basic_challenge(self.public_url)
+        if credential is None:
+            if self.rules.anonymous_pull:
+                return ANONYMOUS
+            reason = Reason(
+                code="login-needed",
+                message="this registry gives nothing to anonymous callers",
+                found="no credential",
+                expected="an OIDC token of a configured issuer",
+                hint="log in with user name `oidc` and an OIDC token as the password",
+            )
+            raise LoginNeeded(reason.message, challenge=challenge, reasons=[reason])
+        try:
+            return self._oidc.verify(credential)
+        except TokenRefused as error:
+            raise LoginNeeded.after(error, challenge=challenge) from error
+
+    def _decide(self, principal: Principal, permission: Permission, agent: str | None) -> Permitted | Forbidden:
+        charter = self.charters().for_agent(agent) if agent is not None else None
+        return may(principal, permission, agent=agent, charter=charter, rules=self.rules)
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or len(authorization) > MAX_AUTHORIZATION_BYTES:
+        raise TokenRefused(
+            "only a registry token counts here",
+            code="token-scheme",
+            found=f"Authorization of scheme {scheme[:20]!r}",
+            expected="Bearer and a registry token",
+            hint="send Basic credentials to the token endpoint that WWW-Authenticate names",
+        )
+    return token.strip()

@@ -1,0 +1,31 @@
+"""How an endpoint declares its principal: `who: Annotated[Principal, Depends(Requires(Permission.RELEASE_READ))]`.
+
+An endpoint without such a parameter is public, visibly so; tests/registry/access/test_routes.py lists every route with
+the permission it asks for.
+"""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from tidegate_registry.access.principal import Principal
+from tidegate_registry.access.rights import RULES, Permission
+from tidegate_registry.services import App, Caller
+
+
+class Requires:
+    """A dependency that gives the caller of a request, after the check that they may do `permission`.
+
+    What it is about comes from the path: the parameters `namespace` and `agent`. Raises LoginNeeded or AccessDenied.
+    """
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission = permission
+
+    async def __call__(self, request: Request, app: App, principal: Caller) -> Principal:
+        """Check. The charter and the token are in memory: nothing here blocks."""
+        agent = None
+        if RULES[self.permission].on_agent:
+            agent = f"{request.path_params['namespace']}/{request.path_params['agent']}"
+        app.access.demand(principal, self.permission, agent)
+        return principal

@@ -1,0 +1,125 @@
+"""The token endpoint of the OCI registry, and whoami. HTTP only; `gatekeeper` does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from tidegate.errors import InvalidInput, LimitExceeded
+from tidegate.formats.jcs import JsonObject
+from tidegate_registry.access.challenge import TOKEN_PATH
+from tidegate_registry.access.credentials import (
+    MAX_FORM_BYTES,
+    credential_of_form,
+    parse_basic,
+    parse_form,
+    parse_scopes,
+    single,
+)
+from tidegate_registry.access.gatekeeper import Gatekeeper
+from tidegate_registry.access.principal import Principal
+from tidegate_registry.access.requires import Requires
+from tidegate_registry.access.rights import Permission
+from tidegate_registry.access.tokens import IssuedToken
+from tidegate_registry.access.whoami import describe_caller
+from tidegate_registry.services import App
+
+router = APIRouter()
+
+FORM = "application/x-www-form-urlencoded"
+
+
+class TokenOut(BaseModel):
+    """A registry token. `token` and `access_token` are the same. Source: Docker token spec, "Token Response Fields"."""
+
+    token: str
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105 - RFC 6750
+    expires_in: int
+    issued_at: datetime
+    scope: str
+
+
+class StandingOut(BaseModel):
+    """What the caller is to the agents of one charter, and why."""
+
+    agents: str
+    standing: str
+    why: str
+    permissions: list[str]
+
+
+class WhoamiOut(BaseModel):
+    """The caller, as the registry sees them."""
+
+    kind: str
+    name: str
+    identity: JsonObject | None
+    attributes: Mapping[str, tuple[str, ...]]
+    token_scope: str
+    standings: list[StandingOut]
+
+
+async def _form(request: Request) -> Mapping[str, list[str]]:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise InvalidInput("the token endpoint takes a form", code="form-invalid", expected=f"Content-Type: {FORM}")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise LimitExceeded("the form is too large", expected=f"at most {MAX_FORM_BYTES} bytes")
+    return parse_form(bytes(body))
+
+
+async def _gatekeeper(app: App) -> Gatekeeper:
+    if not isinstance(app.access, Gatekeeper):  # a fake in tests of other rooms does not issue tokens
+        raise InvalidInput("this registry issues no tokens", code="no-token-endpoint")
+    return app.access
+
+
+Gate = Annotated[Gatekeeper, Depends(_gatekeeper)]
+
+
+@router.get(TOKEN_PATH, summary="Exchange a credential for a registry token", tags=["access"])
+def get_token(
+    request: Request,
+    response: Response,
+    gate: Gate,
+    scope: Annotated[list[str] | None, Query()] = None,
+    service: str | None = None,
+) -> TokenOut:
+    """Give a token for Basic credentials `oidc:TOKEN`. Other parameters, such as `account`, mean nothing here."""
+    credential = parse_basic(request.headers.get("authorization"))
+    issued = gate.exchange(credential, parse_scopes(scope or []), service=service)
+    return _answer(issued, response)
+
+
+@router.post(TOKEN_PATH, summary="Exchange a credential for a registry token (OAuth2)", tags=["access"])
+def post_token(response: Response, gate: Gate, form: Annotated[Mapping[str, list[str]], Depends(_form)]) -> TokenOut:
+    """Give a token for grant type `password` (user name `oidc`) or `refresh_token`, either with an OIDC token."""
+    issued = gate.exchange(
+        credential_of_form(form), parse_scopes(form.get("scope", [])), service=single(form, "service")
+    )
+    return _answer(issued, response)
+
+
+@router.get("/api/v1/whoami", summary="Who am I, and what may I do", tags=["access"])
+def whoami(who: Annotated[Principal, Depends(Requires(Permission.ACCOUNT_READ))], gate: Gate) -> WhoamiOut:
+    """Say how the registry reads the caller's token and what the charters give them."""
+    return WhoamiOut.model_validate(describe_caller(who, gate.charters(), gate.rules), from_attributes=True)
+
+
+def _answer(issued: IssuedToken, response: Response) -> TokenOut:
+    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
+    return TokenOut(
+        token=issued.text,
+        access_token=issued.text,
+        expires_in=issued.expires_in,
+        issued_at=issued.issued_at,
+        scope=issued.scope,
+    )
