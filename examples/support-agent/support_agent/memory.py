@@ -1,4 +1,4 @@
-"""What the agent remembers: one file per session in the state folder, under a named schema.
+"""What the agent remembers: one file per session in the state folder, under a numbered schema.
 
 agent-runtime.md, section 3: the file SCHEMA says what the folder follows, files are replaced and never edited.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from support_agent.documents import JsonObject, encode_line, load_object, objects_of, replace_file, text_of
 
-SCHEMA = "support-memory/2"  # agent.yaml, state.schema
-OLDER = ("support-memory/1",)  # agent.yaml, state.reads: `lines`, asked and answered in turn
+SCHEMA = 2  # agent.yaml, state.schema
+OLDER = (1,)  # agent.yaml, state.reads: `lines`, asked and answered in turn
 MAX_TURNS = 20  # memory/state.schema.json
 
 
@@ -65,11 +65,12 @@ class Memory:
 def upgrade(folder: Path) -> bool:
     """Bring `folder` to SCHEMA; True if anything was written. Safe to repeat after a crash. Raises StateUnreadable."""
     marker = folder / "SCHEMA"
-    found = marker.read_text(encoding="utf-8").strip() if marker.exists() else SCHEMA
-    if found == SCHEMA:
+    found = marker.read_text(encoding="utf-8").strip() if marker.exists() else str(SCHEMA)
+    if found == str(SCHEMA):
         return False
-    if found not in OLDER:
-        raise StateUnreadable(f"the state follows {found!r}; this release reads {', '.join((*OLDER, SCHEMA))}")
+    if found not in map(str, OLDER):
+        known = ", ".join(map(str, (*OLDER, SCHEMA)))
+        raise StateUnreadable(f"the state follows schema {found!r}; this release reads {known}")
     for path in sorted((folder / "sessions").glob("*.json")):
         document = load_object(path)
         if "turns" not in document:  # else it was rewritten before a crash

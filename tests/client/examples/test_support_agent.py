@@ -305,7 +305,7 @@ def test_c6_memory_survives_a_restart_and_belongs_to_its_session(start: StartHos
     connection = start(state=tmp_path).connect()
     assert "12.50 EUR" in text_of(connection.ask("t-2", "And what did it cost?", session="alice"))
     assert "Which order" in text_of(connection.ask("t-3", "And what did it cost?", session="bob"))
-    assert (tmp_path / "SCHEMA").read_text() == "support-memory/2\n"
+    assert (tmp_path / "SCHEMA").read_text() == "2\n"
 
 
 def test_c7_the_bundle_folder_stays_as_it_was(start: StartHost, tmp_path: Path) -> None:
@@ -343,13 +343,13 @@ def test_c8_an_idle_agent_ends_at_once_even_with_open_connections(start: StartHo
 
 
 def test_c9_state_of_an_unknown_schema_is_refused_before_ready_and_left_alone(start: StartHost, tmp_path: Path) -> None:
-    (tmp_path / "SCHEMA").write_text("support-memory/3\n")
+    (tmp_path / "SCHEMA").write_text("3\n")
     (tmp_path / "anything").write_text("from the future")
     before = snapshot(tmp_path)
     host = start(state=tmp_path, ready=False)
     assert host.process.wait(PATIENCE) == 3
     assert host.process.stderr is not None
-    assert b"support-memory/3" in host.process.stderr.read()
+    assert b"schema '3'" in host.process.stderr.read()
     assert snapshot(tmp_path) == before
 
 
@@ -432,14 +432,14 @@ def run_by_hand(*arguments: str, state: Path | None = None) -> subprocess.Comple
 
 def test_old_state_is_migrated_and_a_crash_in_between_is_repaired(start: StartHost, tmp_path: Path) -> None:
     names = {session: f"{Digest.of(session.encode()).hex[:32]}.json" for session in ("alice", "bob")}
-    (tmp_path / "SCHEMA").write_text("support-memory/1\n")
+    (tmp_path / "SCHEMA").write_text("1\n")
     (tmp_path / "sessions").mkdir()
     asked = '"Where is order 1001?"'
     (tmp_path / "sessions" / names["alice"]).write_text(f'{{"session":"alice","lines":[{asked},"On its way."]}}')
     turns = f'[{{"asked":{asked},"answered":"On its way."}}]'
     (tmp_path / "sessions" / names["bob"]).write_text(f'{{"session":"bob","turns":{turns}}}')  # rewritten, then a crash
     assert run_by_hand("main.py", "migrate", state=tmp_path).returncode == 0
-    assert (tmp_path / "SCHEMA").read_text() == "support-memory/2\n"
+    assert (tmp_path / "SCHEMA").read_text() == "2\n"
     migrated = snapshot(tmp_path)
     assert run_by_hand("main.py", "migrate", state=tmp_path).returncode == 0
     assert snapshot(tmp_path) == migrated
