@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 128
 START_SECONDS = 20.0
-STOP_SECONDS = 2  # then open connections are cut
+DRAIN_SECONDS = 1  # then requests under way are cut
+STOP_SECONDS = 1.8
 
 
 def bind(port: int = 0, purpose: str = "Sigstore") -> socket.socket:
@@ -68,7 +69,7 @@ class ServerThread:
             log_config=None,
             access_log=False,
             lifespan="auto",
-            timeout_graceful_shutdown=STOP_SECONDS,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
             server_header=False,
         )
         self._server = _Server(config)
@@ -84,11 +85,18 @@ class ServerThread:
         if not self._server.up.wait(START_SECONDS) or self._error is not None or self._server.should_exit:
             raise Unreachable(f"{self._thread.name} did not start", found=self._error) from self._error
 
-    def stop(self) -> None:
-        """Finish requests for STOP_SECONDS at most, then cut them."""
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def request_stop(self) -> None:
+        """Begin to stop: no new connections, DRAIN_SECONDS for requests under way."""
         self._server.should_exit = True
+
+    def stop(self) -> None:
+        """Stop, and wait for it STOP_SECONDS at most."""
+        self.request_stop()
         if self._thread.is_alive():
-            self._thread.join(STOP_SECONDS * 2)
+            self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
         try:

@@ -8,6 +8,7 @@ from tidegate.errors import NotFound
 
 EMAIL_DOMAIN = "sandbox.example"  # RFC 2606: nobody can ever own it
 DEMO_NAMESPACE = "acme"
+DEMO_AGENT = f"{DEMO_NAMESPACE}/support-agent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,177 @@
+"""The sandbox's folder: what lies where, who holds it, and the ports it keeps for life.
+
+Imports nothing heavy: the object store is launched right after this, before anything else is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from tidegate.errors import Conflict, JsonInvalid
+from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
+from tidegate_registry.sandbox.files import FILE_MODE, make_folder, replace_file
+from tidegate_registry.sandbox.ports import HOST, pick_ports
+from tidegate_registry.sandbox.s3 import S3Ports
+
+MAX_STATE_BYTES = 64 << 10
+STATE_VERSION = 1
+
+
+class FolderInUse(Conflict):
+    """Another sandbox runs on that folder."""
+
+    code = "sandbox-in-use"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxPorts:
+    """Every port of one sandbox. The Sigstore port is part of certificates and tokens: it never changes."""
+
+    registry: int
+    sigstore: int
+    s3: S3Ports
+
+    @property
+    def registry_address(self) -> str:
+        """`host:port`, as references write the registry."""
+        return f"{HOST}:{self.registry}"
+
+    @property
+    def registry_url(self) -> str:
+        return f"http://{self.registry_address}"
+
+    @property
+    def sigstore_url(self) -> str:
+        return f"http://{HOST}:{self.sigstore}"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxFolder:
+    """Paths below the one folder that holds everything a sandbox has."""
+
+    path: Path
+
+    @property
+    def keys(self) -> Path:
+        return self.path / "keys"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def s3(self) -> Path:
+        return self.path / "s3"
+
+    @property
+    def spool(self) -> Path:
+        return self.path / "spool"
+
+    @property
+    def database(self) -> Path:
+        return self.path / "registry.db"
+
+    @property
+    def env(self) -> Path:
+        return self.path / "env"
+
+    @property
+    def trust(self) -> Path:
+        return self.path / "trust.yaml"
+
+    @property
+    def trusted_root(self) -> Path:
+        return self.path / "trusted_root.json"
+
+    @property
+    def client_trust_config(self) -> Path:
+        return self.path / "client_trust_config.json"
+
+    @property
+    def admin_secret(self) -> Path:
+        return self.keys / "ci-admin.secret"
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "sandbox.json"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold the folder for this process; gives whether the one before ended cleanly. Raises FolderInUse."""
+        make_folder(self.path)
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        with contextlib.closing(os.fdopen(descriptor, "r+b", buffering=0)) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = lock.read(20).decode(errors="replace").strip() or "unknown"
+                raise FolderInUse(
+                    f"{self.path} is in use by the sandbox with process id {holder}",
+                    hint="use that one, stop it, or choose another folder with --dir",
+                ) from None
+            clean = not lock.read(1)
+            lock.truncate(0)
+            lock.seek(0)
+            lock.write(f"{os.getpid()}\n".encode())
+            try:
+                yield clean
+            finally:
+                lock.truncate(0)
+
+    def load_ports(self) -> SandboxPorts | None:
+        """Read the ports of an earlier start; None when there was none. Raises Conflict on a file we cannot read."""
+        if not self._state.exists():
+            return None
+        try:
+            return _parse_ports(parse_object(self._state.read_bytes(), limit=MAX_STATE_BYTES, what=str(self._state)))
+        except (JsonInvalid, KeyError, ValueError) as error:
+            raise Conflict(
+                f"{self._state} is not a file this version of the sandbox wrote",
+                code="sandbox-state-invalid",
+                found=error,
+                hint="start on a new folder with --dir",
+            ) from error
+
+    def choose_ports(self, registry: int | None = None, sigstore: int | None = None) -> SandboxPorts:
+        """Give this folder's ports, choosing and keeping them at the first start.
+
+        A `registry` port given later moves the registry; a `sigstore` port given later must be the one it has.
+        """
+        known = self.load_ports()
+        if known is None:
+            own = pick_ports(2)
+            ports = SandboxPorts(registry or own[0], sigstore or own[1], S3Ports.pick(avoid=frozenset(own)))
+        else:
+            if sigstore not in (None, known.sigstore):
+                raise Conflict(
+                    f"the Sigstore of {self.path} is bound to port {known.sigstore}: its certificates name it",
+                    code="sandbox-port-fixed",
+                    hint="start on a new folder with --dir to use another port",
+                )
+            ports = SandboxPorts(registry or known.registry, known.sigstore, known.s3)
+        if ports != known:
+            replace_file(self._state, json.dumps({"version": STATE_VERSION, **asdict(ports)}, indent=1).encode())
+        return ports
+
+
+def _parse_ports(document: JsonObject) -> SandboxPorts:
+    s3 = document["s3"]
+    if document["version"] != STATE_VERSION or not isinstance(s3, dict):
+        raise ValueError("unknown version")
+    return SandboxPorts(
+        registry=_port(document["registry"]),
+        sigstore=_port(document["sigstore"]),
+        s3=S3Ports(*(_port(s3[field.name]) for field in fields(S3Ports))),
+    )
+
+
+def _port(value: JsonValue) -> int:
+    if not isinstance(value, int) or not 0 < value < 1 << 16:
+        raise ValueError(f"{value!r} is no port")
+    return value

@@ -1,0 +1,112 @@
+"""What the sandbox writes for its users: the environment to source, the trust file, the trust documents."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from tidegate_registry.sandbox.files import replace_file
+from tidegate_registry.sandbox.folder import SandboxFolder, SandboxPorts
+from tidegate_registry.sandbox.jobs import SERVER_URL
+from tidegate_registry.sandbox.sigstore import SigstoreInstance
+from tidegate_registry.sandbox.users import DEMO_AGENT, DEMO_NAMESPACE, USERS
+
+ROOT_NAME = "sandbox"
+
+
+def write_files(folder: SandboxFolder, ports: SandboxPorts, instance: SigstoreInstance) -> None:
+    """Write everything; the trust file only when there is none, since its owner may have edited it."""
+    replace_file(folder.trusted_root, _json(instance.trusted_root()))
+    replace_file(folder.client_trust_config, _json(instance.client_trust_config()))
+    replace_file(folder.env, environment_file(folder, ports).encode())
+    if not folder.trust.exists():
+        replace_file(folder.trust, trust_file(ports.sigstore_url).encode())
+
+
+def environment(folder: SandboxFolder, ports: SandboxPorts) -> dict[str, str]:
+    """Give what a shell needs to use this sandbox."""
+    return {
+        "TIDEGATE_SANDBOX": "1",
+        "TIDEGATE_REGISTRY": ports.registry_address,
+        "TIDEGATE_TRUST": str(folder.trust),
+        "TIDEGATE_SIGSTORE": str(folder.client_trust_config),
+        "TIDEGATE_OIDC_ISSUER": ports.sigstore_url,
+        "TIDEGATE_SANDBOX_DIR": str(folder.path),
+    }
+
+
+def environment_file(folder: SandboxFolder, ports: SandboxPorts) -> str:
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment(folder, ports).items()]
+    return "\n".join(["# source this file to use the sandbox; nothing in it is secret", *lines, ""])
+
+
+def trust_file(issuer: str) -> str:
+    """Give the trust file: the sandbox's root, and the charters of the demo namespace."""
+    alice, bob = USERS["alice"].email, USERS["bob"].email
+    workflow = f"{SERVER_URL}/{DEMO_AGENT}/.ci/workflows"
+    shared = f"{SERVER_URL}/{DEMO_NAMESPACE}/workflows/.ci/workflows"
+    return f"""\
+# Whom this machine believes about agents: the trusted roots by name, and the charters.
+# It trusts a SANDBOX root, under which anybody on this machine may sign as anybody: never copy it to a real host.
+# Written by `tidegate-registry sandbox` when it is not there; edit it as you like.
+format: tidegate/trust/v1
+roots:
+  {ROOT_NAME}:
+    file: trusted_root.json
+    sandbox: true
+charters:
+  # every agent of the namespace that has no charter of its own
+  - agent: {DEMO_NAMESPACE}/*
+    publishers:
+      - name: shared-workflow
+        root: {ROOT_NAME}
+        issuer: {issuer}/ci
+        workflow: {shared}/release.yml
+        refs: [refs/heads/main, refs/tags/v*]
+        claims:
+          sourceRepositoryOwnerURI: {SERVER_URL}/{DEMO_NAMESPACE}
+      - name: alice
+        root: {ROOT_NAME}
+        issuer: {issuer}
+        identity: {alice}
+    attesters:
+      - name: bob
+        root: {ROOT_NAME}
+        issuer: {issuer}
+        identity: {bob}
+        types: [review]
+    builders:
+      {shared}/release.yml@refs/tags/v*: 3
+      {shared}/release.yml@refs/heads/main: 3
+    protectedRefs: [refs/heads/main, refs/tags/v*]
+  # the example agent: its own repository's pipeline publishes it, another one evaluates it
+  - agent: {DEMO_AGENT}
+    publishers:
+      - name: release-workflow
+        root: {ROOT_NAME}
+        issuer: {issuer}/ci
+        workflow: {workflow}/release.yml
+        refs: [refs/heads/main, refs/tags/v*]
+        claims:
+          sourceRepositoryURI: {SERVER_URL}/{DEMO_AGENT}
+    attesters:
+      - name: eval-workflow
+        root: {ROOT_NAME}
+        issuer: {issuer}/ci
+        workflow: {SERVER_URL}/{DEMO_NAMESPACE}/evals/.ci/workflows/eval.yml
+        refs: [refs/heads/main]
+        types: [evaluation, test-result]
+      - name: bob
+        root: {ROOT_NAME}
+        issuer: {issuer}
+        identity: {bob}
+        types: [review]
+    builders:
+      {workflow}/release.yml@refs/tags/v*: 2
+      {workflow}/release.yml@refs/heads/main: 2
+    protectedRefs: [refs/heads/main, refs/tags/v*]
+"""
+
+
+def _json(document: dict[str, object]) -> bytes:
+    return json.dumps(document, indent=1).encode() + b"\n"
