@@ -91,6 +91,11 @@ def is_oci_name(text: str) -> bool:
     return len(text) <= MAX_NAME and _OCI_NAME.fullmatch(text) is not None
 
 
+def is_registry(text: str) -> bool:
+    """Whether `text` is `host[:port]`."""
+    return _REGISTRY.fullmatch(text) is not None
+
+
 def is_tag(text: str) -> bool:
     """Whether `text` is a tag by the Distribution Spec."""
     return _TAG.fullmatch(text) is not None

@@ -1,0 +1,221 @@
+"""Trust: the trusted roots by name and the charters, loaded from files that the reader owns, and passed in.
+
+A root is never looked up in a cache or fetched, and two roots never meet in one verifier: a private authority beside
+the public one could otherwise vouch for anybody. Spec page: docs/spec/trust-file.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.digest import Digest
+from tidegate.errors import JsonInvalid, TrustFileInvalid
+from tidegate.formats.charter import Charter, CharterSet
+from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
+from tidegate.formats.trustfile import (
+    MAX_CHARTER_BYTES,
+    MAX_TRUST_FILE_BYTES,
+    check_roots,
+    parse_charter,
+    parse_trust_file,
+)
+
+if TYPE_CHECKING:
+    from sigstore.verify import Verifier
+    from sigstore_models.trustroot.v1 import TrustedRoot as TrustedRootModel
+
+MAX_TRUSTED_ROOT_BYTES = 1 << 20  # the public-good one is 11 KB
+CLIENT_TRUST_CONFIG = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
+SANDBOX_MARK = "sandbox"
+
+
+class Root:
+    """One Sigstore trusted root under the name that charters use for it.
+
+    `digest`: sha256 of the file's bytes, which decisions record. Verifiers are made when first needed (sigstore takes
+    half a second to import) and kept; the object is safe to share between threads.
+    """
+
+    def __init__(self, name: str, raw: bytes, *, sandbox: bool = False) -> None:
+        """Take the bytes of a trusted root or client trust config. Raises TrustFileInvalid when they are neither."""
+        try:
+            document = parse_object(raw, limit=MAX_TRUSTED_ROOT_BYTES, what=f"the trusted root `{name}`")
+        except JsonInvalid as error:
+            raise TrustFileInvalid(str(error), found=error.reasons[0].found) from error
+        if document.get("mediaType") == CLIENT_TRUST_CONFIG:
+            inner = document.get("trustedRoot")
+            if not isinstance(inner, dict):
+                raise TrustFileInvalid(f"the client trust config `{name}` holds no trusted root")
+            document = inner
+        for key in ("tlogs", "certificateAuthorities", "ctlogs"):
+            if not isinstance(document.get(key), list) or not document[key]:
+                raise TrustFileInvalid(f"the trusted root `{name}` has no {key}", expected="a Sigstore trusted root")
+        self.name = name
+        self.digest = Digest.of(raw)
+        self.sandbox = sandbox or _says_sandbox(document)
+        self._document = document
+        self._model: TrustedRootModel | None = None
+        self._verifiers: dict[tuple[tuple[int, ...], ...], Verifier] = {}
+
+    def verifier_at(self, moment: datetime) -> Verifier | None:
+        """Give a verifier of those authorities, CT logs and logs whose `validFor` contains `moment`, or None.
+
+        sigstore-python looks at no `validFor` but the timestamp authorities', so the others are left out here.
+        Raises TrustFileInvalid when the document is not a trusted root that sigstore can read.
+        """
+        model = self._model = self._model or self._parse()
+        authorities = _valid((each.valid_for for each in model.certificate_authorities), moment)
+        ctlogs = _valid((each.public_key.valid_for for each in model.ctlogs), moment)
+        tlogs = _valid((each.public_key.valid_for for each in model.tlogs), moment)
+        if not (authorities and ctlogs and tlogs):
+            return None
+        # every moment between the same two boundaries gives the same choice, so this stays small
+        choice = (authorities, ctlogs, tlogs)
+        if choice not in self._verifiers:
+            self._verifiers[choice] = _make_verifier(model, authorities, ctlogs, tlogs)
+        return self._verifiers[choice]
+
+    def _parse(self) -> TrustedRootModel:
+        from pydantic import ValidationError
+        from sigstore_models.trustroot.v1 import TrustedRoot as Model
+
+        try:
+            return Model.from_json(json.dumps(self._document))
+        except ValidationError as error:
+            where = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise TrustFileInvalid(f"the trusted root `{self.name}` is malformed at {where}") from error
+
+
+class Trust:
+    """Roots by name and the charters whose rules name them. Made by `load_trust` or `from_parts`."""
+
+    def __init__(self, roots: Mapping[str, Root], charters: CharterSet) -> None:
+        self._roots = dict(roots)
+        self.charters = charters
+
+    @classmethod
+    def from_parts(cls, roots: Iterable[Root], charters: Iterable[Charter], *, allow_sandbox: bool = False) -> Trust:
+        """Put trust together. Raises TrustFileInvalid.
+
+        Refused: two roots of one name, a sandbox root without `allow_sandbox` (code "sandbox-root"), a rule that names
+        a root there is not, two charters that cover the same.
+        """
+        by_name: dict[str, Root] = {}
+        for root in roots:
+            if root.name in by_name:
+                raise TrustFileInvalid("two roots have one name", found=root.name)
+            if root.sandbox and not allow_sandbox:
+                raise TrustFileInvalid(
+                    f"the root `{root.name}` is a sandbox's: anybody may sign as anybody under it",
+                    code="sandbox-root",
+                    hint="pass --sandbox (or TIDEGATE_SANDBOX=1) if this is a trial; else remove the root",
+                )
+            by_name[root.name] = root
+        kept = list(charters)
+        for charter in kept:
+            unknown = [name for name in charter.roots if name not in by_name]
+            if unknown:
+                raise TrustFileInvalid(
+                    f"the charter for {charter.agent} names a root there is not",
+                    found=", ".join(unknown),
+                    expected=f"one of {', '.join(sorted(by_name))}",
+                )
+        return cls(by_name, CharterSet(kept))
+
+    def root(self, name: str) -> Root:
+        """Give a root by name. Raises TrustFileInvalid."""
+        if name not in self._roots:
+            raise TrustFileInvalid("no such root", found=name, expected=f"one of {', '.join(sorted(self._roots))}")
+        return self._roots[name]
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """All roots, by name."""
+        return tuple(self._roots[name] for name in sorted(self._roots))
+
+
+def load_trust(path: Path, *, allow_sandbox: bool) -> Trust:
+    """Read a trust.yaml and the files it names, which are relative to it.
+
+    Raises TrustFileInvalid: with file, line and path of each mistake, or because a file cannot be read.
+    """
+    trust_file, document = parse_trust_file(_read(path, MAX_TRUST_FILE_BYTES), name=path.name)
+    roots = [
+        Root(name, _read(path.parent / entry.file, MAX_TRUSTED_ROOT_BYTES), sandbox=entry.sandbox)
+        for name, entry in trust_file.roots.items()
+    ]
+    charters = []
+    for index, entry in enumerate(trust_file.charters):
+        if isinstance(entry, Charter):
+            check_roots(entry, trust_file.roots, document, ("charters", index))
+            charters.append(entry)
+        else:
+            raw = _read(path.parent / entry.file, MAX_CHARTER_BYTES)
+            charters.append(parse_charter(raw, name=entry.file, roots=trust_file.roots))
+    return Trust.from_parts(roots, charters, allow_sandbox=allow_sandbox)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except OSError as error:
+        raise TrustFileInvalid(f"{path}: cannot be read", found=error.strerror, code="trust-file-unreadable") from error
+    if len(raw) > limit:
+        raise TrustFileInvalid(f"{path}: too large", expected=f"at most {limit} bytes")
+    return raw
+
+
+def _valid(ranges: Iterable[object], moment: datetime) -> tuple[int, ...]:
+    """Give the places of those time ranges (closed on both sides; none given means always) that contain `moment`."""
+    return tuple(index for index, span in enumerate(ranges) if span is None or _contains(span, moment))
+
+
+def _contains(span: object, moment: datetime) -> bool:
+    start, end = getattr(span, "start", None), getattr(span, "end", None)
+    return isinstance(start, datetime) and start <= moment and (end is None or moment <= end)
+
+
+def _make_verifier(
+    model: TrustedRootModel, authorities: tuple[int, ...], ctlogs: tuple[int, ...], tlogs: tuple[int, ...]
+) -> Verifier:
+    from sigstore.models import TrustedRoot
+    from sigstore.verify import Verifier
+
+    chosen = model.model_copy(
+        update={
+            "certificate_authorities": [model.certificate_authorities[index] for index in authorities],
+            "ctlogs": [model.ctlogs[index] for index in ctlogs],
+            "tlogs": [model.tlogs[index] for index in tlogs],
+        }
+    )
+    return Verifier(trusted_root=TrustedRoot(chosen))
+
+
+def _says_sandbox(document: JsonObject) -> bool:
+    """Whether an authority calls itself a sandbox: in the document, or in its own certificates' organisation."""
+    authorities = document.get("certificateAuthorities")
+    return isinstance(authorities, list) and any(_is_sandbox(authority) for authority in authorities)
+
+
+def _is_sandbox(authority: JsonValue) -> bool:
+    from cryptography import x509
+
+    if not isinstance(authority, dict):
+        return False
+    subject, chain = authority.get("subject"), authority.get("certChain")
+    organisations = [str(subject.get("organization"))] if isinstance(subject, dict) else []
+    certificates = chain.get("certificates") if isinstance(chain, dict) else None
+    for certificate in certificates if isinstance(certificates, list) else ():
+        raw = certificate.get("rawBytes") if isinstance(certificate, dict) else None
+        try:
+            name = x509.load_der_x509_certificate(base64.b64decode(str(raw))).subject
+        except ValueError as error:
+            raise TrustFileInvalid("a trusted root holds something that is no certificate") from error
+        organisations += [str(part.value) for part in name.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)]
+    return any(SANDBOX_MARK in organisation.lower() for organisation in organisations)
