@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -21,8 +20,6 @@ from tidegate.errors import (
     Unauthenticated,
 )
 from tidegate.formats.jcs import parse_json
-
-log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 << 10  # the largest real request, a Rekor entry with an RSA-4096 certificate, is below 8 KiB
 MAX_TREE_SIZE = (1 << 53) - 1
@@ -106,9 +103,8 @@ async def render_error(_: Request, error: Exception) -> Response:
     return JSONResponse({"code": code, "message": message, "reason": reason.code}, status)
 
 
-async def render_crash(_: Request, error: Exception) -> Response:
-    """Answer a bug without its text, which may hold what nobody outside should read."""
-    log.error("unhandled error", exc_info=error)
+async def render_crash(_: Request, __: Exception) -> Response:
+    """Answer a bug without its text, which may hold what nobody outside should read; the server logs it."""
     return JSONResponse({"code": 13, "message": "internal error"}, 500)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -31,6 +31,7 @@ CODE_LIFETIME = timedelta(minutes=1)  # RFC 6749 section 4.1.2 allows ten
 CODE_BYTES = 32
 MAX_PENDING_CODES = 1000
 MAX_PARAMETER_CHARACTERS = 2048
+MAX_FORM_FIELDS = 20
 OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"  # the sigstore CLI on a machine without a browser: the code is shown
 CHALLENGE_CHARACTERS = 43  # RFC 7636 section 4.2: base64url(SHA-256)
 
@@ -180,8 +181,6 @@ class LoginService:
 
 def parse_authorize_request(query: list[tuple[str, str]]) -> AuthorizeRequest:
     """Check an authorization request. Raises InvalidInput; a bad redirect_uri is never redirected to."""
-    from pydantic import ValidationError
-
     parameters = dict(query)
     if len(parameters) != len(query):
         raise InvalidInput("a parameter is repeated")  # RFC 6749 section 3.1
@@ -197,11 +196,7 @@ def parse_authorize_request(query: list[tuple[str, str]]) -> AuthorizeRequest:
 
 
 def _check_redirect(uri: str) -> None:
-    if uri == OUT_OF_BAND:
-        return
-    parts = urlsplit(uri)
-    clean = not parts.fragment and parts.username is None and uri.isprintable() and "\\" not in uri
-    if parts.scheme != "http" or parts.hostname not in LOOPBACK_NAMES or not clean:
+    if uri != OUT_OF_BAND and not _is_loopback_redirect(uri):
         raise InvalidInput(
             "redirect_uri is not on this machine",
             code="redirect-refused",
@@ -210,8 +205,20 @@ def _check_redirect(uri: str) -> None:
         )
 
 
+def _is_loopback_redirect(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    clean = not parts.fragment and parts.username is None and uri.isprintable() and "\\" not in uri
+    return parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES and clean
+
+
 def _form(body: bytes) -> dict[str, str]:
-    pairs = parse_qsl(body.decode("utf-8", "strict"), keep_blank_values=True, max_num_fields=20)
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError as error:
+        raise InvalidInput("the form is not valid") from error
     if len(dict(pairs)) != len(pairs):
         raise InvalidInput("a parameter is repeated")
     return dict(pairs)
@@ -221,7 +228,10 @@ def _client_id(request: Request, form: dict[str, str]) -> str:
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return form.get("client_id", "")
-    return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
+    except ValueError as error:
+        raise InvalidInput("the client's credentials are not valid") from error
 
 
 def _oauth_error(code: str, description: str) -> Response:

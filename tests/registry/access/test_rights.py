@@ -1,0 +1,192 @@
+"""The whole table of who may do what, and the words of each refusal."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.registry.access.charters import AGENT, charter, charters, grant, person, pipeline
+from tidegate.formats.charter import Charter
+from tidegate_registry.access.principal import ANONYMOUS, Principal, PrincipalKind
+from tidegate_registry.access.rights import (
+    RULES,
+    AccessRules,
+    Forbidden,
+    Permission,
+    describe,
+    grantable,
+    may,
+    standings,
+)
+
+CLOSED = AccessRules(anonymous_pull=False, authenticated_pull=False)
+DEFAULT = AccessRules()
+OPEN = AccessRules(anonymous_pull=True)
+
+READ = {
+    Permission.AGENT_READ,
+    Permission.RELEASE_READ,
+    Permission.ARTIFACT_PULL,
+    Permission.EVIDENCE_READ,
+}
+ATTEST = READ | {Permission.QUARANTINE_READ, Permission.BLOB_PUSH, Permission.EVIDENCE_PUSH}
+PUBLISH = ATTEST | {
+    Permission.WORKING_TAG_READ,
+    Permission.WORKING_TAG_WRITE,
+    Permission.ARTIFACT_PUSH,
+    Permission.RELEASE_PUBLISH,
+}
+STRANGER = person("mallory@acme.example")
+PUBLISHER, ATTESTER = pipeline(), person()
+
+
+def allowed(
+    who: Principal, rules: AccessRules = DEFAULT, rule_book: Charter | None = None, agent: str = AGENT
+) -> set[Permission]:
+    return {
+        permission
+        for permission, rule in RULES.items()
+        if rule.on_agent and may(who, permission, agent=agent, charter=rule_book, rules=rules)
+    }
+
+
+def refused(who: Principal, permission: Permission, *, rules: AccessRules = DEFAULT, known: bool = True) -> Forbidden:
+    verdict = may(who, permission, agent=AGENT, charter=charter() if known else None, rules=rules)
+    assert isinstance(verdict, Forbidden)
+    return verdict
+
+
+def test_every_permission_has_a_rule() -> None:
+    assert set(RULES) == set(Permission)
+    assert {permission for permission, rule in RULES.items() if rule.on_agent} == PUBLISH
+
+
+@pytest.mark.parametrize(
+    ("who", "rules", "expected"),
+    [
+        (PUBLISHER, DEFAULT, PUBLISH),
+        (PUBLISHER, CLOSED, PUBLISH),
+        (ATTESTER, DEFAULT, ATTEST),
+        (ATTESTER, CLOSED, ATTEST),
+        (STRANGER, DEFAULT, READ),
+        (STRANGER, CLOSED, set()),
+        (STRANGER, OPEN, READ),
+        (ANONYMOUS, DEFAULT, set()),
+        (ANONYMOUS, CLOSED, set()),
+        (ANONYMOUS, OPEN, READ),
+    ],
+)
+def test_the_table_of_rights(who: Principal, rules: AccessRules, expected: set[Permission]) -> None:
+    assert allowed(who, rules, charter()) == expected
+
+
+def test_without_a_charter_nobody_publishes_and_releases_stay_readable() -> None:
+    assert allowed(PUBLISHER, DEFAULT, None) == READ
+    verdict = refused(PUBLISHER, Permission.RELEASE_PUBLISH, known=False)
+    assert verdict.reasons[0].code == "no-charter"
+    assert "charter" in (verdict.reasons[0].expected or "")
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        pipeline("refs/heads/main"),
+        pipeline("refs/tags/v1/x"),
+        pipeline(workflow="https://github.com/acme/support-agent/.github/workflows/other.yml"),
+        pipeline(issuer="https://token.actions.githubusercontent.com/acme"),
+        pipeline(issuer="https://token.actions.githubusercontent.com/"),
+        person("bob@acme.example.evil"),
+        person("BOB@acme.example"),
+        person(issuer="https://login.evil.example"),
+    ],
+)
+def test_a_caller_who_differs_in_one_thing_is_a_stranger(who: Principal) -> None:
+    assert allowed(who, CLOSED, charter()) == set()
+    reason = refused(who, Permission.EVIDENCE_PUSH).reasons[0]
+    assert reason.code == "not-in-charter"
+    assert who.name in (reason.found or "")
+    assert "release" in (reason.expected or "")
+    assert "nearest is" in (reason.hint or "")
+
+
+def test_an_attester_is_told_that_only_publishers_may_name_a_version() -> None:
+    reason = refused(ATTESTER, Permission.RELEASE_PUBLISH).reasons[0]
+    assert reason.code == "not-in-charter"
+    assert "reviewer" not in (reason.expected or "")
+
+
+@pytest.mark.parametrize(
+    ("held", "permission"),
+    [
+        (grant("pull"), Permission.RELEASE_PUBLISH),
+        (grant("push"), Permission.ARTIFACT_PULL),
+        (grant("pull,push", "acme/other-agent"), Permission.RELEASE_PUBLISH),
+        (grant("pull,push", "acme/support-agent/x"), Permission.RELEASE_PUBLISH),
+        (grant("pull,push", "acme/*"), Permission.RELEASE_PUBLISH),
+        (grant("*", "api", "registry"), Permission.RELEASE_PUBLISH),
+        (grant("*", "api", "registry"), Permission.ARTIFACT_PULL),
+        (grant("*"), Permission.RELEASE_PUBLISH),
+        (grant("pull,push", AGENT, "registry"), Permission.RELEASE_PUBLISH),
+    ],
+)
+def test_a_token_issued_for_less_is_sent_back_for_more(held: object, permission: Permission) -> None:
+    who = pipeline("refs/tags/v1.0.0", held)  # type: ignore[arg-type]  # parametrised
+    verdict = refused(who, permission)
+    assert verdict.reasons[0].code == "scope-missing"
+    assert verdict.scope is not None
+    assert not verdict.login
+    assert may(pipeline("refs/tags/v1.0.0", verdict.scope), permission, agent=AGENT, charter=charter(), rules=DEFAULT)
+
+
+def test_a_token_for_the_api_reads_there() -> None:
+    who = person("mallory@acme.example", grant("*", "api", "registry"))
+    assert allowed(who, DEFAULT, charter()) == READ - {Permission.ARTIFACT_PULL}
+
+
+def test_anonymous_callers_are_asked_to_log_in_with_the_scope_they_need() -> None:
+    verdict = refused(ANONYMOUS, Permission.RELEASE_PUBLISH, rules=OPEN)
+    assert verdict.login
+    assert verdict.scope == grant("pull,push")
+    assert verdict.reasons[0].code == "login-needed"
+
+
+def test_grants_are_the_part_that_the_caller_may_have() -> None:
+    wanted = [
+        grant("pull,push,delete"),
+        grant("pull,push", "acme/other-agent"),
+        grant("*", "api", "registry"),
+        grant("*", "catalog", "registry"),
+        grant("pull", AGENT, "plugin"),
+    ]
+
+    def given(who: Principal, rules: AccessRules = DEFAULT) -> str:
+        return describe(grantable(who, wanted, charter_for=charters().for_agent, rules=rules))
+
+    assert given(PUBLISHER) == f"repository:{AGENT}:pull,push repository:acme/other-agent:pull registry:api:*"
+    assert given(PUBLISHER, CLOSED) == f"repository:{AGENT}:pull,push registry:api:*"
+    assert given(ATTESTER, CLOSED) == f"repository:{AGENT}:pull,push registry:api:*"
+    assert given(STRANGER) == f"repository:{AGENT}:pull repository:acme/other-agent:pull registry:api:*"
+    assert given(ANONYMOUS) == ""
+    assert given(ANONYMOUS, OPEN) == f"repository:{AGENT}:pull repository:acme/other-agent:pull registry:api:*"
+    assert describe(grantable(PUBLISHER, [grant("*")], charter_for=charters().for_agent, rules=CLOSED)) == (
+        f"repository:{AGENT}:pull,push"
+    )
+
+
+def test_the_agents_own_charter_wins_over_its_namespaces() -> None:
+    both = charters("acme/*", "acme/other-agent")
+    found = both.for_agent("acme/other-agent")
+    assert found is not None
+    assert found.agent == "acme/other-agent"
+    assert standings(PUBLISHER, both.for_agent("acme/third"), CLOSED)
+
+
+def test_a_principal_is_anonymous_exactly_when_it_has_no_identity() -> None:
+    with pytest.raises(ValueError, match="anonymous"):
+        Principal(PrincipalKind.HUMAN)
+    with pytest.raises(ValueError, match="anonymous"):
+        Principal(PrincipalKind.ANONYMOUS, PUBLISHER.identity)
+
+
+def test_asking_about_no_agent_where_one_is_needed_is_our_own_mistake() -> None:
+    with pytest.raises(ValueError, match="about an agent"):
+        may(PUBLISHER, Permission.RELEASE_PUBLISH, agent=None, charter=None, rules=DEFAULT)
