@@ -1,0 +1,1 @@
+"""Keyless signing: an identity token becomes a short-lived certificate, a statement becomes a Sigstore bundle."""
