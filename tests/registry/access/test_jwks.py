@@ -81,12 +81,12 @@ def test_a_removed_key_stops_counting_at_the_next_fetch(issuer: FakeIssuer, cloc
 
 
 def test_only_one_thread_fetches_and_the_others_use_what_is_there(issuer: FakeIssuer, clock: Clock) -> None:
-    keys, release = keys_of(issuer, clock), threading.Event()
+    keys, release, in_time = keys_of(issuer, clock), threading.Event(), []
     keys.key("k1", "ES256")
     clock.advance(minutes=6)
 
     def hang(_: str) -> None:
-        release.wait(10)
+        in_time.append(release.wait(5))
 
     issuer.answer = hang
     fetching = threading.Thread(target=keys.key, args=("k1", "ES256"))
@@ -95,6 +95,7 @@ def test_only_one_thread_fetches_and_the_others_use_what_is_there(issuer: FakeIs
     assert keys.key("k1", "ES256").kid == "k1"  # would hang if it fetched or waited
     release.set()
     fetching.join()
+    assert all(in_time)
     assert issuer.requests.count(DISCOVERY) == 2
 
 
@@ -118,7 +119,6 @@ def bend(path: str, status: int = 200, body: bytes = b"{}", **headers: str) -> o
 def test_a_document_that_is_wrong_large_or_a_redirect_is_not_used(issuer: FakeIssuer, clock: Clock) -> None:
     other = issuer.url.replace("127.0.0.1", "localhost")
     cases = [
-        bend(DISCOVERY, 302, Location=f"{issuer.url}/elsewhere"),
         bend(DISCOVERY, body=f'{{"issuer": "{other}", "jwks_uri": "{issuer.url}/keys"}}'.encode()),
         bend(DISCOVERY, body=f'{{"issuer": "{issuer.url}/", "jwks_uri": "{issuer.url}/keys"}}'.encode()),
         bend(DISCOVERY, body=f'{{"issuer": "{issuer.url}", "jwks_uri": "http://keys.example/"}}'.encode()),
@@ -134,6 +134,27 @@ def test_a_document_that_is_wrong_large_or_a_redirect_is_not_used(issuer: FakeIs
     for case in cases:
         issuer.answer = case  # type: ignore[assignment]  # each is such a function
         assert failure(keys_of(issuer, clock)) == "issuer-unreachable"
+
+
+def test_a_redirect_is_not_followed_even_to_a_sound_document(issuer: FakeIssuer, clock: Clock) -> None:
+    def answer(path: str) -> tuple[int, Mapping[str, str], bytes] | None:
+        if path == DISCOVERY:
+            return 302, {"Location": "/elsewhere"}, b""
+        sound = f'{{"issuer": "{issuer.url}", "jwks_uri": "{issuer.url}/keys"}}'.encode()
+        return (200, {}, sound) if path == "/elsewhere" else None
+
+    issuer.answer = answer
+    fetch = HttpFetch(httpx2.Client(trust_env=False, follow_redirects=True))  # whatever the client was told
+    assert failure(IssuerKeys(issuer.url, ("ES256",), fetch, clock)) == "issuer-unreachable"
+    assert issuer.requests == [DISCOVERY]
+
+
+def test_a_document_is_not_read_beyond_its_limit(issuer: FakeIssuer) -> None:
+    issuer.answer = lambda _: (200, {}, b" " * (MAX_DOCUMENT_BYTES + 1))
+    with pytest.raises(Unreachable, match="cannot be had") as caught:
+        HttpFetch(httpx2.Client(trust_env=False))(issuer.url)
+    assert caught.value.reasons[0].code == "issuer-unreachable"
+    assert "a longer document" in (caught.value.reasons[0].found or "")
 
 
 def test_an_https_issuer_cannot_send_the_registry_to_its_own_loopback(issuer: FakeIssuer, clock: Clock) -> None:

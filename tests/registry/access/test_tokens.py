@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,7 +96,7 @@ def test_a_p256_key_signs_es256(clock: Clock, tmp_path: Path) -> None:
 
 
 def write_key(folder: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed448.Ed448PrivateKey) -> Path:
-    path = folder / "key.pem"
+    path = folder / f"{len(list(folder.iterdir()))}.pem"
     path.touch(0o600)
     path.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -173,6 +175,18 @@ def test_another_registrys_token_is_refused_though_its_key_is_known(clock: Clock
     key = generate_token_key()
     text = make_tokens(clock, key, audience="https://other.example").issue(person(), ()).text
     assert code_of(make_tokens(clock, key), text) == ("K5", "audience-wrong")
+
+
+def test_the_header_does_not_choose_the_algorithm(clock: Clock) -> None:
+    key = generate_token_key()
+    header, payload, signature = make_tokens(clock, key).issue(person(), ()).text.split(".")
+    for algorithm in ("none", "HS256", "EdDSA", "ES256"):
+        other = urlsafe_b64encode(json.dumps({"alg": algorithm, "kid": key.kid, "typ": TOKEN_TYPE}).encode())
+        assert code_of(make_tokens(clock, key), f"{other.rstrip(b'=').decode()}.{payload}.{signature}") == (
+            None,
+            "token-algorithm",
+        )
+    assert header
 
 
 def test_a_token_signed_by_another_key_under_our_key_id_is_refused(clock: Clock) -> None:
