@@ -1,0 +1,1 @@
+"""Bundles: agent.yaml to an OCI image layout, checked, inspected, and back to files."""
