@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum, StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -50,29 +50,34 @@ BuilderUri = Annotated[
 ]
 
 
-class RefClass(IntEnum):
+class _Class(IntEnum):
+    @property
+    def label(self) -> str:
+        """The name used in files and messages."""
+        return self.name.lower().replace("_", "-")
+
+    @classmethod
+    def labelled(cls, label: str) -> Self:
+        """Give the member with that name. Raises ValueError."""
+        for member in cls:
+            if member.label == label:
+                return member
+        raise ValueError(label)
+
+
+class RefClass(_Class):
     """How well the git ref of a build is guarded; greater is better."""
 
     OTHER = 0
     PROTECTED_BRANCH = 1
     PROTECTED_TAG = 2
 
-    @property
-    def label(self) -> str:
-        """The name used in files and messages."""
-        return self.name.lower().replace("_", "-")
 
-
-class RunnerClass(IntEnum):
+class RunnerClass(_Class):
     """Who runs the build's machine; greater is better."""
 
     SELF_HOSTED = 0
     HOSTED = 1
-
-    @property
-    def label(self) -> str:
-        """The name used in files and messages."""
-        return self.name.lower().replace("_", "-")
 
 
 class Role(StrEnum):
@@ -170,12 +175,12 @@ class Floor(Closed):
     @property
     def ref_class(self) -> RefClass:
         """`ref` as something that can be compared."""
-        return RefClass[self.ref.upper().replace("-", "_")]
+        return RefClass.labelled(self.ref)
 
     @property
     def runner_class(self) -> RunnerClass:
         """`runner` as something that can be compared."""
-        return RunnerClass[self.runner.upper().replace("-", "_")]
+        return RunnerClass.labelled(self.runner)
 
 
 class Charter(Closed):
