@@ -33,25 +33,17 @@ MAX_ERROR_BYTES = 1 << 20  # hundreds of reasons; a registry that says more is n
 MAX_REASONS = 200
 MAX_TEXT = 4000  # characters of one message, found, expected or hint
 
-# the codes a registry may send for which the class says more than the status does; steps have codes of their own
+# codes for which the class says more than the status does; the codes of numbered steps are told apart by their step
 _BY_CODE: dict[str, type[TidegateError]] = {
     kind.code: kind
-    for kind in (
-        AccessDenied,
-        AdmissionRefused,
-        BundleRefused,
-        Conflict,
-        DigestInvalid,
-        EvidenceRefused,
-        InvalidInput,
-        LimitExceeded,
-        ManifestInvalid,
-        NotFound,
-        ReferenceInvalid,
-        Unauthenticated,
-        Unreachable,
-    )
+    for kind in (BundleRefused, Conflict, DigestInvalid, LimitExceeded, ManifestInvalid, NotFound, ReferenceInvalid)
 }
+# first letter of a step of docs/spec/verification.md: bundle, evidence, release; the last one there decides
+_BY_STEP: tuple[tuple[str, type[TidegateError]], ...] = (
+    ("R", AdmissionRefused),
+    ("A", EvidenceRefused),
+    ("B", BundleRefused),
+)
 _BY_STATUS: dict[int, type[TidegateError]] = {
     HTTPStatus.BAD_REQUEST: InvalidInput,
     HTTPStatus.UNAUTHORIZED: Unauthenticated,
@@ -70,23 +62,28 @@ def error_of(status: int, body: bytes, *, what: str) -> TidegateError:
     """Build the error that a registry's answer stands for. `what` says what was asked, for answers that say nothing.
 
     Reads the two shapes of Tidegate's registry: OCI `errors` (Distribution Spec 1.1, "Error Codes") whose `detail`
-    carries `code` and `reasons`, and problem documents (RFC 9457) with the same members; other registries' `errors`
-    become one reason.
+    carries `reasons`, with all of them once more behind the first line of `message`, and problem documents (RFC 9457)
+    whose `detail` is the message. Other registries' `errors` become one reason.
     """
     document = _document(body)
-    problem = _oci_error(document) or document
-    detail = problem.get("detail")
-    inner = detail if isinstance(detail, dict) else problem
-    code = _text(inner.get("code")) or ""
-    kind = _BY_CODE.get(code) or _BY_STATUS.get(status) or (Unreachable if status >= 500 else TidegateError)  # noqa: PLR2004
-    reasons = tuple(_reasons(inner.get("reasons")))
-    message = _text(inner.get("message")) or _text(problem.get("title")) or _text(problem.get("message"))
-    if message is None:
-        message = f"the registry answered {status} when asked to {what}"
-    error = kind(message, code=code if _is_code(code) else None)
+    error = _oci_error(document)
+    inner = error.get("detail") if error is not None else document
+    reasons = tuple(_reasons(inner.get("reasons"))) if isinstance(inner, dict) else ()
+    message = _text(document.get("detail")) if error is None else _text(error.get("message"))
+    if message is not None and reasons:
+        message = message.partition("\n")[0]
+    raised = _kind(status, reasons)(message or f"the registry answered {status} when asked to {what}")
     if reasons:
-        error.reasons = reasons
-    return error
+        raised.reasons = reasons
+    return raised
+
+
+def _kind(status: int, reasons: tuple[Reason, ...]) -> type[TidegateError]:
+    steps = {reason.step[0] for reason in reasons if reason.step}
+    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) and steps:
+        return next((kind for letter, kind in _BY_STEP if letter in steps), AccessDenied)
+    by_code = _BY_CODE.get(reasons[0].code) if reasons else None
+    return by_code or _BY_STATUS.get(status) or (Unreachable if status >= 500 else TidegateError)  # noqa: PLR2004
 
 
 def _document(body: bytes) -> JsonObject:

@@ -196,7 +196,7 @@ class Registry:
         stored = answer.headers.get("docker-content-digest", manifest.digest)
         if stored != manifest.digest:
             raise Conflict("the registry stored another manifest", found=stored[:200], expected=manifest.digest)
-        return Named(manifest.digest, answer.headers.get("tidegate-event"))
+        return Named(manifest.digest, answer.headers.get("tidegate-event-id"))
 
     def _pages(self, target: str, *, what: str, scopes: Sequence[str], limit: int) -> Iterator[Answer]:
         for _ in range(MAX_PAGES):

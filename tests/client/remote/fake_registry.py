@@ -113,7 +113,7 @@ class FakeRegistry:
             raw = request.read()
             self.manifests[reference] = (request.headers["content-type"], raw)
             self.manifests[Digest.of(raw)] = self.manifests[reference]
-            return httpx2.Response(201, headers={"Docker-Content-Digest": Digest.of(raw), "Tidegate-Event": "e-1"})
+            return httpx2.Response(201, headers={"Docker-Content-Digest": Digest.of(raw), "Tidegate-Event-Id": "e-1"})
         if reference not in self.manifests:
             return oci_error(404, "MANIFEST_UNKNOWN", "no such manifest")
         media_type, raw = self.manifests[reference]

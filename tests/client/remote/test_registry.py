@@ -10,8 +10,10 @@ import pytest
 from tests.client.remote.fake_registry import HOST, NAME, FakeRegistry, oci_error
 from tidegate.digest import Digest
 from tidegate.errors import (
+    AccessDenied,
     AdmissionRefused,
     BundleRefused,
+    EvidenceRefused,
     InvalidInput,
     LimitExceeded,
     NotFound,
@@ -195,8 +197,8 @@ def test_every_reason_of_a_refusal_arrives_as_the_registry_gave_it() -> None:
         ),
         Reason("provenance-missing", "no provenance", step="R2"),
     ]
-    detail = {"code": "admission-refused", "message": "1.2.0 is refused", "reasons": [r.as_json() for r in reasons]}
-    fake.before.append(lambda _: oci_error(403, "DENIED", "1.2.0 is refused: …", detail))
+    text = "\n".join(["1.2.0 is refused", *(line for reason in reasons for line in reason.lines())])
+    fake.before.append(lambda _: oci_error(403, "DENIED", text, {"reasons": [r.as_json() for r in reasons]}))
     with pytest.raises(AdmissionRefused, match=r"^1\.2\.0 is refused$") as caught:
         fake.registry().push_manifest(NAME, some_manifest(), version="1.2.0")
     assert caught.value.reasons == tuple(reasons)
@@ -204,10 +206,38 @@ def test_every_reason_of_a_refusal_arrives_as_the_registry_gave_it() -> None:
 
 def test_a_problem_document_is_read_too() -> None:
     fake = FakeRegistry()
-    body = {"type": "about:blank", "title": "not found", "status": 404, "code": "not-found", "reasons": []}
+    reason = {"code": "no-such-route", "message": "nothing is served here"}
+    body = {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "nothing is here",
+        "reasons": [reason],
+    }
     fake.before.append(lambda _: httpx2.Response(404, json=body))
-    with pytest.raises(NotFound, match="not found"):
-        fake.registry().whoami()
+    with pytest.raises(NotFound, match="nothing is here") as caught:
+        fake.registry(identity_noting([])).whoami()
+    assert caught.value.reasons[0].code == "no-such-route"
+
+
+@pytest.mark.parametrize(
+    ("status", "step", "kind"),
+    [
+        (400, "B8", BundleRefused),
+        (403, "A12", EvidenceRefused),
+        (403, "R6", AdmissionRefused),
+        (403, None, AccessDenied),
+    ],
+)
+def test_a_refused_step_is_the_same_error_as_if_it_had_been_checked_here(
+    status: int, step: str | None, kind: type[Exception]
+) -> None:
+    fake = FakeRegistry()
+    detail = {"reasons": [Reason("some-code", "no", step=step).as_json()]}
+    fake.before.append(lambda _: oci_error(status, "DENIED", "no", detail))
+    with pytest.raises(kind) as caught:
+        fake.registry().push_manifest(NAME, some_manifest())
+    assert type(caught.value) is kind
 
 
 def test_text_from_a_registry_cannot_steer_a_terminal() -> None:
