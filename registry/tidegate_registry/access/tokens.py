@@ -9,7 +9,7 @@ keys all differ, and each reader demands its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -26,7 +26,7 @@ from tidegate.errors import InvalidInput
 from tidegate.formats.identity import CertificateIdentity, ClaimName
 from tidegate.formats.jcs import JsonObject, JsonValue
 from tidegate_registry.access.jwt import PublicKey, TokenRefused, parse_token, sign_token, verify_signature
-from tidegate_registry.access.principal import ANONYMOUS, Grant, Principal, PrincipalKind
+from tidegate_registry.access.principal import Grant, Principal, PrincipalKind
 from tidegate_registry.access.rights import describe
 
 TOKEN_TYPE = "tidegate-registry+jwt"  # noqa: S105 - a header value
@@ -70,7 +70,7 @@ class _Closed(BaseModel):
 
 class _IdentityClaims(_Closed):
     issuer: str
-    san: str
+    identity: str
     claims: dict[str, str]
 
 
@@ -130,7 +130,7 @@ class RegistryTokens:
             "exp": issued + lifetime,
             "kind": str(principal.kind),
             "subject": principal.subject,
-            "identity": _identity_json(principal.identity),
+            "identity": None if principal.identity is None else principal.identity.as_json(),
             "attributes": {name: list[JsonValue](texts) for name, texts in principal.attributes.items()},
             "access": [_grant_json(grant) for grant in granted],
         }
@@ -261,11 +261,11 @@ def _read(path: Path) -> bytes:
 
 def _principal(claims: _Claims) -> Principal:
     grants = tuple(Grant(item.type, item.name, frozenset(item.actions)) for item in claims.access)
-    if claims.identity is None:
-        return Principal(ANONYMOUS.kind, grants=grants)
     try:
+        if claims.identity is None:
+            return Principal(PrincipalKind(claims.kind), grants=grants)
         named = {ClaimName(name): value for name, value in claims.identity.claims.items()}
-        identity = CertificateIdentity(issuer=claims.identity.issuer, san=claims.identity.san, claims=named)
+        identity = CertificateIdentity(issuer=claims.identity.issuer, san=claims.identity.identity, claims=named)
         attributes = {name: tuple(texts) for name, texts in claims.attributes.items()}
         return Principal(PrincipalKind(claims.kind), identity, claims.subject, attributes, grants)
     except ValueError as error:
@@ -274,13 +274,6 @@ def _principal(claims: _Claims) -> Principal:
 
 def _grant_json(grant: Grant) -> JsonObject:
     return {"type": grant.type, "name": grant.name, "actions": list[JsonValue](sorted(grant.actions))}
-
-
-def _identity_json(identity: CertificateIdentity | None) -> JsonObject | None:
-    if identity is None:
-        return None
-    claims: Mapping[ClaimName, str] = identity.claims
-    return {"issuer": identity.issuer, "san": identity.san, "claims": {str(name): claims[name] for name in claims}}
 
 
 def _unusable(path: Path, found: str) -> InvalidInput:
