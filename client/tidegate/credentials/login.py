@@ -32,6 +32,7 @@ MAX_ANSWER_BYTES = 64 << 10
 MAX_ENV_BYTES = 64 << 10
 WAIT_SECONDS = 10.0  # a service on this machine
 ISSUER_VARIABLE = "TIDEGATE_SANDBOX_ISSUER"
+FOLDER_VARIABLE = "TIDEGATE_SANDBOX_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,11 @@ class LoginStore:
 def find_sandbox_issuer(environ: Mapping[str, str], folder: Path | None) -> str:
     """Give the URL of the sandbox's issuer: from `folder`/env when one is named, else from the environment.
 
-    Raises InvalidInput when neither says.
+    The environment names the issuer, or the sandbox's folder. Raises InvalidInput when nothing says.
     """
     issuer = environ.get(ISSUER_VARIABLE)
+    if folder is None and not issuer and environ.get(FOLDER_VARIABLE):
+        folder = Path(environ[FOLDER_VARIABLE])
     if folder is not None:
         try:
             raw = (folder / "env").read_bytes()[:MAX_ENV_BYTES]

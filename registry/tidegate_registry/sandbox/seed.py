@@ -30,7 +30,7 @@ def environment(folder: SandboxFolder, ports: SandboxPorts) -> dict[str, str]:
         "TIDEGATE_REGISTRY": ports.registry_address,
         "TIDEGATE_TRUST": str(folder.trust),
         "TIDEGATE_SIGSTORE": str(folder.client_trust_config),
-        "TIDEGATE_OIDC_ISSUER": ports.sigstore_url,
+        "TIDEGATE_SANDBOX_ISSUER": ports.sigstore_url,
         "TIDEGATE_SANDBOX_DIR": str(folder.path),
     }
 

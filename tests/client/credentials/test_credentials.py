@@ -217,6 +217,7 @@ def test_the_sandbox_is_found_in_its_folder_or_the_environment(tmp_path: Path) -
     environ = {"TIDEGATE_SANDBOX_ISSUER": "http://127.0.0.1:2"}
     assert find_sandbox_issuer(environ, tmp_path) == "http://127.0.0.1:1"
     assert find_sandbox_issuer(environ, None) == "http://127.0.0.1:2"
+    assert find_sandbox_issuer({"TIDEGATE_SANDBOX_DIR": str(tmp_path)}, None) == "http://127.0.0.1:1"
     assert parse_env((tmp_path / "env").read_text())["C"] == "d"
     with pytest.raises(InvalidInput) as caught:
         find_sandbox_issuer({}, None)

@@ -1,0 +1,65 @@
+"""A repository of a registry as a source of bundles: what `inspect`, `verify` and `pull` read from."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+from tidegate.digest import Digest
+from tidegate.errors import BundleRefused, InvalidInput, NotFound
+from tidegate.formats.manifest import Descriptor, Manifest
+from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
+from tidegate.remote.registry import Registry
+
+
+class RegistrySource:
+    """A `BundleSource` over one repository. Blobs can be opened once a manifest that names them was read.
+
+    `digest`: the manifest that `root` gives, when a reference names one.
+    """
+
+    def __init__(self, registry: Registry, name: str, digest: Digest | None = None) -> None:
+        self._registry, self._name, self._digest = registry, name, digest
+        self._blobs: dict[Digest, Descriptor] = {}
+
+    def root(self, version: str | None = None) -> Manifest:
+        """Fetch the manifest of the digest this was made for, else of `version`. Raises NotFound, InvalidInput."""
+        if self._digest is not None:
+            return self.manifest(self._digest)
+        if version is None:
+            raise InvalidInput(
+                f"which release of {self._name}?",
+                code="reference-incomplete",
+                expected=f"{self._name}:VERSION or {self._name}@sha256:…",
+            )
+        return self._noted(self._registry.manifest(self._name, version))
+
+    def manifest(self, digest: Digest) -> Manifest:
+        """Fetch a manifest by digest. Raises NotFound, BundleRefused."""
+        return self._noted(self._registry.manifest(self._name, digest))
+
+    def open_blob(self, digest: Digest) -> BinaryIO:
+        """Open a blob that a manifest read before names; its end is only reached when size and digest are right."""
+        if digest not in self._blobs:
+            raise NotFound("no manifest names that blob", code="blob-missing", found=digest)
+        return self._registry.open_blob(self._name, self._blobs[digest])
+
+    def referrers(self, subject: Digest) -> tuple[Manifest, ...]:
+        """Fetch the manifests that carry Sigstore bundles about `subject`, by digest.
+
+        A registry that lists something else as a referrer is not believed. Raises BundleRefused.
+        """
+        found = sorted({item.digest for item in self._registry.referrers(self._name, subject, SIGSTORE_BUNDLE)})
+        manifests = tuple(self.manifest(digest) for digest in found)
+        for manifest in manifests:
+            if manifest.subject is None or manifest.subject.digest != subject:
+                raise BundleRefused(
+                    "the registry lists a referrer that is about something else",
+                    code="referrer-misfiled",
+                    found=manifest.subject and manifest.subject.digest,
+                    expected=subject,
+                )
+        return manifests
+
+    def _noted(self, manifest: Manifest) -> Manifest:
+        self._blobs |= {blob.digest: blob for blob in manifest.blobs}
+        return manifest
