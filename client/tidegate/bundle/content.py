@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, MutableSet
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from tidegate.bundle.canonical import OpenSink, discard, exactly, expect_end, read_layer
-from tidegate.bundle.structure import DEFAULT_LIMITS, Limits, OpenBlob, check_structure, refuse
+from tidegate.bundle.structure import DEFAULT_LIMITS, BundleStep, Limits, OpenBlob, check_structure, refuse
 from tidegate.digest import Digest, Hasher
 from tidegate.errors import BundleRefused, JsonInvalid, NotFound, Reason
 from tidegate.formats.config import AgentConfig, Component, FileEntry, Kind, json_content_digest
@@ -43,15 +42,25 @@ def check_bundle(
         known = (component.digest, component.content_digest)
         if component.kind.packing == "raw" or (cache is not None and known in cache):
             continue
-        try:
-            read_component(component, files, open_blob)
-        except BundleRefused as error:
-            reasons += error.reasons
-        else:
-            if cache is not None:
-                cache.add(known)
+        found = [reason for step in CONTENT_STEPS for reason in step.reasons(LayerParts(component, files, open_blob))]
+        if not found and cache is not None:
+            cache.add(known)
+        reasons += found
     refuse(reasons)
     return config
+
+
+@dataclass(frozen=True, slots=True)
+class LayerParts:
+    """What step B8 looks at: a component, the files in it, the blobs, and where the bytes of its files go.
+
+    `files`: from `files_by_layer`. Bytes given to `open_sink` are good only if the step has no reason to refuse.
+    """
+
+    component: Component
+    files: FilesByLayer
+    open_blob: OpenBlob
+    open_sink: OpenSink = discard
 
 
 def files_by_layer(config: AgentConfig) -> FilesByLayer:
@@ -62,40 +71,31 @@ def files_by_layer(config: AgentConfig) -> FilesByLayer:
     return {key: tuple(entries) for key, entries in groups.items()}
 
 
-def read_component(
-    component: Component, files: FilesByLayer, open_blob: OpenBlob, open_sink: OpenSink = discard
-) -> None:
-    """Step B8: read one layer and check its digest and content digest. Raises BundleRefused.
-
-    `files`: from `files_by_layer`. Bytes given to `open_sink` are good only once this has returned.
-    """
-    entries = files.get((component.kind, component.path), ())
-    with _blaming(component), open_blob(component.digest) as stream:
-        if component.kind.packing == "tar":
-            digest = read_layer(stream, entries, open_sink)
-        elif component.kind.packing == "json":
-            digest = _read_json(stream, component, entries, open_sink)
-        else:
-            digest = _read_raw(stream, component, entries, open_sink)
-        expect_end(stream)
-        if digest != component.digest:
-            raise BundleRefused(
-                "a layer is not the one the manifest names",
-                code="layer-digest",
-                found=digest,
-                expected=component.digest,
-            )
-
-
-@contextmanager
-def _blaming(component: Component) -> Iterator[None]:
-    """Say of every refusal inside which layer it is about."""
+def _check_layer(parts: LayerParts) -> Iterator[Reason]:
+    """B8: a layer is what its component and its files say, to the last byte."""
+    component = parts.component
     where = f"layer {component.kind}" + (f" {printable(component.path)}" if component.path is not None else "")
+    entries = parts.files.get((component.kind, component.path), ())
+    read = {"tar": _read_tar, "json": _read_json, "raw": _read_raw}[component.kind.packing]
     try:
-        yield
+        with parts.open_blob(component.digest) as stream:
+            digest = read(stream, component, entries, parts.open_sink)
+            expect_end(stream)
     except (BundleRefused, NotFound) as error:
-        reasons = (replace(reason, message=f"{where}: {reason.message}", step="B8") for reason in error.reasons)
-        raise BundleRefused.because(f"{where}: {error.message}", reasons) from error
+        yield from (replace(reason, message=f"{where}: {reason.message}") for reason in error.reasons)
+    else:
+        if digest != component.digest:
+            message = f"{where}: its digest is not the one in the manifest"
+            yield Reason("layer-digest", message, digest, component.digest)
+
+
+def _read_tar(
+    stream: BinaryIO,
+    component: Component,  # noqa: ARG001 - all three readers are called alike
+    entries: tuple[FileEntry, ...],
+    open_sink: OpenSink,
+) -> Digest:
+    return read_layer(stream, entries, open_sink)
 
 
 def _read_json(stream: BinaryIO, component: Component, entries: tuple[FileEntry, ...], open_sink: OpenSink) -> Digest:
@@ -124,3 +124,6 @@ def _read_raw(stream: BinaryIO, component: Component, entries: tuple[FileEntry, 
             hasher.update(chunk)
             sink(chunk)
     return hasher.digest
+
+
+CONTENT_STEPS = (BundleStep("B8", "each layer holds the files of the list and nothing else", _check_layer),)

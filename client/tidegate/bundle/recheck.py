@@ -6,15 +6,17 @@ import os
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.bundle.files import open_regular
-from tidegate.bundle.structure import refuse
+from tidegate.bundle.structure import BundleStep, refuse
 from tidegate.digest import CHUNK_BYTES, Hasher
-from tidegate.errors import BundleRefused, Reason
+from tidegate.errors import Reason
 from tidegate.formats.config import MAX_REASONS, AgentConfig, FileEntry
 from tidegate.formats.paths import printable
 
+MAX_THREADS = 4
 _HINT = "unpack the bundle again"
 
 
@@ -23,12 +25,26 @@ def recheck_files(config: AgentConfig, folder: Path) -> None:
 
     Raises BundleRefused with every reason: `file-missing`, `file-changed`, `file-extra`.
     """
+    refuse([reason for step in RECHECK_STEPS for reason in step.reasons(Unpacked(config, folder))])
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What step B10 looks at."""
+
+    config: AgentConfig
+    folder: Path
+
+
+def _check_files(unpacked: Unpacked) -> Iterator[Reason]:
+    """B10: the files of the list, with their bytes and modes, and no others."""
+    config, folder = unpacked.config, unpacked.folder
     if not folder.is_dir():
-        raise BundleRefused("the unpacked bundle is gone", code="file-missing", found=folder, hint=_HINT)
-    reasons = list(_extra_files(config, folder))
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        reasons += [reason for reason in pool.map(lambda entry: _check_file(folder, entry), config.files) if reason]
-    refuse(reasons)
+        yield Reason("file-missing", f"the unpacked bundle is gone: {printable(str(folder))}", hint=_HINT)
+        return
+    yield from _extra_files(config, folder)
+    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+        yield from (reason for reason in pool.map(lambda entry: _check_file(folder, entry), config.files) if reason)
 
 
 def _check_file(folder: Path, entry: FileEntry) -> Reason | None:
@@ -75,3 +91,6 @@ def _extra_files(config: AgentConfig, folder: Path) -> Iterator[Reason]:
                     count += 1
                     message = f"a file was added: {printable(path)}"
                     yield Reason("file-extra", message, hint="remove it; the agent must not write beside its code")
+
+
+RECHECK_STEPS = (BundleStep("B10", "the files on disk are those of the list", _check_files),)

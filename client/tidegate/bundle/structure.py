@@ -6,12 +6,12 @@ Source: docs/spec/bundle.md, "Checking a bundle". `tidegate.bundle.content` adds
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import BinaryIO
+from typing import BinaryIO, Generic, TypeVar
 
-from tidegate.bundle.canonical import exactly, tar_size
+from tidegate.bundle.canonical import exactly, expect_end, tar_size
 from tidegate.digest import Digest
 from tidegate.errors import BundleRefused, NotFound, Reason
 from tidegate.formats.config import (
@@ -51,21 +51,45 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+@dataclass(slots=True)
+class Parts:
+    """What the steps look at: given manifest, blobs and limits; step B2 leaves the config here."""
+
+    manifest: Manifest
+    open_blob: OpenBlob
+    limits: Limits
+    config: AgentConfig | None = None
+
+    def required_config(self) -> AgentConfig:
+        """Give the config that step B2 has left."""
+        if self.config is None:
+            raise BundleRefused("the config blob was not read", code="config-missing")
+        return self.config
+
+
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True, slots=True)
+class BundleStep(Generic[Subject]):
+    """One numbered check. `title` completes the sentence "checked: …"; `check` gives every reason to refuse."""
+
+    number: str
+    title: str
+    check: Callable[[Subject], Iterable[Reason]]
+
+    def reasons(self, subject: Subject) -> list[Reason]:
+        """Run the check; its reasons carry the number of the step."""
+        return [replace(reason, step=self.number) for reason in self.check(subject)]
+
+
 def check_structure(manifest: Manifest, open_blob: OpenBlob, *, limits: Limits = DEFAULT_LIMITS) -> AgentConfig:
     """Check everything but the content of layers. Raises BundleRefused with every reason."""
-    _check_manifest(manifest)
-    config = _load_config(manifest, open_blob)
-    refuse(
-        [
-            *_check_files(config, limits),
-            *_check_components(config),
-            *_check_layers(manifest, config),
-            *_check_names(manifest, config),
-            *_check_models(config),
-            *_check_behaviour(manifest, config),
-        ]
-    )
-    return config
+    parts = Parts(manifest, open_blob, limits)
+    for step in OPENING_STEPS:
+        refuse(step.reasons(parts))
+    refuse([reason for step in STRUCTURE_STEPS for reason in step.reasons(parts)])
+    return parts.required_config()
 
 
 def expected_layers(components: Iterable[Component]) -> tuple[Descriptor, ...]:
@@ -88,70 +112,60 @@ def refuse(reasons: Sequence[Reason]) -> None:
         raise BundleRefused.because(message, reasons[:MAX_REASONS])
 
 
-def _check_manifest(manifest: Manifest) -> None:
+def _check_manifest(parts: Parts) -> Iterator[Reason]:
     """B1: an image manifest of our artifact type, about nothing else."""
+    manifest = parts.manifest
     facts = (
         ("media type", manifest.media_type, OCI_MANIFEST),
         ("artifact type", manifest.artifact_type, AGENT_BUNDLE),
         ("config's media type", manifest.config and manifest.config.media_type, AGENT_CONFIG),
         ("subject", manifest.subject and manifest.subject.digest, None),
     )
-    refuse(
-        [
-            Reason("not-a-bundle", f"the {what} is not that of an agent bundle", str(found), str(expected), step="B1")
-            for what, found, expected in facts
-            if found != expected
-        ]
-    )
+    for what, found, expected in facts:
+        if found != expected:
+            yield Reason("not-a-bundle", f"the {what} is not that of an agent bundle", str(found), str(expected))
 
 
-def _load_config(manifest: Manifest, open_blob: OpenBlob) -> AgentConfig:
+def _load_config(parts: Parts) -> Iterator[Reason]:
     """B2: the config blob has size and digest of its descriptor, is canonical and of its schema."""
-    descriptor = manifest.config
+    descriptor = parts.manifest.config
     if descriptor is None or descriptor.size > MAX_CONFIG_BYTES:
-        raise BundleRefused(
-            "the config blob is too large",
-            code="config-too-large",
-            expected=f"at most {MAX_CONFIG_BYTES} bytes",
-            step="B2",
-        )
+        yield Reason("config-too-large", "the config blob is too large", expected=f"at most {MAX_CONFIG_BYTES} bytes")
+        return
     try:
-        with open_blob(descriptor.digest) as stream:
-            raw = b"".join(exactly(stream, descriptor.size)) + stream.read(1)
+        with parts.open_blob(descriptor.digest) as stream:
+            raw = b"".join(exactly(stream, descriptor.size))
+            expect_end(stream)
+        if not descriptor.digest.matches(raw):
+            found, expected = Digest.of(raw, descriptor.digest.algorithm), descriptor.digest
+            yield Reason("config-digest", "the config blob has another digest", found, expected)
+            return
+        parts.config = AgentConfig.parse(raw)
     except (NotFound, BundleRefused) as error:
-        reasons = [Reason("config-missing", f"the config blob: {error.message}", str(descriptor.digest), step="B2")]
-        raise BundleRefused.because(f"the config blob: {error.message}", reasons) from error
-    if not descriptor.digest.matches(raw):
-        found = Digest.of(raw, descriptor.digest.algorithm)
-        expected = descriptor.digest
-        raise BundleRefused(
-            "the config blob has another digest", code="config-digest", found=found, expected=expected, step="B2"
-        )
-    return AgentConfig.parse(raw)
+        yield from (replace(reason, message=f"the config blob: {reason.message}") for reason in error.reasons)
 
 
-def _check_files(config: AgentConfig, limits: Limits) -> Iterator[Reason]:
+def _check_files(parts: Parts) -> Iterator[Reason]:
     """B3: the file list is sorted, within limits, and no two names can be taken for one; B2 saw to each path."""
+    config, limits = parts.required_config(), parts.limits
     for before, after in pairwise(config.files):
         if before.path >= after.path:
             message = f"the file list is not sorted, or names a file twice: {printable(after.path)}"
-            yield Reason("files-unsorted", message, after.path, f"a path after {printable(before.path)}", step="B3")
+            yield Reason("files-unsorted", message, after.path, f"a path after {printable(before.path)}")
     if len(config.files) > limits.files:
-        yield Reason("too-many-files", "there are too many files", str(len(config.files)), str(limits.files), step="B3")
+        yield Reason("too-many-files", "there are too many files", str(len(config.files)), str(limits.files))
     total = sum(component.size for component in config.components)
     if total > limits.total_bytes:
-        yield Reason(
-            "too-large", "the bundle is too large", f"{total} bytes", f"at most {limits.total_bytes}", step="B3"
-        )
-    for reason in check_tree(entry.path for entry in config.files):
-        yield Reason(reason.code, reason.message, reason.found, reason.expected, reason.hint, "B3")
+        yield Reason("too-large", "the bundle is too large", f"{total} bytes", f"at most {limits.total_bytes}")
+    yield from check_tree(entry.path for entry in config.files)
 
 
-def _check_components(config: AgentConfig) -> Iterator[Reason]:
+def _check_components(parts: Parts) -> Iterator[Reason]:
     """B4: layers in order, each file in exactly one, sizes and content digests as the file list makes them."""
+    config = parts.required_config()
     keys = [(ORDER[component.kind], component.path or "") for component in config.components]
     if any(before >= after for before, after in pairwise(keys)):
-        yield Reason("components-unsorted", "the components are not in order, or one is there twice", step="B4")
+        yield Reason("components-unsorted", "the components are not in order, or one is there twice")
     by_path = {entry.path: entry for entry in config.files}
     by_kind: dict[Kind, list[FileEntry]] = {}
     for entry in config.files:
@@ -172,13 +186,15 @@ def _check_components(config: AgentConfig) -> Iterator[Reason]:
             yield _component_reason(component, "path", None, "the path of its file")
     for kind, entries in by_kind.items():
         if placed[kind] != len(entries):
-            yield Reason(
-                "files-without-layer",
-                f"files of component {kind} are in no layer",
-                str(len(entries)),
-                str(placed[kind]),
-                step="B4",
-            )
+            message = f"files of component {kind} are in no layer"
+            yield Reason("files-without-layer", message, str(len(entries)), str(placed[kind]))
+    yield from _check_requirements(config.runtime.requirements, by_path)
+
+
+def _check_requirements(requirements: str | None, by_path: Mapping[str, FileEntry]) -> Iterator[Reason]:
+    if requirements is not None and (requirements not in by_path or not by_path[requirements].component.behavioural):
+        message = "the requirements file is not among the files that count for the behavioural version"
+        yield Reason("requirements-missing", message, requirements)
 
 
 def _check_tar(component: Component, entries: list[FileEntry]) -> Iterator[Reason]:
@@ -203,58 +219,74 @@ def _check_file_layer(component: Component, entry: FileEntry | None) -> Iterator
 
 def _component_reason(component: Component, what: str, found: object, expected: object) -> Reason:
     name = f"{component.kind} {printable(component.path)}" if component.path is not None else str(component.kind)
-    return Reason("component-inconsistent", f"component {name}: wrong {what}", str(found), str(expected), step="B4")
+    return Reason("component-inconsistent", f"component {name}: wrong {what}", str(found), str(expected))
 
 
-def _check_layers(manifest: Manifest, config: AgentConfig) -> Iterator[Reason]:
+def _check_layers(parts: Parts) -> Iterator[Reason]:
     """B5: the manifest's layers are the components, in order, and nothing else; so `+zstd` layers are refused."""
+    manifest, config = parts.manifest, parts.required_config()
     expected = expected_layers(config.components)
     if len(manifest.layers) != len(expected):
-        found = f"{len(manifest.layers)} layers"
-        yield Reason(
-            "layers-differ", "the manifest has other layers than the config", found, f"{len(expected)}", step="B5"
-        )
+        message = "the manifest has other layers than the config"
+        yield Reason("layers-differ", message, f"{len(manifest.layers)} layers", f"{len(expected)}")
     for index, (layer, wanted) in enumerate(zip(manifest.layers, expected, strict=False)):
         if layer.media_type == f"{wanted.media_type}+zstd":
             hint = "push the bundle as tidegate built it"
             message = f"layers[{index}] is compressed, which is not supported yet"
-            yield Reason("layer-compressed", message, layer.media_type, wanted.media_type, hint, "B5")
+            yield Reason("layer-compressed", message, layer.media_type, wanted.media_type, hint)
         elif layer != wanted:
             message = f"layers[{index}] is not the component of the config"
-            yield Reason("layers-differ", message, str(layer.as_json()), str(wanted.as_json()), step="B5")
+            yield Reason("layers-differ", message, str(layer.as_json()), str(wanted.as_json()))
 
 
-def _check_names(manifest: Manifest, config: AgentConfig) -> Iterator[Reason]:
+def _check_names(parts: Parts) -> Iterator[Reason]:
     """B6: the annotations say what the config says."""
+    manifest, config = parts.manifest, parts.required_config()
     for key, expected in ((ANNOTATION_TITLE, config.name), (ANNOTATION_VERSION, config.version)):
         if (found := manifest.annotations.get(key)) != expected:
             message = f"the annotation {key} is not what the config says"
-            yield Reason("annotation-differs", message, found, expected, step="B6")
+            yield Reason("annotation-differs", message, found, expected)
 
 
-def _check_models(config: AgentConfig) -> Iterator[Reason]:
+def _check_models(parts: Parts) -> Iterator[Reason]:
     """B7: no id floats without a reason; pins by file name weights of the bundle; their layer is made of them."""
+    config = parts.required_config()
     weights = {entry.path for entry in config.files if entry.component is Kind.WEIGHTS}
     for model in config.models:
         if model.floats and model.unpinned is None:
             hint = "pin it, or say why not with `unpinned` in agent.yaml"
-            yield Reason(
-                "model-unpinned", f"the model {model.id} can float and no reason is given", model.id, None, hint, "B7"
-            )
+            message = f"the model {model.id} can float and no reason is given"
+            yield Reason("model-unpinned", message, model.id, None, hint)
         if model.file is not None and model.file not in weights:
             message = f"the model {model.id} is pinned by a file that is no weights file of the bundle"
-            yield Reason("model-file-missing", message, model.file, step="B7")
+            yield Reason("model-file-missing", message, model.file)
     document = pins_document(config.models)
     expected = {(Digest.of(document), Digest.of(document), len(document))} if config.models else set()
     layers = [found for found in config.components if found.kind is Kind.MODELS and found.path is None]
     if {(found.digest, found.content_digest, found.size) for found in layers} != expected:
-        yield Reason("model-pins-differ", "the layer of model pins is not made of the pins in the config", step="B7")
+        yield Reason("model-pins-differ", "the layer of model pins is not made of the pins in the config")
 
 
-def _check_behaviour(manifest: Manifest, config: AgentConfig) -> Iterator[Reason]:
+def _check_behaviour(parts: Parts) -> Iterator[Reason]:
     """B9: the behavioural version is that of the content."""
+    manifest, config = parts.manifest, parts.required_config()
     computed = config.computed_behaviour()
     for where, found in (("config", config.behaviour), ("manifest", manifest.annotations.get(ANNOTATION_BEHAVIOUR))):
         if found != computed:
             message = f"the behavioural version in the {where} is not that of the content"
-            yield Reason("behaviour-differs", message, found, str(computed), step="B9")
+            yield Reason("behaviour-differs", message, found, str(computed))
+
+
+# B2 opens what the later steps look at, so the first two stand alone; of the others every reason is collected
+OPENING_STEPS = (
+    BundleStep("B1", "the manifest is that of an agent bundle", _check_manifest),
+    BundleStep("B2", "the config blob is the one named, canonical, of its schema, with safe paths", _load_config),
+)
+STRUCTURE_STEPS = (
+    BundleStep("B3", "the file list is sorted, within limits, and no two names can be taken for one", _check_files),
+    BundleStep("B4", "each file is in exactly one component, with its size and content digest", _check_components),
+    BundleStep("B5", "the layers are the components", _check_layers),
+    BundleStep("B6", "the annotations say what the config says", _check_names),
+    BundleStep("B7", "models are pinned, or it is said why not", _check_models),
+    BundleStep("B9", "the behavioural version is that of the content", _check_behaviour),
+)

@@ -14,9 +14,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 
 from tidegate.bundle.canonical import Sink
-from tidegate.bundle.content import files_by_layer, read_component
+from tidegate.bundle.content import CONTENT_STEPS, LayerParts, files_by_layer
 from tidegate.bundle.structure import DEFAULT_LIMITS, Limits, OpenBlob, check_structure, refuse
-from tidegate.errors import BundleRefused, Conflict, LimitExceeded, Reason
+from tidegate.errors import Conflict, LimitExceeded
 from tidegate.formats.config import AgentConfig, FileEntry
 from tidegate.formats.manifest import Manifest
 
@@ -62,13 +62,9 @@ def _write_tree(config: AgentConfig, open_blob: OpenBlob, root: Path, advance: C
     def open_sink(entry: FileEntry) -> AbstractContextManager[Sink]:
         return _new_file(root / entry.path, _FILE_MODES[entry.mode], advance)
 
-    reasons: list[Reason] = []
-    for component in config.components:
-        try:
-            read_component(component, files, open_blob, open_sink)
-        except BundleRefused as error:
-            reasons += error.reasons
-    refuse(reasons)
+    for component in config.components:  # at the first bad layer there is no point in writing the next
+        layer = LayerParts(component, files, open_blob, open_sink)
+        refuse([reason for step in CONTENT_STEPS for reason in step.reasons(layer)])
 
 
 @contextmanager
