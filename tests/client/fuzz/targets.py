@@ -1,0 +1,128 @@
+"""Every parser of the client with a document it accepts: what tests/client/fuzz/test_parsers.py feeds and breaks."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.client.bundle.agents import FULL_YAML
+from tidegate.bundle.archive import ArchiveFiles
+from tidegate.bundle.requirements import check_requirements
+from tidegate.bundle.spec import AgentFile
+from tidegate.credentials.token import IdentityToken
+from tidegate.digest import Digest
+from tidegate.formats.bundle import SigstoreBundle
+from tidegate.formats.config import AgentConfig
+from tidegate.formats.identity import parse_certificate
+from tidegate.formats.jcs import canonical_bytes, parse_json
+from tidegate.formats.manifest import Manifest
+from tidegate.formats.mediatypes import INTOTO_STATEMENT, PREDICATE_RELEASE
+from tidegate.formats.predicates import Provenance, ReleasePredicate
+from tidegate.formats.reference import Reference
+from tidegate.formats.statement import Statement
+from tidegate.formats.trustfile import parse_charter, parse_trust_file
+from tidegate.remote.answers import error_of
+
+DIGEST = "sha256:" + "ab" * 32
+ISSUER = "https://ci.example"
+CHARTER = f"""\
+agent: acme/support-agent
+publishers:
+  - {{name: ci, root: main, issuer: "{ISSUER}", workflow: "https://git.example/a/b/ci.yml", refs: ["refs/tags/v*"]}}
+attesters:
+  - {{name: evals, root: main, issuer: "{ISSUER}", identity: e@example.com, types: [evaluation]}}
+builders: {{"https://git.example/a/b/ci.yml@refs/tags/*": 2}}
+protectedRefs: ["refs/tags/v*"]
+"""
+RELEASE = {"agent": "acme/support-agent", "version": "1.2.0", "digest": DIGEST, "channels": ["dev"]}
+PROVENANCE = {
+    "buildDefinition": {
+        "buildType": "https://actions.github.io/buildtypes/workflow/v1",
+        "externalParameters": {
+            "workflow": {"ref": "refs/heads/main", "repository": "https://git.example/a/b", "path": "ci.yml"}
+        },
+        "resolvedDependencies": [
+            {"uri": "git+https://git.example/a/b@refs/heads/main", "digest": {"gitCommit": "ab" * 20}}
+        ],
+    },
+    "runDetails": {"builder": {"id": "https://git.example/a/b/ci.yml@refs/heads/main"}},
+}
+MANIFEST = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+    "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": DIGEST, "size": 2},
+    "layers": [{"mediaType": "a/b", "digest": DIGEST, "size": 5, "annotations": {"k": "v"}}],
+    "subject": {"mediaType": "a/b", "digest": DIGEST, "size": 5},
+}
+PROBLEM = {"errors": [{"code": "DENIED", "message": "no", "detail": {"reasons": [{"code": "x", "message": "y"}]}}]}
+
+
+@dataclass(frozen=True)
+class Target:
+    """`parse` may return or raise a TidegateError, nothing else. `seed`: something it accepts, or nearly."""
+
+    name: str
+    parse: Callable[[bytes], object]
+    seed: bytes
+
+
+def _archive(raw: bytes) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "layout.tar")
+        path.write_bytes(raw)
+        return ArchiveFiles.open(path)
+
+
+def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
+    return lambda raw: parse(raw.decode("latin-1"))
+
+
+def _predicate(parse: Callable[..., object]) -> Callable[[bytes], object]:
+    def run(raw: bytes) -> object:
+        value = parse_json(raw, limit=1 << 20, what="predicate")
+        return parse(value) if isinstance(value, dict) else None
+
+    return run
+
+
+def _statement() -> bytes:
+    subject = [{"name": "acme/support-agent", "digest": {"sha256": "ab" * 32}}]
+    return canonical_bytes(
+        {"_type": INTOTO_STATEMENT, "subject": subject, "predicateType": PREDICATE_RELEASE, "predicate": RELEASE}
+    )
+
+
+def _sigstore_members(raw: bytes) -> object:
+    bundle = SigstoreBundle.parse(raw)
+    return bundle.media_type, bundle.is_attestation
+
+
+TARGETS = (
+    Target("json", lambda raw: parse_json(raw, limit=1 << 20, what="it"), b'{"a":[1,2.5,"x",null,true]}'),
+    Target("digest", _text(Digest.parse), DIGEST.encode()),
+    Target("reference", _text(Reference.parse), f"127.0.0.1:5000/acme/a:1.2.0-rc.1@{DIGEST}".encode()),
+    Target("manifest", Manifest.parse, canonical_bytes(MANIFEST)),
+    Target("statement", Statement.parse, _statement()),
+    Target("release predicate", _predicate(ReleasePredicate.parse), canonical_bytes(RELEASE)),
+    Target("provenance predicate", _predicate(Provenance.parse), canonical_bytes(PROVENANCE)),
+    Target(
+        "sigstore bundle",
+        _sigstore_members,
+        canonical_bytes({"mediaType": "x", "dsseEnvelope": {"signatures": [{"sig": "AA=="}], "payload": "AA=="}}),
+    ),
+    Target("certificate", parse_certificate, b"0\x82\x01\x00" + bytes(range(256))),
+    Target("agent.yaml", AgentFile.parse, FULL_YAML.encode()),
+    Target("charter", lambda raw: parse_charter(raw, name="charter.yaml"), CHARTER.encode()),
+    Target(
+        "trust.yaml",
+        lambda raw: parse_trust_file(raw, name="trust.yaml"),
+        b"roots:\n  main: {file: trusted_root.json}\ncharters:\n  - file: charter.yaml\n",
+    ),
+    Target("config blob", AgentConfig.parse, canonical_bytes({"name": "acme/a", "version": "1.0.0", "files": []})),
+    Target("layout archive", _archive, b"oci-layout" + b"\0" * 502),
+    Target("requirements", lambda raw: check_requirements(raw, "requirements.txt"), b"six==1.16.0 --hash=sha256:abcd"),
+    Target("identity token", lambda raw: IdentityToken.parse(raw.decode("latin-1"), audience="a"), b"e30.e30.AA"),
+    Target("registry's answer", lambda raw: error_of(403, raw, what="it"), canonical_bytes(PROBLEM)),
+)
