@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -74,9 +75,10 @@ def broken(seed: bytes) -> st.SearchStrategy[bytes]:
 
     @st.composite
     def memberwise(draw: st.DrawFn) -> bytes:
-        value, junked = document, draw(junk)
-        path = []
-        while isinstance(value, dict | list) and value and draw(st.booleans()) | (not path):
+        value: Any = document
+        path: list[str | int] = []
+        junked = draw(junk)
+        while isinstance(value, dict | list) and value and (not path or draw(st.booleans())):
             key = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
             path.append(key)
             value = value[key]
