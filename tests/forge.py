@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,6 +17,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 if TYPE_CHECKING:
     from tidegate_registry.sandbox.jobs import JobRequest
     from tidegate_registry.sandbox.sigstore import SigstoreInstance
+
+    # a user's name, a token's claims, a CI job, or something that issues the certificate itself
+    Issue = Callable[[SigstoreInstance, ec.EllipticCurvePublicKey, datetime | None], x509.Certificate]
+    Who = str | Mapping[str, object] | JobRequest | Issue
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 IN_TOTO = "application/vnd.in-toto+json"
@@ -30,7 +35,7 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 
 def sign_statement(
     instance: SigstoreInstance,
-    who: str | Mapping[str, object] | JobRequest,
+    who: Who,
     payload: bytes,
     *,
     payload_type: str = IN_TOTO,
@@ -56,7 +61,7 @@ def sign_statement(
 
 def sign_blob(
     instance: SigstoreInstance,
-    who: str | Mapping[str, object] | JobRequest,
+    who: Who,
     content: bytes,
     *,
     issued_at: datetime | None = None,
@@ -78,7 +83,7 @@ def dump(bundle: Mapping[str, object]) -> bytes:
 
 def _sign(
     instance: SigstoreInstance,
-    who: str | Mapping[str, object] | JobRequest,
+    who: Who,
     message: bytes,
     *,
     issued_at: datetime | None,
@@ -88,7 +93,10 @@ def _sign(
     from tidegate_registry.sandbox.rekor import hashed_rekord_body
 
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = instance.issue_certificate(who, key.public_key(), at=issued_at, lifetime=lifetime)
+    if callable(who):
+        certificate = who(instance, key.public_key(), issued_at)
+    else:
+        certificate = instance.issue_certificate(who, key.public_key(), at=issued_at, lifetime=lifetime)
     raw = {"rawBytes": _text(certificate.public_bytes(Encoding.DER))}
     signature = key.sign(message, ec.ECDSA(hashes.SHA256()))
     body = hashed_rekord_body(hashlib.sha256(message).digest(), signature, {"x509Certificate": raw})

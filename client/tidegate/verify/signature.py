@@ -178,11 +178,9 @@ def _step_a9_certificate_names_one_identity(attempt: SignatureAttempt) -> None:
 
 
 def _step_a10_roots_by_charter(attempt: SignatureAttempt) -> None:
-    # The leaf is not verified yet: what it says only decides under which of the charter's roots to look first for
-    # somebody to vouch for it. When it is nobody of the charter, all are tried, so that step A12 or A13 says which.
-    named = {rule.root for _, rule in attempt.charter.rules if rule.matches(attempt.identity)}
-    roots = [name for name in attempt.charter.roots if name in named] or attempt.charter.roots
-    attempt.candidates = tuple(attempt.trust.root(name) for name in roots)
+    # Every root that a rule names is tried, each by itself. What the leaf says of its issuer selects nothing: it is not
+    # verified yet, and when it lies, step A13 can then say under which root it was true.
+    attempt.candidates = tuple(attempt.trust.root(name) for name in attempt.charter.roots)
     if not attempt.candidates:
         raise EvidenceRefused(
             "the charter names no trusted root", code="no-root", found=attempt.charter.agent, step="A10"
