@@ -34,14 +34,16 @@ from tests.registry.access.issuer import (
 )
 from tidegate.errors import AccessDenied, InvalidInput
 from tidegate.formats.charter import Charter, CharterSet, SignerRule
+from tidegate.formats.jcs import JsonValue
 from tidegate_registry.access.challenge import LoginNeeded
 from tidegate_registry.access.gatekeeper import Gatekeeper
 from tidegate_registry.access.issuers import IssuerRule
 from tidegate_registry.access.jwks import HttpFetch
-from tidegate_registry.access.jwt import TokenRefused
+from tidegate_registry.access.jwt import TokenRefused, parse_token, sign_token
 from tidegate_registry.access.oidc import OidcVerifier
 from tidegate_registry.access.rights import AccessRules, Permission
-from tidegate_registry.access.tokens import RegistryTokens, generate_token_key
+from tidegate_registry.access.token_keys import TokenKey, generate_token_key
+from tidegate_registry.access.tokens import TOKEN_TYPE, RegistryTokens
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Registry:
     ci: FakeIssuer
     login: FakeIssuer
     clock: Clock
+    key: TokenKey
 
     def exchange(self, credential: str | None, actions: str = "pull,push", agent: str = AGENT) -> str:
         return self.gate.exchange(credential, [grant(actions, agent)], service=REGISTRY).text
@@ -73,8 +76,8 @@ class Registry:
 
 @pytest.fixture
 def registry() -> Iterator[Registry]:
-    clock, key = Clock(), rsa_key("k1")
-    with running_issuer(key) as ci, running_issuer(ec_key("k1")) as login:
+    clock, key = Clock(), generate_token_key()
+    with running_issuer(rsa_key("k1")) as ci, running_issuer(ec_key("k1")) as login:
         rules = [
             IssuerRule(issuer=ci.url, kind="github", algorithms=("RS256",)),
             IssuerRule(issuer=login.url, kind="email", algorithms=("ES256",)),
@@ -89,13 +92,11 @@ def registry() -> Iterator[Registry]:
         gate = Gatekeeper(
             public_url=REGISTRY,
             oidc=OidcVerifier(rules, audience=REGISTRY, fetch=HttpFetch(httpx2.Client(trust_env=False)), clock=clock),
-            tokens=RegistryTokens(
-                signing=generate_token_key(), audience=REGISTRY, lifetime=timedelta(minutes=5), clock=clock
-            ),
+            tokens=RegistryTokens(signing=key, audience=REGISTRY, lifetime=timedelta(minutes=5), clock=clock),
             rules=AccessRules(),
             charters=lambda: CharterSet([charter]),
         )
-        yield Registry(gate, ci, login, clock)
+        yield Registry(gate, ci, login, clock, key)
 
 
 def resigned(token: str, claims: dict[str, object]) -> str:
@@ -157,9 +158,7 @@ def test_a_token_for_fulcio_is_refused_with_the_advice_to_keep_it_away(registry:
 
 def test_a_credential_is_no_registry_token(registry: Registry) -> None:
     assert registry.turned_away(ci_token(registry)) == "token-type"
-    assert registry.turned_away(registry.ci.token(github(), alg="RS256", header={"typ": "tidegate-registry+jwt"})) == (
-        "token-key"
-    )
+    assert registry.turned_away(registry.ci.token(github(), alg="RS256", header={"typ": TOKEN_TYPE})) == "token-key"
 
 
 def test_a_registry_token_is_no_credential(registry: Registry) -> None:
@@ -228,6 +227,26 @@ def test_a_key_id_that_the_issuer_does_not_publish_is_refused(registry: Registry
     assert registry.refusal(registry.ci.token(github(), alg="RS256", header={"kid": kid})) == "token-key"
 
 
+def test_a_token_issued_to_another_client_is_refused(registry: Registry) -> None:
+    assert registry.refusal(ci_token(registry, azp="https://other.example")) == "authorized-party"
+
+
+def test_a_token_of_another_tenant_is_refused(registry: Registry) -> None:
+    """An issuer that many companies share tells them apart by a claim, which the settings then demand."""
+    rule = IssuerRule(issuer=registry.login.url, kind="email", algorithms=("ES256",), required_claims={"tid": "acme"})
+    fetch = HttpFetch(httpx2.Client(trust_env=False))
+    verifier = OidcVerifier([rule], audience=REGISTRY, fetch=fetch, clock=registry.clock)
+    assert verifier.verify(registry.login.token(alice(tid="acme"))).name == "alice@acme.example"
+    with pytest.raises(TokenRefused) as caught:
+        verifier.verify(registry.login.token(alice(tid="evil")))
+    assert caught.value.reasons[0].code == "claim-wrong"
+
+
+def test_a_token_that_lacks_a_claim_is_refused(registry: Registry) -> None:
+    for name in ("aud", "sub", "exp", "iat"):
+        assert registry.refusal(ci_token(registry, **{name: None})) == "claim-missing"
+
+
 def test_keys_that_the_token_brings_along_are_not_used(registry: Registry) -> None:
     evil = rsa_key("k1")
     with running_issuer(evil) as server:
@@ -275,6 +294,21 @@ def test_a_claim_named_access_in_a_credential_grants_nothing(registry: Registry)
     access = [{"type": "repository", "name": AGENT, "actions": ["pull", "push"]}]
     stranger = alice(email="mallory@acme.example", access=access, scope=f"repository:{AGENT}:push", kind="ci")
     assert registry.turned_away(registry.exchange(registry.login.token(stranger))) == "not-in-charter"
+
+
+def test_what_the_token_key_signs_for_another_purpose_or_registry_is_no_token_here(registry: Registry) -> None:
+    genuine = parse_token(registry.exchange(ci_token(registry)))
+    kid = str(genuine.header["kid"])
+    key = registry.key
+
+    def signed(header: dict[str, JsonValue], claims: dict[str, JsonValue]) -> str:
+        return sign_token({"typ": TOKEN_TYPE, "kid": kid, **header}, {**genuine.claims, **claims}, key.key, "Ed25519")
+
+    assert registry.require(signed({}, {}))
+    assert registry.turned_away(signed({"typ": "JWT"}, {})) == "token-type"
+    assert registry.turned_away(signed({"kid": "other"}, {})) == "token-key"
+    assert registry.turned_away(signed({}, {"iss": "https://other.example"})) == "audience-wrong"
+    assert registry.turned_away(signed({}, {"aud": "https://other.example"})) == "audience-wrong"
 
 
 def test_a_token_for_one_agent_opens_no_other(registry: Registry) -> None:

@@ -13,13 +13,8 @@ from tidegate_registry.access.gatekeeper import Gatekeeper
 from tidegate_registry.access.jwks import HttpFetch
 from tidegate_registry.access.oidc import OidcVerifier
 from tidegate_registry.access.rights import AccessRules
-from tidegate_registry.access.tokens import (
-    RegistryTokens,
-    TokenKey,
-    generate_token_key,
-    load_accepted_key,
-    load_token_key,
-)
+from tidegate_registry.access.token_keys import TokenKey, generate_token_key, load_accepted_key, load_token_key
+from tidegate_registry.access.tokens import RegistryTokens
 from tidegate_registry.settings import Mode, Settings
 
 

@@ -1,52 +1,40 @@
 """Registry tokens: what this registry issues after a credential was checked, and reads on every other request.
 
 Short-lived JWTs of their own type, signed by a key file that only this registry holds; they carry the caller's mapped
-identity, so that no request needs the OIDC issuer, and the access that was asked for and granted. The steps K1…K6 are
+identity, so that no request needs the OIDC issuer, and the access that was asked for and granted. The steps K1…K7 are
 those of docs/spec/registry-tokens.md. Two kinds of token never stand in for each other: the type, the issuer and the
 keys all differ, and each reader demands its own.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
+from functools import cached_property, lru_cache
 from typing import Literal
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from joserfc.jwk import ECKey, OKPKey
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tidegate.errors import InvalidInput
 from tidegate.formats.identity import CertificateIdentity, ClaimName
 from tidegate.formats.jcs import JsonObject, JsonValue
-from tidegate_registry.access.jwt import PublicKey, TokenRefused, parse_token, sign_token, verify_signature
+from tidegate.verify.steps import Step
+from tidegate_registry.access.jwt import (
+    TokenRefused,
+    UncheckedToken,
+    parse_token,
+    sign_token,
+    verify_signature,
+)
 from tidegate_registry.access.principal import Grant, Principal, PrincipalKind
 from tidegate_registry.access.rights import describe
+from tidegate_registry.access.token_keys import TokenKey
 
 TOKEN_TYPE = "tidegate-registry+jwt"  # noqa: S105 - a header value
+_EXCHANGE = "exchange an OIDC token at the token endpoint that WWW-Authenticate names"
 MAX_SKEW = timedelta(seconds=60)  # between replicas; expiry itself is not stretched
-MAX_KEY_FILE_BYTES = 64 << 10
 REMEMBERED_TOKENS = 2048  # checked tokens whose signature is not checked again; a pull sends hundreds of requests
-
-
-@dataclass(frozen=True, slots=True)
-class TokenKey:
-    """A key and the one algorithm it is used with. `private` tells whether it can sign."""
-
-    key: PublicKey
-    algorithm: str
-    private: bool
-
-    @property
-    def kid(self) -> str:
-        """The key's RFC 7638 thumbprint (sha256): the same wherever the key is loaded."""
-        return self.key.thumbprint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,123 +128,94 @@ class RegistryTokens:
 
     def verify(self, text: str) -> Principal:
         """Check a registry token and give the principal with its grants. Raises TokenRefused."""
-        claims, principal = self._checked(text)
-        now = self._clock().timestamp()  # the one thing that changes about a token: looked at every time (K5)
-        if now >= claims.exp:
-            raise _refused(
-                "K5",
-                "token-expired",
-                "the registry token has expired",
-                found=f"exp {claims.exp}",
-                expected=f"{now:.0f}",
-            )
-        if min(claims.nbf, claims.iat) > now + MAX_SKEW.total_seconds():
-            raise _refused(
-                "K5",
-                "token-not-yet-valid",
-                "the registry token is not valid yet",
-                found=f"nbf {claims.nbf}",
-                expected=f"{now:.0f}",
-            )
+        check, principal = self._checked(text)
+        for step in TIME_STEPS:  # what changes about a token, so it is looked at every time
+            step.check((check, self._clock()))
         return principal
 
-    def _check(self, text: str) -> tuple[_Claims, Principal]:
-        token = parse_token(text)  # K1
-        if token.header.get("typ") != TOKEN_TYPE:
-            raise _refused(
-                "K2",
-                "token-type",
-                "that is no registry token",
-                found=f"typ {token.header.get('typ')!r}"[:120],
-                expected=TOKEN_TYPE,
-                hint="exchange an OIDC token at the token endpoint that WWW-Authenticate names",
-            )
-        key = self._keys.get(token.header_text("kid"))
-        if key is None:
-            raise _refused(
-                "K3",
-                "token-key",
-                "signed by no key of this registry",
-                found=token.header_text("kid")[:120] or "no kid",
-                expected=", ".join(self._keys),
-            )
-        verify_signature(token, key.key, key.algorithm)  # K4
+    def _check(self, text: str) -> tuple[TokenCheck, Principal]:
+        check = TokenCheck(parse_token(text), self._keys, self._audience)  # K1
+        for step in TOKEN_STEPS:
+            step.check(check)
+        return check, _principal(check.claims)
+
+
+@dataclass(frozen=True)
+class TokenCheck:
+    """What the steps look at: a token taken apart, the keys that count by id, and the registry it must be of."""
+
+    token: UncheckedToken
+    keys: Mapping[str, TokenKey]
+    audience: str
+
+    @cached_property
+    def claims(self) -> _Claims:
+        """The payload; true once K4 has passed. Raises TokenRefused (K7)."""
         try:
-            claims = _Claims.model_validate(token.claims)
+            return _Claims.model_validate(self.token.claims)
         except ValidationError as error:
             raise _malformed(error) from error
-        if claims.iss != self._audience or claims.aud != self._audience:
-            raise _refused(
-                "K5",
-                "audience-wrong",
-                "a token of another registry",
-                found=f"iss {claims.iss}, aud {claims.aud}"[:300],
-                expected=self._audience,
-            )
-        return claims, _principal(claims)  # K6
 
 
-def load_token_key(path: Path) -> TokenKey:
-    """Read a PEM private key (Ed25519 or ECDSA P-256) that only its owner can read. Raises InvalidInput."""
-    pem = _read(path)
-    if path.stat().st_mode & 0o077:
-        raise InvalidInput(
-            "the token key can be read by others",
-            code="key-file-mode",
-            found=f"{path}: mode {path.stat().st_mode & 0o777:o}",
-            expected="mode 600",
-            hint=f"chmod 600 {path}; if others may have read it, make a new key",
+def _step_k2_type(check: TokenCheck) -> None:
+    declared = check.token.header.get("typ")
+    if declared != TOKEN_TYPE:
+        raise _refused(
+            "K2",
+            "token-type",
+            "that is no registry token",
+            found=f"typ {declared!r}"[:120],
+            expected=TOKEN_TYPE,
+            hint=_EXCHANGE,
         )
-    try:
-        private = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
-        raise _unusable(path, str(error)) from error
-    if isinstance(private, Ed25519PrivateKey):
-        return TokenKey(OKPKey.import_key(_pem(private)), "Ed25519", private=True)
-    if isinstance(private, EllipticCurvePrivateKey) and isinstance(private.curve, SECP256R1):
-        return TokenKey(ECKey.import_key(_pem(private)), "ES256", private=True)
-    raise _unusable(path, type(private).__name__)
 
 
-def load_accepted_key(path: Path) -> TokenKey:
-    """Read a PEM public key whose tokens are accepted beside our own while keys rotate. Raises InvalidInput."""
-    try:
-        public = serialization.load_pem_public_key(_read(path))
-    except (ValueError, TypeError) as error:
-        raise _unusable(path, str(error)) from error
-    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if isinstance(public, Ed25519PublicKey):
-        return TokenKey(OKPKey.import_key(pem), "Ed25519", private=False)
-    if isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP256R1):
-        return TokenKey(ECKey.import_key(pem), "ES256", private=False)
-    raise _unusable(path, type(public).__name__)
+def _step_k3_known_key(check: TokenCheck) -> None:
+    kid = check.token.header_text("kid")
+    if kid not in check.keys:
+        raise _refused(
+            "K3",
+            "token-key",
+            "signed by no key of this registry",
+            found=kid[:120] or "no kid",
+            expected=", ".join(check.keys),
+        )
 
 
-def generate_token_key() -> TokenKey:
-    """Make a new Ed25519 key in memory; it is not kept anywhere."""
-    return TokenKey(OKPKey.import_key(_pem(Ed25519PrivateKey.generate())), "Ed25519", private=True)
+def _step_k4_signature(check: TokenCheck) -> None:
+    key = check.keys[check.token.header_text("kid")]
+    verify_signature(check.token, key.key, key.algorithm)
 
 
-def create_token_key(path: Path) -> TokenKey:
-    """Make a new Ed25519 key file with mode 0600; an existing file is never replaced (FileExistsError)."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(_pem(Ed25519PrivateKey.generate()))
-    return load_token_key(path)
+def _step_k5_audience(check: TokenCheck) -> None:
+    issuer, audience = check.token.claims.get("iss"), check.token.claims.get("aud")
+    if issuer != check.audience or audience != check.audience:
+        raise _refused(
+            "K5",
+            "audience-wrong",
+            "a token of another registry",
+            found=f"iss {issuer}, aud {audience}"[:300],
+            expected=check.audience,
+        )
 
 
-def _pem(private: Ed25519PrivateKey | EllipticCurvePrivateKey) -> bytes:
-    return private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+def _step_k6_times(now: tuple[TokenCheck, datetime]) -> None:
+    claims, moment = now[0].claims, now[1].timestamp()
+    found, expected = f"valid from {claims.nbf} until {claims.exp}", f"valid at {moment:.0f}"
+    if moment >= claims.exp:
+        raise _refused("K6", "token-expired", "the registry token has expired", found=found, expected=expected)
+    if min(claims.nbf, claims.iat) > moment + MAX_SKEW.total_seconds():
+        message = "the registry token is not valid yet"
+        raise _refused("K6", "token-not-yet-valid", message, found=found, expected=expected)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_KEY_FILE_BYTES)
-    except OSError as error:
-        raise _unusable(path, error.strerror or type(error).__name__) from error
+TOKEN_STEPS: tuple[Step[TokenCheck], ...] = (
+    Step("K2", "it is a registry token", _step_k2_type),
+    Step("K3", "it names a key of this registry", _step_k3_known_key),
+    Step("K4", "that key has signed it", _step_k4_signature),
+    Step("K5", "this registry issued it, for itself", _step_k5_audience),
+)
+TIME_STEPS: tuple[Step[tuple[TokenCheck, datetime]], ...] = (Step("K6", "it is valid now", _step_k6_times),)
 
 
 def _principal(claims: _Claims) -> Principal:
@@ -276,18 +235,9 @@ def _grant_json(grant: Grant) -> JsonObject:
     return {"type": grant.type, "name": grant.name, "actions": list[JsonValue](sorted(grant.actions))}
 
 
-def _unusable(path: Path, found: str) -> InvalidInput:
-    return InvalidInput(
-        "that file holds no usable token key",
-        code="key-file-invalid",
-        found=f"{path}: {found[:200]}",
-        expected="an Ed25519 or ECDSA P-256 key in PEM, not encrypted",
-    )
-
-
 def _malformed(error: ValueError) -> TokenRefused:
     return _refused(
-        "K6",
+        "K7",
         "token-malformed",
         "not the claims of a registry token",
         found=str(error)[:300],

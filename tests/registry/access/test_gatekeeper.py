@@ -17,7 +17,8 @@ from tidegate_registry.access.jwks import HttpFetch
 from tidegate_registry.access.oidc import OidcVerifier
 from tidegate_registry.access.principal import ANONYMOUS, PrincipalKind
 from tidegate_registry.access.rights import AccessRules, Permission
-from tidegate_registry.access.tokens import RegistryTokens, generate_token_key
+from tidegate_registry.access.token_keys import generate_token_key
+from tidegate_registry.access.tokens import RegistryTokens
 
 
 def make_gatekeeper(issuer: FakeIssuer, clock: Clock, *, anonymous_pull: bool = False) -> Gatekeeper:

@@ -95,7 +95,7 @@ def with_header(token: str, more: dict[str, object]) -> str:
 @pytest.mark.parametrize("declared", ["at+jwt", "tidegate-registry+jwt", "JOSE", ["JWT"]])
 def test_another_type_of_token_is_refused(clock: Clock, issuer: FakeIssuer, declared: object) -> None:
     token = with_header(issuer.token(alice()), {"typ": declared})
-    assert refusal(clock, email_rule(issuer), token) == ("T3", "token-type")
+    assert refusal(clock, email_rule(issuer), token) == ("T4", "token-type")
 
 
 @pytest.mark.parametrize("claim", ["aud", "sub", "exp", "iat"])
@@ -145,7 +145,7 @@ def test_what_the_settings_demand_of_claims_is_demanded_exactly(clock: Clock, is
 
 def test_a_pipelines_token_without_its_claims_makes_no_identity(clock: Clock, issuer: FakeIssuer) -> None:
     token = issuer.token(github(job_workflow_ref=None))
-    assert refusal(clock, email_rule(issuer, kind="github"), token) == ("T11", "identity-unmapped")
+    assert refusal(clock, email_rule(issuer, kind="github"), token) == ("T12", "identity-unmapped")
 
 
 def test_an_issuer_may_have_an_audience_of_its_own(clock: Clock, issuer: FakeIssuer) -> None:
