@@ -1,1 +1,5 @@
 """Tidegate: the registry."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,167 @@
+"""The composition root: settings in, a running application out. Everything that is wired is wired here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from tidegate.errors import AdmissionRefused, EvidenceRefused
+from tidegate_registry import __version__, health, migrations, problems
+from tidegate_registry.access import routes as access_routes
+from tidegate_registry.artifacts import naming
+from tidegate_registry.artifacts import routes as artifacts_routes
+from tidegate_registry.audit.refusals import RefusalLimiter
+from tidegate_registry.background import Background
+from tidegate_registry.db import Db
+from tidegate_registry.metrics import Metrics
+from tidegate_registry.observe import Observe
+from tidegate_registry.services import Clock, Services, utc_now
+from tidegate_registry.settings import Mode, Settings
+from tidegate_registry.storage.s3 import S3BlobStore
+from tidegate_registry.storage.uploads import SpoolStage
+from tidegate_registry.trust_source import TrustSource
+
+if TYPE_CHECKING:
+    from tidegate.formats.config import AgentConfig
+    from tidegate.formats.manifest import Manifest
+    from tidegate_registry.access.principal import Principal
+    from tidegate_registry.artifacts.naming import Named
+    from tidegate_registry.services import Gate, PendingEvidence
+
+log = structlog.get_logger("tidegate_registry")
+
+ISSUER_SECONDS = 10.0  # longest wait for the keys of an OIDC issuer
+ROUTERS = (artifacts_routes.router, access_routes.router, health.router)
+
+DESCRIPTION = """\
+A registry for agent bundles that admits only what is signed and proven.
+
+`/v2/` is the OCI Distribution API 1.1, with three rules: a manifest pushed by digest is in quarantine; giving it a
+version is asking for admission; a channel never moves here. Everything else is under `/api/v1/`.
+"""
+TAGS = [
+    {"name": "manifests", "description": "Bundles and evidence, by digest, version or working tag"},
+    {"name": "blobs", "description": "Content, by digest; the bytes come from the object store"},
+    {"name": "uploads", "description": "Sending blobs, in one request or many"},
+    {"name": "lists", "description": "Tags, and what refers to a manifest"},
+    {"name": "access", "description": "Registry tokens, and who the caller is"},
+    {"name": "evidence", "description": "Verified attestations about a manifest"},
+    {"name": "operations", "description": "Health and numbers, for the operator"},
+]
+
+
+def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
+    """Make everything that rooms may use. Opens no connection yet. Raises InvalidInput for an unusable key or file."""
+    import httpx2
+
+    from tidegate_registry.access.compose import open_gatekeeper
+
+    trust = TrustSource(settings.trust_file, allow_sandbox=settings.allow_sandbox_roots)
+    app = Services(
+        settings=settings,
+        db=Db(settings.database_url.get_secret_value()),
+        blobs=S3BlobStore(settings.s3),
+        stage=SpoolStage(settings.spool_dir),
+        access=open_gatekeeper(
+            settings, charters=trust.charters, http=httpx2.Client(timeout=ISSUER_SECONDS), clock=clock
+        ),
+        gate=_open_gate(trust, clock),
+        trust=trust,
+        clock=clock,
+    )
+    app.roots.register("releases", naming.root_query)
+    return app
+
+
+def check_start(app: Services) -> None:
+    """Check, once and before the first request, what serving rests on.
+
+    The schema is that of this version (the sandbox migrates by itself), the trust file is good, and the object store
+    really has the properties that write-once content addressing needs. Raises a TidegateError that names what is not.
+    """
+    sandbox = app.settings.mode is Mode.SANDBOX
+    if sandbox:
+        migrations.upgrade(app.db)
+    else:
+        migrations.check(app.db)
+    if app.trust is not None and app.settings.trust_file is not None:
+        app.trust.check()
+    app.stage.ping()
+    app.blobs.probe()
+
+
+def create_app(
+    settings: Settings, *, clock: Clock = utc_now, services: Services | None = None, checked: bool = False
+) -> FastAPI:
+    """Make the application. Its start-up runs `check_start` unless the caller did (`checked`).
+
+    `services`: instead of those that `build_services` makes, for tests.
+    """
+    app_services = services or build_services(settings, clock=clock)
+    metrics = Metrics()
+    api = FastAPI(
+        title="Tidegate registry",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=_lifespan(app_services, checked=checked),
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,  # openapi.yaml is the contract; serving another copy would need a credential
+    )
+    api.state.services = app_services
+    api.state.metrics = metrics
+    api.state.refusals = RefusalLimiter(settings.limits.refusals_per_minute)
+    problems.install(api)
+    for router in ROUTERS:
+        api.include_router(router)
+    api.add_middleware(Observe, metrics=metrics)
+    return api
+
+
+def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if not checked:
+            await run_in_threadpool(check_start, app)
+        log.info("started", mode=str(app.settings.mode), public_url=app.settings.public_url)
+        async with Background(app):
+            yield
+        await run_in_threadpool(app.db.close)
+        log.info("stopped")
+
+    return lifespan
+
+
+def _open_gate(trust: TrustSource, clock: Clock) -> Gate:
+    if find_spec("tidegate_registry.admission.compose") is None:  # TEMPORARY: until the admission room lands
+        return _ClosedGate()
+    open_gate: Callable[..., Gate] = import_module("tidegate_registry.admission.compose").open_gate
+    return open_gate(trust=trust.current, clock=clock)
+
+
+class _ClosedGate:
+    def verify_referrer(self, app: Services, who: Principal, *, repository: str, manifest: Manifest) -> PendingEvidence:
+        raise EvidenceRefused(f"{who.name}: no evidence room in {app.settings.mode} for {repository}@{manifest.digest}")
+
+    def admit(
+        self,
+        app: Services,
+        who: Principal,
+        *,
+        repository: str,
+        version: str,
+        manifest: Manifest,
+        config: AgentConfig | None,
+    ) -> Named:
+        raise AdmissionRefused(
+            f"no admission room: {app.settings.mode} {who.name} {repository} {version} {manifest} {config}"
+        )

@@ -1,0 +1,150 @@
+"""Blobs: who may see which, and how one comes into a repository."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, select
+
+from tidegate.digest import Digest
+from tidegate_registry.access.rights import Permission
+from tidegate_registry.artifacts.errors import BlobUnknown
+from tidegate_registry.artifacts.events import BlobStored
+from tidegate_registry.artifacts.names import namespace_of
+from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow, RepositoryRow
+from tidegate_registry.audit import service as audit
+from tidegate_registry.audit.events import Actor
+from tidegate_registry.db import Tx, insert_once
+from tidegate_registry.storage.blobs import BlobKey
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tidegate_registry.access.principal import Principal
+    from tidegate_registry.services import Services
+
+MAX_MOUNT_SOURCES = 50  # repositories of one namespace that are looked at for a blob they share
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob that the caller may see. `size` in bytes."""
+
+    key: BlobKey
+    size: int
+
+
+def find_blob(app: Services, who: Principal, repository: str, digest: Digest) -> Blob:
+    """Find a blob of `repository` for reading. Raises LoginNeeded, AccessDenied, BlobUnknown.
+
+    Signers of the agent see every blob that was pushed there; others only what a released manifest names, and what
+    they may not see is answered like what does not exist.
+    """
+    app.access.demand(who, Permission.ARTIFACT_PULL, repository)
+    quarantined_too = app.access.may(who, Permission.QUARANTINE_READ, repository)
+    with app.db.read() as tx:
+        size = _visible_size(tx, repository, digest, quarantined_too=quarantined_too)
+    if size is None:
+        raise BlobUnknown("there is no such blob here", found=str(digest))
+    return Blob(BlobKey(namespace_of(repository), digest), size)
+
+
+def link_blob(app: Services, who: Principal, repository: str, digest: Digest, size: int) -> None:
+    """Record that the store now holds `digest`, pushed to `repository` by `who`."""
+    _record(app, who, repository, digest, size, source=None)
+
+
+def mount_blob(app: Services, who: Principal, repository: str, digest: Digest, source: str | None) -> bool:
+    """Make a blob of another repository one of `repository`, if `who` may read it there; say whether that was done.
+
+    `source` None: any repository of the same namespace will do. Across namespaces the bytes are copied.
+    """
+    found = _readable(app, who, source, digest) if source else readable_elsewhere(app, who, repository, digest)
+    if found is None:
+        return False
+    target = BlobKey(namespace_of(repository), digest)
+    if namespace_of(found.repository) != target.namespace:
+        app.blobs.copy(BlobKey(namespace_of(found.repository), digest), target)
+    _record(app, who, repository, digest, found.size, source=found.repository)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A blob that the caller may read in another repository. `size` in bytes."""
+
+    repository: str
+    size: int
+
+
+def readable_elsewhere(app: Services, who: Principal, repository: str, digest: Digest) -> Elsewhere | None:
+    """Find a repository of the same namespace where `who` may read the blob; None if there is none."""
+    query = select(BlobLinkRow.repository).where(
+        BlobLinkRow.namespace == namespace_of(repository), BlobLinkRow.digest == digest
+    )
+    with app.db.read() as tx:
+        candidates = tx.exec(query.order_by(BlobLinkRow.repository).limit(MAX_MOUNT_SOURCES)).all()
+    readable = (_readable(app, who, candidate, digest) for candidate in candidates)
+    return next((found for found in readable if found is not None), None)
+
+
+def linked_sizes(tx: Tx, repository: str, digests: set[Digest]) -> dict[str, int]:
+    """Give the sizes of those of `digests` that were pushed to `repository`."""
+    query = (
+        select(BlobRow.digest, BlobRow.size)
+        .join(
+            BlobLinkRow, (col(BlobLinkRow.namespace) == BlobRow.namespace) & (col(BlobLinkRow.digest) == BlobRow.digest)
+        )
+        .where(BlobLinkRow.repository == repository, col(BlobLinkRow.digest).in_(digests))
+    )
+    return dict(tx.exec(query).all())
+
+
+def ensure_repository(tx: Tx, repository: str, now: datetime) -> None:
+    """Make the row of `repository` unless it is there."""
+    insert_once(tx, RepositoryRow(name=repository, created_at=now))
+
+
+def _readable(app: Services, who: Principal, repository: str, digest: Digest) -> Elsewhere | None:
+    if not app.access.may(who, Permission.ARTIFACT_PULL, repository):
+        return None
+    quarantined_too = app.access.may(who, Permission.QUARANTINE_READ, repository)
+    with app.db.read() as tx:
+        size = _visible_size(tx, repository, digest, quarantined_too=quarantined_too)
+    return None if size is None else Elsewhere(repository, size)
+
+
+def _record(app: Services, who: Principal, repository: str, digest: Digest, size: int, *, source: str | None) -> None:
+    now, namespace = app.clock(), namespace_of(repository)
+    with app.db.begin() as tx:
+        if tx.get(BlobLinkRow, (repository, digest)) is not None:
+            return
+        ensure_repository(tx, repository, now)
+        insert_once(tx, BlobRow(namespace=namespace, digest=digest, size=size, created_at=now))
+        if insert_once(tx, BlobLinkRow(repository=repository, digest=digest, namespace=namespace)):
+            event = BlobStored(
+                at=now, actor=Actor.of(who), repository=repository, digest=digest, size=size, source=source
+            )
+            audit.append(tx, event, entropy=app.entropy)
+
+
+def _visible_size(tx: Tx, repository: str, digest: Digest, *, quarantined_too: bool) -> int | None:
+    size = select(BlobRow.size).where(BlobRow.namespace == namespace_of(repository), BlobRow.digest == digest)
+    if quarantined_too:
+        link = select(BlobLinkRow.digest).where(BlobLinkRow.repository == repository, BlobLinkRow.digest == digest)
+        return tx.exec(size.where(link.exists())).first()
+    released = (
+        select(ManifestRow.digest)
+        .join(
+            ManifestEdgeRow,
+            (col(ManifestEdgeRow.repository) == ManifestRow.repository)
+            & (col(ManifestEdgeRow.parent) == ManifestRow.digest),
+        )
+        .where(
+            ManifestEdgeRow.repository == repository,
+            ManifestEdgeRow.child == digest,
+            col(ManifestRow.released).is_(True),
+        )
+    )
+    return tx.exec(size.where(released.exists())).first()

@@ -1,0 +1,132 @@
+"""What OCI requests go wrong with, beyond what client and registry share in `tidegate.errors`."""
+
+from __future__ import annotations
+
+from tidegate.errors import (
+    Conflict,
+    InvalidInput,
+    LimitExceeded,
+    ManifestInvalid,
+    NotFound,
+    ReferenceInvalid,
+    Refusal,
+    TidegateError,
+)
+
+
+class NameNotAnAgent(ReferenceInvalid):
+    """A fine OCI repository name, but an agent has exactly two segments."""
+
+    code = "name-not-an-agent"
+
+
+class QueryInvalid(InvalidInput):
+    """A parameter or header that does not say what it must."""
+
+    code = "query-invalid"
+
+
+class RepositoryUnknown(NotFound):
+    """There is no such repository, or nothing in it that the caller may see."""
+
+    code = "repository-unknown"
+
+
+class ManifestUnknown(NotFound):
+    """There is no such manifest, or none that the caller may see."""
+
+    code = "manifest-unknown"
+
+
+class BlobUnknown(NotFound):
+    """There is no such blob, or none that the caller may see."""
+
+    code = "blob-unknown"
+
+
+class UploadUnknown(NotFound):
+    """There is no such upload of this caller; it may have ended or expired."""
+
+    code = "upload-unknown"
+
+
+class ManifestBlobUnknown(ManifestInvalid):
+    """A manifest names a blob or manifest that is not here."""
+
+    code = "manifest-blob-unknown"
+
+
+class UploadInvalid(InvalidInput):
+    """An upload request that cannot be followed."""
+
+    code = "upload-invalid"
+
+
+class SizeDiffers(InvalidInput):
+    """The bytes are not as many as was announced."""
+
+    code = "size-differs"
+
+
+class UploadBusy(Conflict):
+    """Another request is writing to this upload."""
+
+    code = "upload-busy"
+
+
+class ChunkOutOfOrder(InvalidInput):
+    """A chunk does not start where the last one ended. `headers`: where the upload stands, for the 416 answer."""
+
+    code = "chunk-out-of-order"
+
+    def __init__(self, message: str, *, found: object, expected: object, headers: dict[str, str]) -> None:
+        super().__init__(message, found=found, expected=expected, hint="continue at the byte after Range")
+        self.headers = headers
+
+
+class ManifestTooLarge(LimitExceeded):
+    """More bytes than a manifest may have."""
+
+    code = "manifest-too-large"
+
+
+class TooManyReferrers(LimitExceeded):
+    """A subject has as many referrers as it may have."""
+
+    code = "too-many-referrers"
+
+
+class TooManyUploads(LimitExceeded):
+    """A caller has as many unfinished uploads as they may have."""
+
+    code = "too-many-uploads"
+
+
+class RequestTimeout(TidegateError):
+    """The request's body did not arrive in time."""
+
+    code = "request-timeout"
+
+
+class VersionTaken(Conflict):
+    """The version names another manifest, for ever."""
+
+    code = "version-taken"
+
+
+class VersionMisspelt(Refusal):
+    """A tag looks like a version but is none; the hint has the right spelling."""
+
+    code = "version-misspelt"
+
+
+class ChannelNotMovable(Refusal):
+    """A channel is moved by a promotion, never by pushing a tag."""
+
+    code = "channel-not-movable"
+
+
+class DeletesRefused(TidegateError):
+    """Nothing is deleted through this API."""
+
+    code = "deletes-refused"

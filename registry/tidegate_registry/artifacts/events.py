@@ -1,0 +1,60 @@
+"""What the artifacts room writes into the audit log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tidegate_registry.audit.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlobStored(Event):
+    """A blob was pushed to a repository. `source`: the repository it was mounted from, if it was."""
+
+    type: ClassVar[str] = "blob.stored"
+
+    repository: str
+    digest: str
+    size: int
+    source: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestStored(Event):
+    """A manifest was stored. `released`: readable at once, as it refers to something released; else in quarantine."""
+
+    type: ClassVar[str] = "manifest.stored"
+
+    repository: str
+    digest: str
+    media_type: str
+    artifact_type: str | None
+    subject: str | None
+    size: int
+    released: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkingTagMoved(Event):
+    """A working tag names another manifest now. `previous`: the one it named before."""
+
+    type: ClassVar[str] = "working-tag.moved"
+
+    repository: str
+    tag: str
+    digest: str
+    previous: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseAdmitted(Event):
+    """A manifest became a version, for ever. `evidence`: digests of the statements that allowed it."""
+
+    type: ClassVar[str] = "release.admitted"
+
+    repository: str
+    version: str
+    digest: str
+    size: int
+    evidence: tuple[str, ...]

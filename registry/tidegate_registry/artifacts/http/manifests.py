@@ -1,0 +1,112 @@
+"""GET, HEAD, PUT and DELETE of manifests. A PUT by version is the one request that decides about admission."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
+
+from tidegate_registry.artifacts.errors import DeletesRefused
+from tidegate_registry.artifacts.http.answers import Name, Reference, errors, manifest_path
+from tidegate_registry.artifacts.http.blobs import RETENTION_HINT
+from tidegate_registry.artifacts.http.body import read_body
+from tidegate_registry.artifacts.manifests import StoredManifest, demand_put, put_manifest, read_manifest
+from tidegate_registry.artifacts.names import parse_repository, parse_target
+from tidegate_registry.services import App, Caller
+
+router = APIRouter(tags=["manifests"])
+
+EVENT_ID = "Tidegate-Event-Id"  # the audit entry that records a change
+
+MANIFEST = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/vnd.oci.image.manifest.v1+json": {"schema": {"type": "object"}},
+            "application/vnd.oci.image.index.v1+json": {"schema": {"type": "object"}},
+        },
+    }
+}
+
+
+@router.get(
+    "/v2/{name:path}/manifests/{reference}",
+    operation_id="getManifest",
+    summary="Read a manifest",
+    response_class=Response,
+    response_description="The manifest, byte for byte as it was pushed",
+    responses=errors(400, 403, 404),
+)
+def get_manifest(name: Name, reference: Reference, app: App, who: Caller) -> Response:
+    """By digest, version or working tag. What is in quarantine is there for the agent's signers alone."""
+    target = parse_target(reference, channels=app.settings.channels)
+    manifest = read_manifest(app, who, parse_repository(name), target)
+    return Response(manifest.raw, headers=_headers(manifest))
+
+
+@router.head(
+    "/v2/{name:path}/manifests/{reference}",
+    operation_id="headManifest",
+    summary="Ask which manifest a reference names",
+    response_class=Response,
+    responses=errors(400, 403, 404),
+)
+def head_manifest(name: Name, reference: Reference, app: App, who: Caller) -> Response:
+    """As `getManifest`, without the body."""
+    target = parse_target(reference, channels=app.settings.channels)
+    return Response(headers=_headers(read_manifest(app, who, parse_repository(name), target)))
+
+
+@router.put(
+    "/v2/{name:path}/manifests/{reference}",
+    operation_id="putManifest",
+    summary="Store a manifest (by digest), or ask that it become a release (by version)",
+    status_code=201,
+    response_class=Response,
+    response_description="Stored, or admitted; `Tidegate-Event-Id` names the audit entry",
+    responses=errors(400, 403, 404, 408, 409, 413),
+    openapi_extra=MANIFEST,
+)
+async def put(name: Name, reference: Reference, request: Request, app: App, who: Caller) -> Response:
+    """By digest it is stored in quarantine. By version it is admitted or refused, with every unmet requirement in the
+    answer; a version never moves again. Channels are refused: a promotion moves them.
+    """
+    target = parse_target(reference, channels=app.settings.channels)
+    repository = parse_repository(name)
+    await run_in_threadpool(demand_put, app, who, repository, target)  # before a byte of the body is read
+    limits = app.settings.limits
+    raw = await read_body(request, most=limits.manifest_bytes, limits=limits)
+    content_type = request.headers.get("content-type")
+    accepted = await run_in_threadpool(put_manifest, app, who, repository, target, raw=raw, content_type=content_type)
+    headers = {
+        "Location": manifest_path(repository, reference),
+        "Docker-Content-Digest": accepted.digest,
+    }
+    if accepted.subject is not None:
+        headers["OCI-Subject"] = accepted.subject
+    if accepted.event_id is not None:
+        headers[EVENT_ID] = accepted.event_id
+    return Response(status_code=201, headers=headers)
+
+
+@router.delete(
+    "/v2/{name:path}/manifests/{reference}",
+    operation_id="deleteManifest",
+    summary="Refused: nothing is deleted through this API",
+    status_code=405,
+    responses=errors(405),
+)
+def delete_manifest(name: Name, reference: Reference) -> Response:
+    """Refuse: a version, once published, stays what it is."""
+    raise DeletesRefused(
+        "manifests are not deleted through this API", found=f"{name}:{reference}"[:300], hint=RETENTION_HINT
+    )
+
+
+def _headers(manifest: StoredManifest) -> dict[str, str]:
+    return {
+        "Content-Length": str(len(manifest.raw)),
+        "Content-Type": manifest.media_type,
+        "Docker-Content-Digest": manifest.digest,
+        "ETag": f'"{manifest.digest}"',
+    }

@@ -1,0 +1,227 @@
+"""Manifests in and out: by digest (quarantine), by version (admission), by working tag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidegate.digest import Digest
+from tidegate.formats.manifest import Manifest
+from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
+from tidegate_registry.access.rights import Permission
+from tidegate_registry.artifacts import naming
+from tidegate_registry.artifacts.content import check_content, check_references
+from tidegate_registry.artifacts.errors import ManifestUnknown, TooManyReferrers
+from tidegate_registry.artifacts.events import ManifestStored, WorkingTagMoved
+from tidegate_registry.artifacts.names import Channel, Target, Version, WorkingTag, refuse_channel, sort_key
+from tidegate_registry.artifacts.store import count_referrers, insert_manifest
+from tidegate_registry.artifacts.tables import ManifestRow, ReleaseRow, WorkingTagRow
+from tidegate_registry.audit import service as audit
+from tidegate_registry.audit.events import Actor
+from tidegate_registry.storage.uploads import DigestDiffers
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tidegate_registry.access.principal import Principal
+    from tidegate_registry.db import Tx
+    from tidegate_registry.services import PendingEvidence, Services
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest that the caller may see, byte for byte."""
+
+    digest: Digest
+    media_type: str
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a PUT came to. `event_id`: the entry that records it; None when nothing changed."""
+
+    digest: Digest
+    subject: Digest | None
+    event_id: str | None
+
+
+def read_manifest(app: Services, who: Principal, repository: str, target: Target) -> StoredManifest:
+    """Find a manifest. What the caller may not see is answered like what does not exist.
+
+    Raises LoginNeeded, AccessDenied, ManifestUnknown.
+    """
+    app.access.demand(who, Permission.ARTIFACT_PULL, repository)
+    quarantined_too = app.access.may(who, Permission.QUARANTINE_READ, repository)
+    with app.db.read() as tx:
+        digest = _resolve(app, tx, who, repository, target)
+        row = None if digest is None else tx.get(ManifestRow, (repository, digest))
+    if row is None or not (row.released or quarantined_too):
+        raise _unknown(target)
+    return StoredManifest(Digest(row.digest), row.media_type, row.raw)
+
+
+def demand_put(app: Services, who: Principal, repository: str, target: Target) -> None:
+    """Refuse a PUT that cannot succeed before its body is read. Raises LoginNeeded, AccessDenied, ChannelNotMovable."""
+    match target:
+        case Digest():
+            app.access.demand(who, Permission.EVIDENCE_PUSH, repository)
+        case Version():
+            app.access.demand(who, Permission.RELEASE_PUBLISH, repository)
+        case WorkingTag():
+            app.access.demand(who, Permission.WORKING_TAG_WRITE, repository)
+        case Channel():
+            app.access.demand(who, Permission.EVIDENCE_PUSH, repository)
+            raise refuse_channel(target, repository)
+
+
+def put_manifest(
+    app: Services, who: Principal, repository: str, target: Target, *, raw: bytes, content_type: str | None
+) -> Accepted:
+    """Store, tag or name a manifest. `content_type`: the header, must agree with the manifest.
+
+    Raises ManifestInvalid, DigestDiffers, ManifestBlobUnknown, BundleRefused, EvidenceRefused, AdmissionRefused,
+    VersionTaken, LoginNeeded, AccessDenied.
+    """
+    demand_put(app, who, repository, target)
+    algorithm = target.algorithm if isinstance(target, Digest) else "sha256"
+    manifest = Manifest.parse(raw, content_type=content_type, algorithm=algorithm)
+    if isinstance(target, Digest) and manifest.digest != target:
+        raise DigestDiffers("the manifest has another digest", found=manifest.digest, expected=target)
+    is_evidence = manifest.artifact_type == SIGSTORE_BUNDLE and manifest.subject is not None
+    if not is_evidence:
+        app.access.demand(who, Permission.ARTIFACT_PUSH, repository)
+    put = _Put(app, who, repository, manifest)
+    if isinstance(target, Version):
+        return _name(put, target)
+    tag = target if isinstance(target, WorkingTag) else None
+    if _changes_nothing(put, tag):
+        return _accepted(manifest, None)
+    check_references(app, who, repository, manifest)
+    check_content(app, repository, manifest)
+    evidence = app.gate.verify_referrer(app, who, repository=repository, manifest=manifest) if is_evidence else None
+    return _store(put, tag, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    app: Services
+    who: Principal
+    repository: str
+    manifest: Manifest
+
+
+def _name(put: _Put, version: Version) -> Accepted:
+    app, repository, manifest = put.app, put.repository, put.manifest
+    with app.db.read() as tx:
+        existing = naming.find_release(tx, repository, version.text)
+    if existing is not None:
+        naming.check_same_digest(existing, manifest.digest)
+        return _accepted(manifest, existing.event_id)
+    check_references(app, put.who, repository, manifest)
+    config = check_content(app, repository, manifest)
+    named = app.gate.admit(app, put.who, repository=repository, version=version.text, manifest=manifest, config=config)
+    return _accepted(manifest, named.release.event_id)
+
+
+def _store(put: _Put, tag: WorkingTag | None, evidence: PendingEvidence | None) -> Accepted:
+    now = put.app.clock()
+    event_id = None
+    with put.app.db.begin() as tx:
+        naming.lock_agent(tx, put.repository, now)
+        if tx.get(ManifestRow, (put.repository, put.manifest.digest)) is None:
+            _check_room(put, tx)
+            event_id = _insert(put, tx, now)
+            if evidence is not None:
+                evidence.record(tx, now=now)
+        if tag is not None:
+            event_id = _move(put, tx, tag, now) or event_id
+    return _accepted(put.manifest, event_id)
+
+
+def _insert(put: _Put, tx: Tx, now: datetime) -> str:
+    manifest = put.manifest
+    insert_manifest(tx, put.repository, manifest, now=now)
+    event = ManifestStored(
+        at=now,
+        actor=Actor.of(put.who),
+        repository=put.repository,
+        digest=manifest.digest,
+        media_type=manifest.media_type,
+        artifact_type=manifest.effective_artifact_type,
+        subject=manifest.subject.digest if manifest.subject else None,
+        size=len(manifest.raw),
+        released=tx.get_one(ManifestRow, (put.repository, manifest.digest)).released,
+    )
+    return audit.append(tx, event, entropy=put.app.entropy)
+
+
+def _move(put: _Put, tx: Tx, tag: WorkingTag, now: datetime) -> str | None:
+    repository, digest = put.repository, put.manifest.digest
+    row = tx.get(WorkingTagRow, (repository, tag.text))
+    previous = row.digest if row else None
+    if previous == digest:
+        return None
+    if row is None:
+        row = WorkingTagRow(
+            repository=repository, tag=tag.text, sort_key=sort_key(tag.text), digest=digest, moved_at=now
+        )
+    row.digest, row.moved_at = digest, now
+    tx.add(row)
+    event = WorkingTagMoved(
+        at=now, actor=Actor.of(put.who), repository=repository, tag=tag.text, digest=digest, previous=previous
+    )
+    return audit.append(tx, event, entropy=put.app.entropy)
+
+
+def _changes_nothing(put: _Put, tag: WorkingTag | None) -> bool:
+    """Whether all of it is there already, so that its content need not be looked at again."""
+    with put.app.db.read() as tx:
+        if tx.get(ManifestRow, (put.repository, put.manifest.digest)) is None:
+            return False
+        if tag is None:
+            return True
+        tagged = tx.get(WorkingTagRow, (put.repository, tag.text))
+        return tagged is not None and tagged.digest == put.manifest.digest
+
+
+def _check_room(put: _Put, tx: Tx) -> None:
+    subject = put.manifest.subject
+    if subject is None:
+        return
+    most = put.app.settings.limits.referrers_per_subject
+    if count_referrers(tx, put.repository, subject.digest) >= most:
+        raise TooManyReferrers(
+            "that subject has as many referrers as it may have", found=subject.digest, expected=f"at most {most}"
+        )
+
+
+def _resolve(app: Services, tx: Tx, who: Principal, repository: str, target: Target) -> str | None:
+    match target:
+        case Digest():
+            return target
+        case Version(text):
+            release = tx.get(ReleaseRow, (repository, text))
+            return release.digest if release else None
+        case WorkingTag(text):
+            if not app.access.may(who, Permission.WORKING_TAG_READ, repository):
+                return None
+            tag = tx.get(WorkingTagRow, (repository, text))
+            return tag.digest if tag else None
+        case Channel():
+            return None  # nothing moves channels yet; when something does, `channel_tags_readable` decides here
+
+
+def _unknown(target: Target) -> ManifestUnknown:
+    shown = target if isinstance(target, Digest) else target.text
+    if isinstance(target, Channel):
+        return ManifestUnknown(
+            "a channel is not read as a tag here",
+            found=shown,
+            hint=f"`tidegate pull --channel {shown}` follows the signed record, which needs no belief in this registry",
+        )
+    return ManifestUnknown("there is no such manifest here", found=shown)
+
+
+def _accepted(manifest: Manifest, event_id: str | None) -> Accepted:
+    return Accepted(manifest.digest, manifest.subject.digest if manifest.subject else None, event_id)

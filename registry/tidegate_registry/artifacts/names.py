@@ -1,0 +1,124 @@
+"""What the path of an OCI request names, checked before anything is looked up. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidegate.digest import Digest
+from tidegate.errors import ReferenceInvalid
+from tidegate.formats.reference import TagKind, classify_tag, is_oci_name, is_tag, suggest_version
+from tidegate_registry.artifacts.errors import ChannelNotMovable, NameNotAnAgent, QueryInvalid, VersionMisspelt
+
+AGENT_SEGMENTS = 2
+
+
+def parse_repository(name: str) -> str:
+    """Check that `name` is an agent's: a valid OCI name of two segments. Raises ReferenceInvalid, NameNotAnAgent."""
+    if not is_oci_name(name):
+        raise ReferenceInvalid(
+            "that is not a repository name",
+            code="name-invalid",
+            found=name[:300],
+            expected="lower-case letters and digits, with single . _ - between them, in segments joined by /",
+        )
+    segments = name.split("/")
+    if len(segments) != AGENT_SEGMENTS:
+        raise NameNotAnAgent(
+            "an agent's name has exactly two segments",
+            found=f"{name}: {len(segments)} segments",
+            expected="namespace/agent",
+            hint=f"push to {segments[0]}/{'-'.join(segments[1:]) or 'AGENT'}",
+        )
+    return name
+
+
+def namespace_of(repository: str) -> str:
+    """Give the first segment."""
+    return repository.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A tag that is a semantic version: naming it is asking for admission."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingTag:
+    """A movable tag of those who may publish."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A name that only a promotion moves."""
+
+    text: str
+
+
+Target = Digest | Version | WorkingTag | Channel
+
+
+def parse_target(reference: str, *, channels: tuple[str, ...]) -> Target:
+    """Say what the last segment of `/manifests/<reference>` asks for.
+
+    Raises DigestInvalid, ReferenceInvalid (no tag at all) or VersionMisspelt (nearly a version).
+    """
+    if ":" in reference:
+        return Digest.parse(reference)
+    if not is_tag(reference):
+        raise ReferenceInvalid(
+            "that is neither a tag nor a digest",
+            code="tag-invalid",
+            found=reference[:200],
+            expected="[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}, or sha256:<hex>",
+        )
+    if reference in channels:
+        return Channel(reference)
+    match classify_tag(reference):
+        case TagKind.VERSION:
+            return Version(reference)
+        case TagKind.WORKING:
+            return WorkingTag(reference)
+        case TagKind.VERSION_LIKE:
+            suggestion = suggest_version(reference)
+            raise VersionMisspelt(
+                f"{reference} looks like a version but is no semantic version",
+                found=reference,
+                expected="MAJOR.MINOR.PATCH with an optional -prerelease",
+                hint=f"use {suggestion}" if suggestion else "use a tag that does not look like a version",
+            )
+
+
+def refuse_channel(channel: Channel, repository: str) -> ChannelNotMovable:
+    """Make the refusal that says how a channel does move."""
+    return ChannelNotMovable(
+        f"{channel.text} is a channel: pushing a tag never moves it",
+        found=f"{repository}:{channel.text}",
+        expected="a version such as 1.2.0, or a working tag",
+        hint=f"push a version, then run `tidegate promote {repository}:VERSION --to {channel.text}`",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list that was asked for: at most `size` entries after `last`."""
+
+    size: int
+    last: str
+
+
+def parse_page(n: str | None, last: str | None, *, most: int) -> Page:
+    """Read `n` and `last`. `n` beyond `most` gets `most` and a link to the rest. Raises QueryInvalid."""
+    if n is None:
+        return Page(most, last or "")
+    if not n.isascii() or not n.isdigit() or len(n) > len(str(1 << 31)):
+        raise QueryInvalid("n is not a number of entries", found=n[:40], expected="a whole number, 0 or more")
+    return Page(min(int(n), most), last or "")
+
+
+def sort_key(tag: str) -> str:
+    """Give a key that sorts as the Distribution Spec lists tags: by letter, whatever the case, then exactly."""
+    return f"{tag.lower()} {tag}"  # a space sorts before every character of a tag

@@ -1,0 +1,149 @@
+"""Releases: recorded once, for ever. Called by the admission room inside the transaction of its decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, select
+
+from tidegate.digest import Digest
+from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
+from tidegate_registry.artifacts.blobs import ensure_repository
+from tidegate_registry.artifacts.errors import VersionTaken
+from tidegate_registry.artifacts.events import ReleaseAdmitted
+from tidegate_registry.artifacts.names import sort_key
+from tidegate_registry.artifacts.store import insert_manifest, release_closure
+from tidegate_registry.artifacts.tables import ReleaseRow, RepositoryRow
+from tidegate_registry.audit import service as audit
+from tidegate_registry.audit.events import Actor
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Select
+
+    from tidegate.formats.manifest import Manifest
+    from tidegate_registry.access.principal import Principal
+    from tidegate_registry.db import Tx
+    from tidegate_registry.services import Services
+
+MAX_FACTS_BYTES = 64 << 10  # a handful of identities and levels
+MAX_EVIDENCE_NAMED = 200  # digests in one entry; an entry must fit a log tile
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A named manifest. `facts`: what admission asked to be remembered, as it gave it."""
+
+    repository: str
+    version: str
+    digest: Digest
+    facts: JsonObject
+    event_id: str
+    admitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What naming came to. `created` is False when the version named this digest before."""
+
+    release: Release
+    created: bool
+
+
+def lock_agent(tx: Tx, repository: str, now: datetime) -> None:
+    """Order everything that is decided about one agent: hold this before reading what the decision rests on.
+
+    PostgreSQL locks the row; SQLite has one writer anyway (BEGIN IMMEDIATE).
+    """
+    ensure_repository(tx, repository, now)
+    tx.exec(select(RepositoryRow.name).where(RepositoryRow.name == repository).with_for_update()).one()
+
+
+def find_release(tx: Tx, repository: str, version: str) -> Release | None:
+    """Give the release of that version; None if there is none."""
+    row = tx.get(ReleaseRow, (repository, version))
+    return None if row is None else _release(row)
+
+
+def releases(tx: Tx, repository: str, *, limit: int = 1000) -> Sequence[Release]:
+    """Give the releases of an agent, the last admitted first."""
+    query = select(ReleaseRow).where(ReleaseRow.repository == repository)
+    order = (col(ReleaseRow.admitted_at).desc(), col(ReleaseRow.event_id).desc())
+    return [_release(row) for row in tx.exec(query.order_by(*order).limit(limit))]
+
+
+def record_release(
+    tx: Tx,
+    app: Services,
+    *,
+    who: Principal,
+    repository: str,
+    version: str,
+    manifest: Manifest,
+    facts: JsonObject,
+    evidence: Sequence[Digest],
+    now: datetime,
+) -> Named:
+    """Name `manifest`: store it if it is not stored, lift its quarantine, write release and entry, all in `tx`.
+
+    The same digest again changes nothing. Raises VersionTaken for another digest. Call `lock_agent` first.
+    """
+    lock_agent(tx, repository, now)
+    existing = find_release(tx, repository, version)
+    if existing is not None:
+        check_same_digest(existing, manifest.digest)
+        return Named(existing, created=False)
+    insert_manifest(tx, repository, manifest, now=now, released=True)
+    release_closure(tx, repository, manifest.digest)
+    event = ReleaseAdmitted(
+        at=now,
+        actor=Actor.of(who),
+        repository=repository,
+        version=version,
+        digest=manifest.digest,
+        size=len(manifest.raw),
+        evidence=tuple(evidence)[:MAX_EVIDENCE_NAMED],
+    )
+    event_id = audit.append(tx, event, entropy=app.entropy)
+    row = ReleaseRow(
+        repository=repository,
+        version=version,
+        sort_key=sort_key(version),
+        digest=manifest.digest,
+        facts=canonical_bytes(facts),
+        event_id=event_id,
+        admitted_at=now,
+    )
+    tx.add(row)
+    tx.flush()
+    return Named(_release(row), created=True)
+
+
+def check_same_digest(existing: Release, digest: Digest) -> None:
+    """Raise VersionTaken unless the release is `digest`."""
+    if existing.digest != digest:
+        raise VersionTaken(
+            f"{existing.repository}:{existing.version} names another manifest, for ever",
+            found=digest,
+            expected=existing.digest,
+            hint="publish the change under a new version",
+        )
+
+
+def root_query() -> Select[str, str]:
+    """Give the retention root of this room: every release."""
+    return select(col(ReleaseRow.repository), col(ReleaseRow.digest))
+
+
+def _release(row: ReleaseRow) -> Release:
+    return Release(
+        repository=row.repository,
+        version=row.version,
+        digest=Digest(row.digest),
+        facts=parse_object(row.facts, limit=MAX_FACTS_BYTES, what="the facts of a release"),
+        event_id=row.event_id,
+        admitted_at=row.admitted_at,
+    )

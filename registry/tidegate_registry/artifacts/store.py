@@ -1,0 +1,136 @@
+"""Manifest rows: written once with what they reach, and set free from quarantine together with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, func, select, update
+
+from tidegate.digest import Digest
+from tidegate.formats.jcs import canonical_bytes
+from tidegate.formats.manifest import INDEX_TYPES, Descriptor
+from tidegate.formats.mediatypes import AGENT_BUNDLE
+from tidegate_registry.artifacts.names import namespace_of
+from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow
+from tidegate_registry.db import insert_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from tidegate.formats.manifest import Manifest
+    from tidegate_registry.db import Tx
+
+
+def insert_manifest(tx: Tx, repository: str, manifest: Manifest, *, now: datetime, released: bool = False) -> bool:
+    """Write the manifest's row and edges unless they are there; say whether they were written.
+
+    A manifest whose subject is released is readable at once, as evidence and the like must be, except for indexes and
+    agent bundles: naming is the one way by which those leave quarantine. Call `naming.lock_agent` first.
+    """
+    if tx.get(ManifestRow, (repository, manifest.digest)) is not None:
+        return False
+    tx.add(
+        ManifestRow(
+            repository=repository,
+            digest=manifest.digest,
+            media_type=manifest.media_type,
+            artifact_type=manifest.effective_artifact_type,
+            subject=manifest.subject.digest if manifest.subject else None,
+            descriptor=canonical_bytes(_as_referrer(manifest).as_json()),
+            raw=manifest.raw,
+            released=released or _follows_its_subject(tx, repository, manifest),
+            created_at=now,
+        )
+    )
+    tx.flush()
+    children = {item.digest for item in (*manifest.blobs, *manifest.manifests)}
+    tx.add_all(ManifestEdgeRow(repository=repository, parent=manifest.digest, child=child) for child in children)
+    namespace = namespace_of(repository)
+    present = _present_blobs(tx, namespace, {item.digest for item in manifest.blobs})
+    for digest in present:
+        insert_once(tx, BlobLinkRow(repository=repository, digest=digest, namespace=namespace))
+    tx.flush()
+    return True
+
+
+def release_closure(tx: Tx, repository: str, digest: Digest) -> None:
+    """Set free what a newly named manifest reaches: itself, members of an index, and what refers to any of them."""
+    frontier: set[str] = {digest}
+    seen: set[str] = set()
+    while frontier:
+        seen |= frontier
+        tx.exec(
+            update(ManifestRow)
+            .where(col(ManifestRow.repository) == repository, col(ManifestRow.digest).in_(frontier))
+            .values(released=True)
+        )
+        members = (
+            select(ManifestEdgeRow.child)
+            .join(
+                ManifestRow,
+                (col(ManifestRow.repository) == ManifestEdgeRow.repository)
+                & (col(ManifestRow.digest) == ManifestEdgeRow.child),
+            )
+            .where(ManifestEdgeRow.repository == repository, col(ManifestEdgeRow.parent).in_(frontier))
+        )
+        found = set(tx.exec(members).all()) - seen
+        _release_referrers(tx, repository, frontier)
+        frontier = found
+
+
+def count_referrers(tx: Tx, repository: str, subject: Digest) -> int:
+    """Count what refers to `subject`, in quarantine or not."""
+    query = select(func.count()).where(ManifestRow.repository == repository, ManifestRow.subject == subject)
+    return tx.exec(query).one()
+
+
+def known_manifests(tx: Tx, repository: str, digests: set[Digest]) -> dict[str, int]:
+    """Give the sizes in bytes of those of `digests` that are manifests of `repository`."""
+    query = select(ManifestRow.digest, func.length(ManifestRow.raw)).where(
+        ManifestRow.repository == repository, col(ManifestRow.digest).in_(digests)
+    )
+    return dict(tx.exec(query).all())
+
+
+def _release_referrers(tx: Tx, repository: str, subjects: Iterable[str]) -> None:
+    """Follow referrers of referrers too (a signature over an SBOM); indexes and agent bundles stay in quarantine."""
+    frontier = set(subjects)
+    while frontier:
+        query = select(ManifestRow.digest).where(
+            ManifestRow.repository == repository,
+            col(ManifestRow.subject).in_(frontier),
+            col(ManifestRow.released).is_(False),
+            col(ManifestRow.media_type).not_in(INDEX_TYPES),
+            (col(ManifestRow.artifact_type).is_(None)) | (col(ManifestRow.artifact_type) != AGENT_BUNDLE),
+        )
+        frontier = set(tx.exec(query).all())
+        if frontier:
+            tx.exec(
+                update(ManifestRow)
+                .where(col(ManifestRow.repository) == repository, col(ManifestRow.digest).in_(frontier))
+                .values(released=True)
+            )
+
+
+def _follows_its_subject(tx: Tx, repository: str, manifest: Manifest) -> bool:
+    if manifest.subject is None or manifest.is_index or manifest.effective_artifact_type == AGENT_BUNDLE:
+        return False
+    subject = tx.get(ManifestRow, (repository, manifest.subject.digest))
+    return subject is not None and subject.released
+
+
+def _as_referrer(manifest: Manifest) -> Descriptor:
+    """Give the descriptor under which a referrers list shows the manifest: its artifact type, its annotations."""
+    return Descriptor(
+        manifest.media_type,
+        manifest.digest,
+        len(manifest.raw),
+        manifest.effective_artifact_type,
+        manifest.annotations,
+    )
+
+
+def _present_blobs(tx: Tx, namespace: str, digests: set[Digest]) -> set[Digest]:
+    query = select(BlobRow.digest).where(BlobRow.namespace == namespace, col(BlobRow.digest).in_(digests))
+    return {Digest(found) for found in tx.exec(query)}

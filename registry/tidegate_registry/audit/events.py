@@ -1,0 +1,89 @@
+"""What an entry can say. Each class is one type of event; rooms derive their own from `Event`.
+
+An event is a fact in the past tense with the names, digests and identities needed to understand it later; no tokens,
+no bodies. Its canonical JSON (RFC 8785) is what later goes into the log, so members are only ever added.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar, Self
+
+from tidegate.errors import Reason
+from tidegate.formats.jcs import JsonObject, JsonValue
+from tidegate_registry.access.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it: the kind of principal, the issuer that vouches for it, and its name as in a certificate."""
+
+    kind: str
+    issuer: str
+    name: str
+
+    @classmethod
+    def of(cls, principal: Principal) -> Self:
+        """Name the caller of a request."""
+        return cls(kind=str(principal.kind), issuer=principal.issuer, name=principal.name)
+
+
+SYSTEM = Actor(kind="system", issuer="", name="registry")  # what the registry does by itself, such as a timed expiry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """The base of all. `at`: when it happened, UTC. `actor`: who made it happen."""
+
+    type: ClassVar[str]
+
+    at: datetime
+    actor: Actor
+
+    def as_json(self) -> JsonObject:
+        """Give the members besides `at` and `actor`; those that are None are left out."""
+        names = [field.name for field in dataclasses.fields(self) if field.name not in ("at", "actor")]
+        return {name: _plain(value) for name in names if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused(Event):
+    """A caller was told no. `operation`: method and route template; `suppressed`: like it, not listed, before this."""
+
+    type: ClassVar[str] = "request.refused"
+
+    operation: str
+    repository: str | None = None
+    reference: str | None = None
+    code: str
+    reasons: tuple[Reason, ...]
+    suppressed: int | None = None
+
+
+def _plain(value: object) -> JsonValue:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, Reason):
+        return dict(value.as_json())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list, frozenset)):
+        items = [_plain(item) for item in value]
+        return sorted(items, key=str) if isinstance(value, frozenset) else items
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    raise TypeError(f"an event cannot hold a {type(value).__name__}")
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as RFC 3339 in UTC with microseconds. Raises ValueError for one without a time zone."""
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,122 @@
+"""Writes an entry for each refusal, in its own transaction, bounded for each caller so that nobody floods the log."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tidegate.errors import NotFound, Reason, TidegateError, Unauthenticated, Unreachable
+from tidegate_registry.access.principal import ANONYMOUS, Principal
+from tidegate_registry.audit import service as audit
+from tidegate_registry.audit.events import Actor, Refused
+from tidegate_registry.db import DatabaseUnavailable
+from tidegate_registry.observe import route_template
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+    from tidegate_registry.services import Services
+
+log = structlog.get_logger("tidegate_registry")
+
+MAX_REASONS = 32  # of one entry; an entry must fit a log tile
+MAX_TEXT = 400  # characters of one member of a reason
+MAX_CALLERS = 10_000  # remembered at once; the oldest window is forgotten first
+WINDOW = timedelta(minutes=1)
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass
+class _Window:
+    began: datetime
+    listed: int = 0
+    suppressed: int = 0
+
+
+class RefusalLimiter:
+    """Counts refusals by caller in windows of a minute."""
+
+    def __init__(self, per_window: int) -> None:
+        self._per_window = per_window
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def admit(self, caller: str, now: datetime) -> int | None:
+        """Say whether a refusal gets an entry: None if not, else how many went unlisted in the caller's last window."""
+        with self._lock:
+            window = self._windows.get(caller)
+            suppressed = 0
+            if window is None or now - window.began >= WINDOW:
+                suppressed = window.suppressed if window else 0
+                window = self._windows[caller] = _Window(now)
+                self._windows.move_to_end(caller)
+                if len(self._windows) > MAX_CALLERS:
+                    self._windows.popitem(last=False)
+            if window.listed >= self._per_window:
+                window.suppressed += 1
+                return None
+            window.listed += 1
+            return suppressed
+
+
+def record_refusal(request: Request, error: TidegateError, *, status: int) -> None:
+    """Write the entry of a refused request, if it is one that gets an entry. Never makes the answer fail.
+
+    A refusal is a write that was not done, an access denied, or a credential that did not count. A first request
+    without any credential is none: every OCI client begins with it.
+    """
+    if not _is_refusal(request, error):
+        return
+    app: Services = request.app.state.services
+    request.app.state.metrics.refusals.labels(error.code).inc()
+    principal: Principal = getattr(request.state, "principal", ANONYMOUS)
+    now = app.clock()
+    address = request.client.host if request.client else "unknown"
+    suppressed = request.app.state.refusals.admit(
+        f"{address} anonymous" if principal.is_anonymous else principal.key, now
+    )
+    if suppressed is None:
+        return
+    event = Refused(
+        at=now,
+        actor=Actor.of(principal),
+        operation=f"{request.method} {route_template(request.scope)}",
+        repository=_text(request.path_params.get("name")),
+        reference=_text(request.path_params.get("reference") or request.path_params.get("digest")),
+        code=error.reasons[0].code,
+        reasons=tuple(_bounded(reason) for reason in error.reasons[:MAX_REASONS]),
+        suppressed=suppressed or None,
+    )
+    try:
+        with app.db.begin() as tx:
+            audit.append(tx, event, entropy=app.entropy)
+    except DatabaseUnavailable:
+        log.exception("refusal.not_recorded", operation=event.operation, code=event.code, status=status)
+
+
+def _is_refusal(request: Request, error: TidegateError) -> bool:
+    if isinstance(error, Unreachable):
+        return False  # the registry could not; it did not refuse
+    if isinstance(error, Unauthenticated):
+        return "authorization" in request.headers
+    return request.method in WRITES or not isinstance(error, NotFound)
+
+
+def _bounded(reason: Reason) -> Reason:
+    return Reason(
+        code=reason.code,
+        message=reason.message[:MAX_TEXT],
+        found=_text(reason.found),
+        expected=_text(reason.expected),
+        hint=_text(reason.hint),
+        step=reason.step,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)[:MAX_TEXT]

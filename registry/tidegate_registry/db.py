@@ -1,0 +1,191 @@
+"""The database: SQLite (WAL) or PostgreSQL by URL, one transaction for each decision.
+
+A transaction that writes must append to the audit log, or it does not commit: `begin` checks it, so that no write path
+can be added without its entry. What is no state of the registry (unfinished uploads) is written through `scratch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy
+from sqlalchemy import Engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session as OrmSession
+from sqlmodel import Session, SQLModel
+
+from tidegate.errors import Unreachable
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.orm import ORMExecuteState
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+Tx = Session
+
+SQLITE_BUSY_MILLISECONDS = 15_000  # longer than any one transaction here by three orders of magnitude
+POSTGRES_LOCK_MILLISECONDS = 15_000
+POSTGRES_STATEMENT_MILLISECONDS = 30_000
+POOL_CONNECTIONS = 40  # as many as there are threads for handlers, see starlette.concurrency
+
+SCRATCH = frozenset({"upload"})  # unfinished uploads: what came of them is an entry, each request for them is not
+
+_WROTE, _AUDITED = "tidegate.wrote", "tidegate.audited"
+_READ_ONLY = "tidegate_read_only"
+
+
+class DatabaseUnavailable(Unreachable):
+    """The database did not answer."""
+
+    code = "database-unavailable"
+
+
+class NotAudited(AssertionError):
+    """A transaction wrote without appending to the audit log. A fault of ours, never of a caller."""
+
+
+class Db:
+    """The engine, and the three ways to use it: `begin` (decide and write), `read`, `scratch`."""
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite and parsed.database and parsed.database != ":memory:":
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgres_engine(parsed)
+        self._readers = self.engine.execution_options(**{_READ_ONLY: True})
+
+    @contextmanager
+    def begin(self) -> Iterator[Tx]:
+        """Open the one transaction of a decision: what is read in it is what is judged. Commits at the end.
+
+        Raises NotAudited, and writes nothing, where something was written but `audit.append` was not called.
+        """
+        with self._session(self.engine) as tx:
+            yield tx
+            tx.flush()
+            if written(tx) and not tx.info.get(_AUDITED):
+                raise NotAudited(f"a transaction wrote {', '.join(sorted(written(tx)))} without an audit entry")
+            tx.commit()
+
+    @contextmanager
+    def scratch(self) -> Iterator[Tx]:
+        """Open a transaction for what is no state of the registry and gets no audit entry: the tables of SCRATCH.
+
+        Raises NotAudited, and writes nothing, where another table was written.
+        """
+        with self._session(self.engine) as tx:
+            yield tx
+            tx.flush()
+            if not written(tx) <= SCRATCH:
+                raise NotAudited(f"a scratch transaction wrote {', '.join(sorted(written(tx) - SCRATCH))}")
+            tx.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """Open a consistent view for reading; nothing is committed."""
+        with self._session(self._readers) as tx:
+            yield tx
+
+    def ping(self) -> None:
+        """Raise DatabaseUnavailable unless the database answers."""
+        with self.read() as tx:
+            tx.connection().execute(sqlalchemy.text("SELECT 1"))
+
+    def create_all(self) -> None:
+        """Make all tables as the models say, for tests; the product migrates (`tidegate_registry.migrations`)."""
+        SQLModel.metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _session(self, engine: Engine) -> Iterator[Tx]:
+        try:
+            with Session(engine, expire_on_commit=False) as tx:
+                yield tx
+        except OperationalError as error:
+            raise DatabaseUnavailable("the database did not answer", hint="try again in a moment") from error
+
+
+def mark_audited(tx: Tx) -> None:
+    """Note that `tx` has an audit entry. For `audit.append` alone."""
+    tx.info[_AUDITED] = True
+
+
+def is_audited(tx: Tx) -> bool:
+    """Whether `tx` has an audit entry."""
+    return bool(tx.info.get(_AUDITED))
+
+
+def written(tx: OrmSession) -> set[str]:
+    """Give the names of the tables that `tx` has written."""
+    tables: set[str] = tx.info.setdefault(_WROTE, set())
+    return tables
+
+
+def insert_once(tx: Tx, row: SQLModel) -> bool:
+    """Insert `row` unless its primary key is there; say whether it was inserted."""
+    dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(type(row)).values(**row.model_dump()).on_conflict_do_nothing()
+    inserted = tx.connection().execute(statement).rowcount == 1
+    if inserted:
+        written(tx).add(str(type(row).__tablename__))
+    return inserted
+
+
+def _sqlite_engine(url: sqlalchemy.URL) -> Engine:
+    engine = sqlalchemy.create_engine(url, pool_size=POOL_CONNECTIONS, connect_args={"check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # sqlite3: we say BEGIN, not the driver
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",  # an acknowledged release survives a power cut
+            "foreign_keys = ON",
+            f"busy_timeout = {SQLITE_BUSY_MILLISECONDS}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sqlalchemy.Connection) -> None:
+        # IMMEDIATE takes the write lock first: two that read, decide and write never both read the old state
+        reading = connection.get_execution_options().get(_READ_ONLY)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgres_engine(url: sqlalchemy.URL) -> Engine:
+    options = f"-c lock_timeout={POSTGRES_LOCK_MILLISECONDS} -c statement_timeout={POSTGRES_STATEMENT_MILLISECONDS}"
+    return sqlalchemy.create_engine(
+        url,
+        pool_size=POOL_CONNECTIONS,
+        pool_pre_ping=True,
+        connect_args={"options": options, "connect_timeout": 10},
+    )
+
+
+@event.listens_for(Session, "after_flush")
+def _flushed(tx: Session, _: object) -> None:
+    for row in (*tx.new, *tx.dirty, *tx.deleted):
+        if tx.is_modified(row) or row not in tx.dirty:
+            written(tx).add(type(row).__tablename__)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _executed(state: ORMExecuteState) -> None:
+    if state.is_insert or state.is_update or state.is_delete:
+        table = state.bind_mapper.local_table if state.bind_mapper is not None else None
+        written(state.session).add(table.name if isinstance(table, sqlalchemy.Table) else "unknown")

@@ -1,0 +1,117 @@
+"""What rooms may use, in one frozen value made by the composition root (app.py); nothing is global.
+
+The two protocols are the seams to the rooms that judge: `Access` (who is calling, what may they do; the access room's
+Gatekeeper) and `Gate` (is this evidence, may this be named; the evidence and admission rooms). Tests fake them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from tidegate_registry.access.principal import Principal
+from tidegate_registry.access.rights import Permission
+from tidegate_registry.db import Db, Tx
+from tidegate_registry.retention import Roots
+from tidegate_registry.settings import Settings
+from tidegate_registry.storage.blobs import BlobStore
+from tidegate_registry.storage.uploads import UploadStage
+from tidegate_registry.trust_source import TrustSource
+
+if TYPE_CHECKING:
+    from tidegate.formats.config import AgentConfig
+    from tidegate.formats.manifest import Manifest
+    from tidegate_registry.artifacts.naming import Named
+
+Clock = Callable[[], datetime]
+
+
+class Access(Protocol):
+    """Who is calling, and what they may do. Blocks only on keys of an issuer, never on the database."""
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        """Give the caller of an Authorization header; None is anonymous. Raises LoginNeeded."""
+
+    def may(self, principal: Principal, permission: Permission, agent: str | None = None) -> bool:
+        """Whether the caller may; for what is hidden rather than refused."""
+
+    def demand(self, principal: Principal, permission: Permission, agent: str | None = None) -> None:
+        """Raise LoginNeeded or AccessDenied unless the caller may."""
+
+
+class PendingEvidence(Protocol):
+    """A referrer that was verified, not yet written."""
+
+    def record(self, tx: Tx, *, now: datetime) -> None:
+        """Write its row and its entry in the transaction that stores the referrer."""
+
+
+class Gate(Protocol):
+    """What decides. Both calls are slow (they read the store and verify signatures): never inside a transaction."""
+
+    def verify_referrer(self, app: Services, who: Principal, *, repository: str, manifest: Manifest) -> PendingEvidence:
+        """Verify the Sigstore bundle that `manifest` (a referrer) attaches. Raises EvidenceRefused or AccessDenied.
+
+        A caller who is an attester only must have signed the bundle with their own identity.
+        """
+
+    def admit(
+        self,
+        app: Services,
+        who: Principal,
+        *,
+        repository: str,
+        version: str,
+        manifest: Manifest,
+        config: AgentConfig | None,
+    ) -> Named:
+        """Decide whether `manifest` becomes `version`, and in one transaction record it (`naming.record_release`).
+
+        `config` is None for an opaque bundle. Raises AdmissionRefused with every unmet requirement, or VersionTaken.
+        """
+
+
+def utc_now() -> datetime:
+    """The clock of a running registry."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything a use case may touch besides its arguments."""
+
+    settings: Settings
+    db: Db
+    blobs: BlobStore
+    stage: UploadStage
+    access: Access
+    gate: Gate
+    trust: TrustSource | None = None  # None in tests of rooms that trust nobody
+    clock: Clock = utc_now
+    entropy: Callable[[int], bytes] = token_bytes
+    roots: Roots = field(default_factory=Roots)
+
+
+async def services(request: Request) -> Services:
+    """Give the services of this application."""
+    found: Services = request.app.state.services
+    return found
+
+
+App = Annotated[Services, Depends(services)]
+
+
+async def caller(request: Request, app: App) -> Principal:
+    """Authenticate the request once. Raises LoginNeeded for a credential that does not count."""
+    principal = await run_in_threadpool(app.access.authenticate, request.headers.get("authorization"))
+    request.state.principal = principal  # for the request log and the entry of a refusal
+    return principal
+
+
+Caller = Annotated[Principal, Depends(caller)]

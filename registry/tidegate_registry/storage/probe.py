@@ -1,0 +1,67 @@
+"""Tries on the real bucket what the design rests on; stores that answer 200 and ignore a condition do exist."""
+
+from __future__ import annotations
+
+import base64
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from tidegate.digest import Digest
+from tidegate_registry.storage.blobs import StoreUnfit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_s3 import S3Client
+
+_FIRST, _SECOND = b"tidegate probe, first\n", b"tidegate probe, second\n"
+
+
+def probe(client: S3Client, bucket: str, prefix: str) -> None:
+    """Write, and remove again, two small objects under `<prefix>probe/`.
+
+    Raises StoreUnfit naming every property that the store lacks: create-only PUT (If-None-Match), conditional replace
+    (If-Match), refusal of a wrong checksum.
+    """
+    key = f"{prefix}probe/{token_hex(8)}"
+    missing = []
+    try:
+        etag = client.put_object(
+            Bucket=bucket, Key=key, Body=_FIRST, IfNoneMatch="*", ChecksumSHA256=_checksum(_FIRST)
+        )["ETag"]
+        if _accepts(lambda: client.put_object(Bucket=bucket, Key=key, Body=_SECOND, IfNoneMatch="*")):
+            missing.append("create-only PUT (If-None-Match: *): it replaced an object that was there")
+        if _accepts(lambda: client.put_object(Bucket=bucket, Key=key, Body=_SECOND, IfMatch='"0123456789abcdef"')):
+            missing.append("conditional replace (If-Match): it replaced an object although the ETag was another")
+        elif not _accepts(lambda: client.put_object(Bucket=bucket, Key=key, Body=_SECOND, IfMatch=etag)):
+            missing.append("conditional replace (If-Match): it refused to replace an object with the right ETag")
+        wrong = f"{key}-checksum"
+        if _accepts(
+            lambda: client.put_object(Bucket=bucket, Key=wrong, Body=_FIRST, ChecksumSHA256=_checksum(_SECOND))
+        ):
+            missing.append("checksum refusal (x-amz-checksum-sha256): it stored bytes that have another sha256")
+            client.delete_object(Bucket=bucket, Key=wrong)
+    finally:
+        client.delete_object(Bucket=bucket, Key=key)
+    if missing:
+        raise StoreUnfit(
+            f"the object store lacks: {'; '.join(missing)}",
+            expected="an S3 that honours conditional writes and checksums, such as AWS, MinIO, Ceph or SeaweedFS 4.48",
+        )
+
+
+def _checksum(body: bytes) -> str:
+    return base64.b64encode(Digest.of(body).raw).decode()
+
+
+def _accepts(write: Callable[[], object]) -> bool:
+    try:
+        write()
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if status in (400, 409, 412):
+            return False
+        raise
+    return True

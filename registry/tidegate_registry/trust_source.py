@@ -1,0 +1,81 @@
+"""The trust file while the registry runs: read at start, read again when it changes.
+
+An edit that cannot be read does not empty the registry's trust, nor stop it: the last good state stays in force, the
+log says so, and `/readyz` fails until the file is right. Files that trust.yaml names are read with it: touch it after
+changing one of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tidegate.errors import TrustFileInvalid
+from tidegate.formats.charter import CharterSet
+
+if TYPE_CHECKING:
+    from tidegate.verify.trust import Trust
+
+log = structlog.get_logger("tidegate_registry")
+
+Signature = tuple[int, int, int]
+
+
+class TrustSource:
+    """Gives the trust in force now. Safe to share between threads."""
+
+    def __init__(self, path: Path | None, *, allow_sandbox: bool) -> None:
+        """Take the path of a trust.yaml; None means that nobody is trusted, so nothing can be admitted."""
+        self._path = path
+        self._allow_sandbox = allow_sandbox
+        self._lock = threading.Lock()
+        self._signature: Signature | None = None
+        self._trust: Trust | None = None
+        self._fault: TrustFileInvalid | None = None
+
+    def current(self) -> Trust:
+        """Give the trust in force. Raises TrustFileInvalid while there has never been a good file."""
+        if self._path is None:
+            raise TrustFileInvalid(
+                "no trust file is configured", code="trust-file-missing", hint="set TIDEGATE_REGISTRY_TRUST_FILE"
+            )
+        with self._lock:
+            signature = _signature(self._path)
+            if signature != self._signature:
+                self._signature = signature
+                self._load(self._path)
+            if self._trust is None:
+                raise self._fault or TrustFileInvalid(f"{self._path}: cannot be read", code="trust-file-unreadable")
+            return self._trust
+
+    def charters(self) -> CharterSet:
+        """Give the charters in force; none without a trust file."""
+        return CharterSet(()) if self._path is None else self.current().charters
+
+    def check(self) -> None:
+        """Raise TrustFileInvalid unless the file, as it is now, is the trust in force."""
+        self.current()
+        if self._fault is not None:
+            raise self._fault
+
+    def _load(self, path: Path) -> None:
+        from tidegate.verify.trust import load_trust
+
+        try:
+            self._trust, self._fault = load_trust(path, allow_sandbox=self._allow_sandbox), None
+        except TrustFileInvalid as error:
+            self._fault = error
+            log.warning(
+                "trust_file.invalid", path=str(path), error=str(error), previous_in_force=self._trust is not None
+            )
+
+
+def _signature(path: Path) -> Signature | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # reported by reading it
+    return found.st_mtime_ns, found.st_size, found.st_ino
