@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -96,6 +97,11 @@ def _explain(mistake: ErrorDetails, schema: JsonObject) -> tuple[str, str | None
         return "is not a key here", f"one of {', '.join(known)}", f"write {close[0]}" if close else None
     if kind == "value_error":
         return str(context.get("error", mistake["msg"])), None, None
+    if mistake["loc"][-1:] == ("[key]",):
+        known = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        close = difflib.get_close_matches(str(mistake["input"]), known, n=1)
+        expected = f"one of {', '.join(known)}" if known else str(context.get("pattern", "")) or None
+        return "is not a key here", expected, f"write {close[0]}" if close else None
     if kind in {"literal_error", "enum"}:
         return "is not one of the values allowed", str(context.get("expected", "")), None
     if kind == "string_type":

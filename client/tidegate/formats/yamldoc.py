@@ -23,7 +23,11 @@ PathInside = tuple[str | int, ...]
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: Mapping[str, JsonValue] = {"": None, "~": None, "null": None, "true": True, "false": False}
-_OWN_TAGS = "tag:yaml.org,2002:"
+# what PyYAML gives to nodes that carry no tag of their own
+_UNTAGGED = frozenset(
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,11 @@ class _Reader:
         self.lines[path] = line
         # an alias gives the very node its anchor gave
         if id(node) in self._seen:
-            raise self._refusal(line, path, "an alias is not allowed", "the value written out")
+            raise self._refusal(line, path, "an alias repeats this", "the value written out each time")
         self._seen.add(id(node))
         if len(path) > MAX_DEPTH:
             raise self._refusal(line, path, "nested too deeply", f"at most {MAX_DEPTH} levels")
-        if not node.tag.startswith(_OWN_TAGS):
+        if node.tag not in _UNTAGGED:
             raise self._refusal(line, path, f"the tag {node.tag} is not allowed", "plain YAML")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
