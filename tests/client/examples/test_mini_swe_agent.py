@@ -93,7 +93,7 @@ def test_the_fetched_agent_builds_reproducibly_and_can_be_inspected(fetched: Pat
     tidegate = Path(sys.executable).with_name("tidegate")
     digests = set()
     for name in ("one", "two"):
-        command = [tidegate, "build", fetched, "--out", tmp_path / name]
+        command = [str(tidegate), "build", str(fetched), "--out", str(tmp_path / name)]
         digests.add(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert len(digests) == 1
     done = subprocess.run([tidegate, "inspect", tmp_path / "one"], capture_output=True, text=True, check=True)
