@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidegate.bundle.unpack import unpack
     from tidegate.errors import TidegateError
-    from tidegate.pull import pull, verify
+    from tidegate.releases.pull import pull
+    from tidegate.releases.verify import verify
 
 __version__ = "0.1.0"
 __all__ = ["TidegateError", "__version__", "pull", "unpack", "verify"]
 
 _HOMES = {
     "TidegateError": "tidegate.errors",
-    "pull": "tidegate.pull",
+    "pull": "tidegate.releases.pull",
     "unpack": "tidegate.bundle.unpack",
-    "verify": "tidegate.pull",
+    "verify": "tidegate.releases.verify",
 }
 
 

@@ -83,14 +83,14 @@ def is_loopback(host: str) -> bool:
 
 def new_client(address: RegistryAddress) -> httpx2.Client:
     """Make the HTTP client for `address`: no redirects by itself, bounded waits, no proxy to this machine."""
-    import httpx2
+    from importlib.metadata import version
 
-    from tidegate import __version__
+    import httpx2
 
     return httpx2.Client(
         timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
         limits=httpx2.Limits(max_connections=MAX_CONNECTIONS),
-        headers={"User-Agent": f"tidegate/{__version__}", "Accept-Encoding": "identity"},
+        headers={"User-Agent": f"tidegate/{version('tidegate')}", "Accept-Encoding": "identity"},
         trust_env=not address.is_local,
         follow_redirects=False,
     )

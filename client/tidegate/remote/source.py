@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import BinaryIO
 
 from tidegate.digest import Digest
-from tidegate.errors import BundleRefused, InvalidInput, NotFound
+from tidegate.errors import InvalidInput, NotFound
 from tidegate.formats.manifest import Descriptor, Manifest
 from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
 from tidegate.remote.registry import Registry
@@ -44,21 +44,12 @@ class RegistrySource:
         return self._registry.open_blob(self._name, self._blobs[digest])
 
     def referrers(self, subject: Digest) -> tuple[Manifest, ...]:
-        """Fetch the manifests that carry Sigstore bundles about `subject`, by digest.
+        """Fetch the manifests that the registry lists as Sigstore bundles about `subject`, by digest.
 
-        A registry that lists something else as a referrer is not believed. Raises BundleRefused.
+        Whether they are is for the verifier to see (docs/spec/verification.md, steps V2 to V5).
         """
-        found = sorted({item.digest for item in self._registry.referrers(self._name, subject, SIGSTORE_BUNDLE)})
-        manifests = tuple(self.manifest(digest) for digest in found)
-        for manifest in manifests:
-            if manifest.subject is None or manifest.subject.digest != subject:
-                raise BundleRefused(
-                    "the registry lists a referrer that is about something else",
-                    code="referrer-misfiled",
-                    found=manifest.subject and manifest.subject.digest,
-                    expected=subject,
-                )
-        return manifests
+        listed = {item.digest for item in self._registry.referrers(self._name, subject, SIGSTORE_BUNDLE)}
+        return tuple(self.manifest(digest) for digest in sorted(listed))
 
     def _noted(self, manifest: Manifest) -> Manifest:
         self._blobs |= {blob.digest: blob for blob in manifest.blobs}

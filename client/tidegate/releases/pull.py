@@ -1,0 +1,210 @@
+"""`tidegate pull` and `tidegate.pull`: fetch a release, verify it here, and only then give it its place on disk."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from tidegate.bundle.layout import Layout
+from tidegate.bundle.structure import check_structure
+from tidegate.bundle.unpack import unpack
+from tidegate.credentials.connect import address_for, open_registry
+from tidegate.credentials.sources import Credentials
+from tidegate.digest import Digest
+from tidegate.errors import BundleRefused, InvalidInput, LimitExceeded, NotFound
+from tidegate.formats.bundle import MAX_BUNDLE_BYTES
+from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, Manifest
+from tidegate.formats.mediatypes import AGENT_BUNDLE
+from tidegate.formats.reference import Reference
+from tidegate.releases.locate import demand_version_or_digest, parse_release
+from tidegate.releases.place import BUNDLE, LAYOUT, is_pulled, replacing
+from tidegate.releases.verify import Verified, check_files, utc_now
+from tidegate.remote.source import RegistrySource
+from tidegate.remote.uploads import Progress
+from tidegate.verify.artifact import Refused, decide_release
+from tidegate.verify.release import Evidence, VerifiedRelease, gather_evidence, verify_release
+from tidegate.verify.trust import Trust, load_trust
+
+if TYPE_CHECKING:
+    from tidegate.bundle.source import BundleSource
+
+ShowProgress = Callable[[int], AbstractContextManager[Progress]]  # given the total, in bytes
+
+
+def pull(
+    what: str,
+    to: Path | str,
+    *,
+    trust: Trust | Path | str,
+    registry: str | None = None,
+    allow_sandbox: bool = False,
+    plain_http: bool = False,
+    opaque: bool = False,
+    credentials: Credentials | None = None,
+    progress: ShowProgress | None = None,
+    now: datetime | None = None,
+) -> Verified:
+    """Fetch the release that the reference `what` names by version or digest, verify it, and put it into folder `to`.
+
+    Afterwards `to/layout` is an OCI image layout with the release and the evidence that counted, and `to/bundle` the
+    author's tree. `to` may be absent, empty, or what an earlier pull wrote: that stays as it is until the new one is
+    complete and verified. `opaque`: also take an artifact whose content Tidegate cannot check; it is not unpacked.
+    Raises BundleRefused with every reason; Conflict (code "destination-exists"); LimitExceeded (code "disk-full");
+    InvalidInput; NotFound; Unreachable. After a failure nothing is left.
+    """
+    believed = trust if isinstance(trust, Trust) else load_trust(Path(trust), allow_sandbox=allow_sandbox)
+    reference = demand_version_or_digest(parse_release(what))
+    address = address_for(reference, registry, plain_http=plain_http)
+    dest = Path(to)
+    with open_registry(address, credentials or Credentials(os.environ, clock=utc_now)) as opened, _explaining(dest):
+        source = RegistrySource(opened, reference.name, reference.digest)
+        manifest = source.root(reference.version)
+        with replacing(dest) as staging:
+            fetching = _Fetching(source, manifest, reference, believed, now or utc_now())
+            release = fetching.into(staging, dest, progress, opaque=opaque)
+    return Verified(release, address.host, files=len(release.config.files) if release.config else None)
+
+
+class _Fetching:
+    """One release on its way from a source into a staging folder."""
+
+    def __init__(
+        self, source: BundleSource, manifest: Manifest, wanted: Reference, trust: Trust, now: datetime
+    ) -> None:
+        self._source, self._manifest, self._wanted, self._trust, self._now = source, manifest, wanted, trust, now
+        self._opaque = manifest.effective_artifact_type != AGENT_BUNDLE
+
+    def into(self, staging: Path, dest: Path, progress: ShowProgress | None, *, opaque: bool) -> VerifiedRelease:
+        if self._opaque and (self._manifest.is_index or not opaque):
+            raise BundleRefused(
+                "Tidegate cannot check what is in that artifact",
+                code="opaque-bundle",
+                found=self._manifest.effective_artifact_type or self._manifest.media_type,
+                expected=AGENT_BUNDLE,
+                hint="take an image manifest as it is, signed but unchecked, with --opaque",
+            )
+        layout = Layout.create(staging / LAYOUT)
+        self._refuse_early(layout)
+        self._fetch_blobs(layout, dest, progress)
+        layout.add_manifest(self._manifest, version=None)
+        release = verify_release(
+            layout,
+            self._manifest,
+            agent=self._wanted.name,
+            version=self._wanted.version,
+            digest=self._wanted.digest,
+            trust=self._trust,
+            now=self._now,
+        )
+        layout.add_manifest(self._manifest, version=release.version)
+        if release.config is not None:
+            tree = staging / BUNDLE
+            unpack(self._manifest, layout.open_blob, tree)
+            check_files(release.config, tree)
+        return release
+
+    def _refuse_early(self, layout: Layout) -> None:
+        """Decide from config and evidence alone, before gigabytes are fetched, and keep the evidence that counted."""
+        config = None if self._opaque else check_structure(self._manifest, self._source.open_blob)
+        charter = self._trust.charters.for_agent(self._wanted.name)
+        evidence, kept = Evidence((), ()), _Remembering(self._source)
+        if charter is not None:
+            evidence = gather_evidence(
+                kept, self._manifest.digest, agent=self._wanted.name, charter=charter, trust=self._trust, now=self._now
+            )
+        if config is not None:
+            decision = decide_release(
+                agent=self._wanted.name,
+                version=self._wanted.version or config.version,
+                digest=self._manifest.digest,
+                config=config,
+                attestations=evidence.attestations,
+                refusals=evidence.refused,
+                charter=charter,
+                previous=None,
+            )
+            if isinstance(decision, Refused):
+                raise BundleRefused.because(f"{self._wanted} is refused", decision.reasons)
+        counted = {each.bundle_digest for each in evidence.attestations}
+        for referrer in kept.listed:
+            if {layer.digest for layer in referrer.layers} & counted:
+                self._keep(layout, referrer, kept)
+
+    def _keep(self, layout: Layout, referrer: Manifest, kept: _Remembering) -> None:
+        for blob in referrer.blobs:
+            layout.put(EMPTY_BLOB if blob.digest == EMPTY_DESCRIPTOR.digest else kept.read(blob.digest))
+        layout.add_manifest(referrer, version=None)
+
+    def _fetch_blobs(self, layout: Layout, dest: Path, progress: ShowProgress | None) -> None:
+        blobs = list({blob.digest: blob for blob in self._manifest.blobs}.values())
+        total = sum(blob.size for blob in blobs)
+        _check_space(layout.path, total if self._opaque else 2 * total)
+        earlier = Layout.open(dest / LAYOUT) if is_pulled(dest) else None
+        with progress(total) if progress else nullcontext() as bar:
+            for blob in blobs:
+                self._fetch_blob(layout, blob, earlier, bar)
+
+    def _fetch_blob(self, layout: Layout, blob: Descriptor, earlier: Layout | None, bar: Progress | None) -> None:
+        advance = bar.advance if bar else None
+        if earlier is not None and earlier.has(blob.digest):
+            try:
+                with earlier.open_blob(blob.digest) as stream:
+                    layout.put_stream(stream, blob.digest, advance=advance)
+            except (BundleRefused, NotFound):
+                pass  # what is on disk is damaged: the registry has it
+            else:
+                return
+        with self._source.open_blob(blob.digest) as stream:
+            layout.put_stream(stream, blob.digest, advance=advance)
+
+
+class _Remembering:
+    """An evidence source that keeps what was read through it, so that what counts is fetched once."""
+
+    def __init__(self, source: BundleSource) -> None:
+        self._source = source
+        self._read: dict[Digest, bytes] = {}
+        self.listed: tuple[Manifest, ...] = ()
+
+    def open_blob(self, digest: Digest, /) -> BinaryIO:
+        return io.BytesIO(self.read(digest))
+
+    def referrers(self, subject: Digest, /) -> tuple[Manifest, ...]:
+        self.listed = self._source.referrers(subject)
+        return self.listed
+
+    def read(self, digest: Digest) -> bytes:
+        if digest not in self._read:
+            with self._source.open_blob(digest) as stream:
+                self._read[digest] = stream.read(MAX_BUNDLE_BYTES + 1)
+        return self._read[digest]
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise LimitExceeded(
+            "the disk has no room for the release",
+            code="disk-full",
+            found=f"{free} bytes free",
+            expected=f"{needed} bytes, for the layout and the unpacked tree",
+            hint="free some space, or pull to another disk",
+        )
+
+
+@contextmanager
+def _explaining(dest: Path) -> Iterator[None]:
+    """Turn what the file system says into our errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise LimitExceeded("the disk is full", code="disk-full", found=error.filename or dest) from error
+        raise InvalidInput(f"{dest} cannot be written", code="destination-unwritable", found=error.strerror) from error
