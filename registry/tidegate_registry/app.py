@@ -8,7 +8,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-import structlog
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
@@ -20,6 +19,7 @@ from tidegate_registry.artifacts import routes as artifacts_routes
 from tidegate_registry.audit.refusals import RefusalLimiter
 from tidegate_registry.background import Background
 from tidegate_registry.db import Db
+from tidegate_registry.logs import get_logger
 from tidegate_registry.metrics import Metrics
 from tidegate_registry.observe import Observe
 from tidegate_registry.services import Clock, Services, utc_now
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tidegate_registry.artifacts.naming import Named
     from tidegate_registry.services import Gate, PendingEvidence
 
-log = structlog.get_logger("tidegate_registry")
+log = get_logger()
 
 ISSUER_SECONDS = 10.0  # longest wait for the keys of an OIDC issuer
 ROUTERS = (artifacts_routes.router, access_routes.router, health.router)

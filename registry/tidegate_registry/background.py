@@ -6,16 +6,16 @@ import asyncio
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import structlog
 from starlette.concurrency import run_in_threadpool
 
 from tidegate.errors import TidegateError
 from tidegate_registry.artifacts.uploads import sweep_uploads
+from tidegate_registry.logs import get_logger
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
 
-log = structlog.get_logger("tidegate_registry")
+log = get_logger()
 
 SWEEP_SECONDS = 300  # far below the life of an upload session, so that disk is given back soon after it
 

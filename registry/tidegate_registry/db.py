@@ -16,6 +16,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session as OrmSession
 from sqlmodel import Session, SQLModel
 
@@ -94,6 +95,12 @@ class Db:
         with self._session(self._readers) as tx:
             yield tx
 
+    @contextmanager
+    def connect(self) -> Iterator[sqlalchemy.Connection]:
+        """Open a transaction without the audit check, for changes of the schema alone."""
+        with _translated(), self.engine.begin() as connection:
+            yield connection
+
     def ping(self) -> None:
         """Raise DatabaseUnavailable unless the database answers."""
         with self.read() as tx:
@@ -109,11 +116,16 @@ class Db:
 
     @contextmanager
     def _session(self, engine: Engine) -> Iterator[Tx]:
-        try:
-            with Session(engine, expire_on_commit=False) as tx:
-                yield tx
-        except OperationalError as error:
-            raise DatabaseUnavailable("the database did not answer", hint="try again in a moment") from error
+        with _translated(), Session(engine, expire_on_commit=False) as tx:
+            yield tx
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        raise DatabaseUnavailable("the database did not answer", hint="try again in a moment") from error
 
 
 def mark_audited(tx: Tx) -> None:

@@ -6,20 +6,20 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from tidegate.errors import TidegateError
 from tidegate_registry.access.token_keys import load_token_key
+from tidegate_registry.logs import get_logger
 from tidegate_registry.services import App
 from tidegate_registry.settings import Settings
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
 
-log = structlog.get_logger("tidegate_registry")
+log = get_logger()
 router = APIRouter(tags=["operations"])
 
 

@@ -1,4 +1,8 @@
-"""Structured logs: one event for each request and each thing worth telling, fields rather than sentences, no tokens."""
+"""Structured logs: one event for each request and each thing worth telling, fields rather than sentences, no tokens.
+
+Events are JSON lines on the standard library's logger `tidegate_registry`; whoever runs the process says where that
+goes (`configure` for `serve`, a file for the sandbox).
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,27 @@ import sys
 
 import structlog
 
+NAME = "tidegate_registry"
 
-def configure(*, json: bool, stream: object | None = None) -> None:
-    """Set up logging for this process. `json`: one JSON object a line; else lines for people."""
-    renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+_PROCESSORS: tuple[structlog.types.Processor, ...] = (
+    structlog.stdlib.filter_by_level,
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(sort_keys=True),
+)
+
+
+def get_logger() -> structlog.stdlib.BoundLogger:
+    """Give the logger of the registry."""
+    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        logging.getLogger(NAME), processors=_PROCESSORS, wrapper_class=structlog.stdlib.BoundLogger
     )
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.StackInfoRenderer(),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr if stream is None else stream),  # type: ignore[arg-type]
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        cache_logger_on_first_use=False,
-    )
-    # libraries that log through the standard library are told once, at WARNING
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    return logger
+
+
+def configure() -> None:
+    """Send the registry's events, and warnings of libraries, to stderr."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger(NAME).setLevel(logging.INFO)

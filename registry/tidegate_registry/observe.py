@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 
+from tidegate_registry.logs import get_logger
 from tidegate_registry.metrics import UNMATCHED, Metrics
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log = structlog.get_logger("tidegate_registry")
+log = get_logger()
 
 REQUEST_ID = "X-Request-Id"
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # echoed into headers and logs, so nothing that could break out of them

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import structlog
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from tidegate.errors import (
     BundleRefused,
@@ -35,13 +35,14 @@ from tidegate.errors import (
 from tidegate_registry.access.challenge import LoginNeeded
 from tidegate_registry.artifacts import errors as oci
 from tidegate_registry.audit.refusals import record_refusal
+from tidegate_registry.logs import get_logger
 from tidegate_registry.storage.uploads import DigestDiffers, UploadLost, UploadTooLarge
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
     from starlette.responses import Response
 
-log = structlog.get_logger("tidegate_registry")
+log = get_logger()
 
 OCI_PREFIX = "/v2/"
 PROBLEM_JSON = "application/problem+json"
@@ -84,6 +85,7 @@ RENDERED: dict[type[BaseException], Rendered] = {
     LimitExceeded: Rendered(429, "TOOMANYREQUESTS", retry=True),
     oci.ManifestTooLarge: Rendered(413, "MANIFEST_INVALID"),
     oci.TooManyReferrers: Rendered(403, "DENIED"),
+    oci.DeletesRefused: Rendered(405, "UNSUPPORTED"),
     UploadTooLarge: Rendered(413, "SIZE_INVALID"),
     oci.RequestTimeout: Rendered(408, "TOOMANYREQUESTS"),
     Unreachable: Rendered(503, "TOOMANYREQUESTS", retry=True),
@@ -97,7 +99,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(TidegateError, _render_known)
     app.add_exception_handler(RequestValidationError, _render_validation)
     app.add_exception_handler(HTTPException, _render_http)
+    app.add_exception_handler(ClientDisconnect, _render_disconnect)
     app.add_exception_handler(Exception, _render_unknown)
+
+
+def _render_disconnect(request: Request, error: Exception) -> Response:
+    """Answer somebody who is gone: nobody reads it, and it is no fault to be logged."""
+    return _answer(request, Rendered(400, "BLOB_UPLOAD_INVALID"), (_DISCONNECTED,), str(error) or _DISCONNECTED.message)
 
 
 def rendered(error: BaseException) -> Rendered:
@@ -123,6 +131,7 @@ def _render_known(request: Request, error: Exception) -> Response:
     return _answer(request, shape, error.reasons, str(error), headers)
 
 
+_DISCONNECTED = Reason(code="client-disconnected", message="the client went away before its request was complete")
 _FAULT = (
     Reason(
         code="internal-error",
@@ -162,7 +171,7 @@ def _render_http(request: Request, error: Exception) -> Response:
 def _answer(
     request: Request, shape: Rendered, reasons: Sequence[Reason], message: str, headers: dict[str, str] | None = None
 ) -> Response:
-    if request.url.path.startswith(OCI_PREFIX) and not request.url.path.startswith("/v2/token"):
+    if request.url.path.startswith(OCI_PREFIX):
         return JSONResponse(oci_errors(shape.oci, reasons, message), shape.status, headers)
     problem = {
         "type": "about:blank",

@@ -13,7 +13,6 @@ from secrets import token_bytes
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 from fastapi import Depends, Request
-from starlette.concurrency import run_in_threadpool
 
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
@@ -33,7 +32,7 @@ Clock = Callable[[], datetime]
 
 
 class Access(Protocol):
-    """Who is calling, and what they may do. Blocks only on keys of an issuer, never on the database."""
+    """Who is calling, and what they may do. Answers from memory, so it may be called on the event loop."""
 
     def authenticate(self, authorization: str | None) -> Principal:
         """Give the caller of an Authorization header; None is anonymous. Raises LoginNeeded."""
@@ -109,7 +108,7 @@ App = Annotated[Services, Depends(services)]
 
 async def caller(request: Request, app: App) -> Principal:
     """Authenticate the request once. Raises LoginNeeded for a credential that does not count."""
-    principal = await run_in_threadpool(app.access.authenticate, request.headers.get("authorization"))
+    principal = app.access.authenticate(request.headers.get("authorization"))
     request.state.principal = principal  # for the request log and the entry of a refusal
     return principal
 

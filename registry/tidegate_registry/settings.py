@@ -85,6 +85,9 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     evidence_bytes: Annotated[
         int, Unit("bytes"), Field(description="Largest Sigstore bundle, and largest blob of an attester", ge=1 << 16)
     ] = 16 << 20
+    evidence_per_decision: Annotated[
+        int, Field(description="Most signatures that one admission verifies; publishers' come first", ge=8, le=1000)
+    ] = 100
     referrers_per_subject: Annotated[int, Field(description="Most referrers that one manifest may have", ge=1)] = 1000
     uploads_in_flight: Annotated[int, Field(description="Most unfinished uploads of one caller", ge=1)] = 64
     upload_session_seconds: Annotated[

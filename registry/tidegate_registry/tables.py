@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-ROOMS = ("artifacts", "audit")
+ROOMS = ("artifacts", "audit", "evidence")
 
 
 def load() -> None:

@@ -11,15 +11,14 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tidegate.errors import TrustFileInvalid
 from tidegate.formats.charter import CharterSet
+from tidegate_registry.logs import get_logger
 
 if TYPE_CHECKING:
     from tidegate.verify.trust import Trust
 
-log = structlog.get_logger("tidegate_registry")
+log = get_logger()
 
 Signature = tuple[int, int, int]
 

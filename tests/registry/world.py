@@ -7,12 +7,13 @@ whose verdict a test sets: the rooms behind it have tests of their own.
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
 from pydantic import SecretStr
@@ -51,6 +52,7 @@ SIBLING = "acme/other-agent"  # of the same namespace, with another publisher
 FOREIGN = "umbra/agent"  # of another namespace
 ISSUER = "https://login.acme.example"
 PUBLISHER, ATTESTER, READER, NEIGHBOUR, STRANGER = "publisher", "attester", "reader", "neighbour", "stranger"
+T = TypeVar("T")
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -295,3 +297,12 @@ def running_world(
         stack.callback(server.stop)
         server.wait()
         yield World(url, services, fake, clock, tokens, server, stack.enter_context(contextlib.ExitStack()))
+
+
+def wait_for(condition: Callable[[], T], seconds: float = 20) -> T:
+    """Ask again and again until the answer is true; for what another thread or process does in its own time."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+    return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -49,7 +50,10 @@ class WorkingTagMoved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseAdmitted(Event):
-    """A manifest became a version, for ever. `evidence`: digests of the statements that allowed it."""
+    """A manifest became a version, for ever. `evidence`: digests of the statements that allowed it.
+
+    `facts`: what the decision rested on, as the release remembers it (charter, floor, signers, checked steps).
+    """
 
     type: ClassVar[str] = "release.admitted"
 
@@ -58,3 +62,4 @@ class ReleaseAdmitted(Event):
     digest: str
     size: int
     evidence: tuple[str, ...]
+    facts: Mapping[str, object]

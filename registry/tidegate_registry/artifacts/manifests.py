@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
 from tidegate.formats.manifest import Manifest
-from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.content import check_content, check_references
@@ -18,6 +17,7 @@ from tidegate_registry.artifacts.store import count_referrers, insert_manifest
 from tidegate_registry.artifacts.tables import ManifestRow, ReleaseRow, WorkingTagRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
+from tidegate_registry.evidence.referrer import claims_evidence
 from tidegate_registry.storage.uploads import DigestDiffers
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def put_manifest(
     manifest = Manifest.parse(raw, content_type=content_type, algorithm=algorithm)
     if isinstance(target, Digest) and manifest.digest != target:
         raise DigestDiffers("the manifest has another digest", found=manifest.digest, expected=target)
-    is_evidence = manifest.artifact_type == SIGSTORE_BUNDLE and manifest.subject is not None
+    is_evidence = claims_evidence(manifest)
     if not is_evidence:
         app.access.demand(who, Permission.ARTIFACT_PUSH, repository)
     put = _Put(app, who, repository, manifest)

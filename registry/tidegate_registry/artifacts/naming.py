@@ -65,14 +65,14 @@ def lock_agent(tx: Tx, repository: str, now: datetime) -> None:
 def find_release(tx: Tx, repository: str, version: str) -> Release | None:
     """Give the release of that version; None if there is none."""
     row = tx.get(ReleaseRow, (repository, version))
-    return None if row is None else _release(row)
+    return None if row is None else release_of(row)
 
 
 def releases(tx: Tx, repository: str, *, limit: int = 1000) -> Sequence[Release]:
     """Give the releases of an agent, the last admitted first."""
     query = select(ReleaseRow).where(ReleaseRow.repository == repository)
     order = (col(ReleaseRow.admitted_at).desc(), col(ReleaseRow.event_id).desc())
-    return [_release(row) for row in tx.exec(query.order_by(*order).limit(limit))]
+    return [release_of(row) for row in tx.exec(query.order_by(*order).limit(limit))]
 
 
 def record_release(
@@ -106,6 +106,7 @@ def record_release(
         digest=manifest.digest,
         size=len(manifest.raw),
         evidence=tuple(evidence)[:MAX_EVIDENCE_NAMED],
+        facts=facts,
     )
     event_id = audit.append(tx, event, entropy=app.entropy)
     row = ReleaseRow(
@@ -119,7 +120,7 @@ def record_release(
     )
     tx.add(row)
     tx.flush()
-    return Named(_release(row), created=True)
+    return Named(release_of(row), created=True)
 
 
 def check_same_digest(existing: Release, digest: Digest) -> None:
@@ -138,7 +139,8 @@ def root_query() -> Select[str, str]:
     return select(col(ReleaseRow.repository), col(ReleaseRow.digest))
 
 
-def _release(row: ReleaseRow) -> Release:
+def release_of(row: ReleaseRow) -> Release:
+    """Read a row."""
     return Release(
         repository=row.repository,
         version=row.version,

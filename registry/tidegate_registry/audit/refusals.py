@@ -8,24 +8,28 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-import structlog
-
 from tidegate.errors import NotFound, Reason, TidegateError, Unauthenticated, Unreachable
+from tidegate.formats.jcs import canonical_bytes
+from tidegate.formats.reference import is_oci_name
 from tidegate_registry.access.principal import ANONYMOUS, Principal
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor, Refused
 from tidegate_registry.db import DatabaseUnavailable
+from tidegate_registry.logs import get_logger
 from tidegate_registry.observe import route_template
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastapi import Request
 
     from tidegate_registry.services import Services
 
-log = structlog.get_logger("tidegate_registry")
+log = get_logger()
 
-MAX_REASONS = 32  # of one entry; an entry must fit a log tile
-MAX_TEXT = 400  # characters of one member of a reason
+MAX_REASONS = 32  # of one entry; fewer where they are long
+MAX_TEXT = 300  # characters of one member of a reason
+MAX_DATA_BYTES = 48 << 10  # of an entry's data: what is around it fits the rest of a log tile
 MAX_CALLERS = 10_000  # remembered at once; the oldest window is forgotten first
 WINDOW = timedelta(minutes=1)
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -86,10 +90,10 @@ def record_refusal(request: Request, error: TidegateError, *, status: int) -> No
         at=now,
         actor=Actor.of(principal),
         operation=f"{request.method} {route_template(request.scope)}",
-        repository=_text(request.path_params.get("name")),
+        repository=name if is_oci_name(name := str(request.path_params.get("name", ""))) else None,
         reference=_text(request.path_params.get("reference") or request.path_params.get("digest")),
         code=error.reasons[0].code,
-        reasons=tuple(_bounded(reason) for reason in error.reasons[:MAX_REASONS]),
+        reasons=_bounded(error.reasons),
         suppressed=suppressed or None,
     )
     try:
@@ -107,16 +111,24 @@ def _is_refusal(request: Request, error: TidegateError) -> bool:
     return request.method in WRITES or not isinstance(error, NotFound)
 
 
-def _bounded(reason: Reason) -> Reason:
-    return Reason(
-        code=reason.code,
-        message=reason.message[:MAX_TEXT],
-        found=_text(reason.found),
-        expected=_text(reason.expected),
-        hint=_text(reason.hint),
-        step=reason.step,
-    )
+def _bounded(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+    """Shorten what a caller could make long, then leave out the last reasons until the rest fits."""
+    kept = [
+        Reason(
+            code=reason.code,
+            message=_text(reason.message) or "",
+            found=_text(reason.found),
+            expected=_text(reason.expected),
+            hint=_text(reason.hint),
+            step=reason.step,
+        )
+        for reason in reasons[:MAX_REASONS]
+    ]
+    while len(kept) > 1 and len(canonical_bytes([reason.as_json() for reason in kept])) > MAX_DATA_BYTES:
+        kept.pop()
+    return tuple(kept)
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value)[:MAX_TEXT]
+    """Give at most MAX_TEXT characters, without what has no UTF-8 form."""
+    return None if value is None else str(value)[:MAX_TEXT].encode("utf-8", "replace").decode()

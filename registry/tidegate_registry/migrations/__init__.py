@@ -26,7 +26,7 @@ class SchemaDiffers(Conflict):
 
 def upgrade(db: Db) -> None:
     """Bring the schema to this version, in one transaction. Two replicas at once: one waits for the other."""
-    with db.engine.begin() as connection:
+    with db.connect() as connection:
         if not db.is_sqlite:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         command.upgrade(_config(connection), "head")
@@ -34,7 +34,7 @@ def upgrade(db: Db) -> None:
 
 def check(db: Db) -> None:
     """Raise SchemaDiffers unless the schema is that of this version."""
-    with db.engine.connect() as connection:
+    with db.connect() as connection:
         found = MigrationContext.configure(connection).get_current_revision()
     expected = ScriptDirectory.from_config(_config(None)).get_current_head()
     if found != expected:

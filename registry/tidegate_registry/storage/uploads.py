@@ -49,7 +49,7 @@ class UploadSink(Protocol):
         """Append. Raises UploadTooLarge beyond the limit the sink was opened with."""
 
     def suspend(self) -> int:
-        """Keep what is here for a later request, durable enough to be counted on; give `size`."""
+        """Keep what is here for a later request; give `size`. What a power cut takes, `open` or `commit` notices."""
 
     def commit(self, namespace: str, digest: Digest, store: BlobStore) -> BlobKey:
         """Make the bytes the blob `digest` of `namespace`. Raises DigestDiffers, and then nothing is stored."""
@@ -137,8 +137,6 @@ class SpoolSink:
 
     def suspend(self) -> int:
         """See UploadSink.suspend."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
         self._file.close()
         return self._size
 

@@ -44,10 +44,10 @@ class ReferrersIndex(BaseModel):
     response_description="It is, and it is",
     responses=errors(),
 )
-def ping(app: App, who: Caller) -> dict[str, object]:
+def ping(app: App, who: Caller) -> JSONResponse:
     """Answer 401 without a token, always, so that clients learn where to get one."""
     app.access.demand(who, Permission.REGISTRY_PING)
-    return {}
+    return JSONResponse({}, headers={"Docker-Distribution-API-Version": "registry/2.0"})
 
 
 @router.get(

@@ -6,6 +6,7 @@ The handlers that carry bytes are the only asynchronous ones; whatever blocks in
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import anyio
@@ -14,7 +15,6 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from tidegate.digest import Digest
-from tidegate.errors import TidegateError
 from tidegate_registry.artifacts import uploads
 from tidegate_registry.artifacts.blobs import mount_blob
 from tidegate_registry.artifacts.errors import SizeDiffers, UploadInvalid
@@ -29,6 +29,7 @@ from tidegate_registry.artifacts.http.answers import (
 from tidegate_registry.artifacts.http.body import stream_into
 from tidegate_registry.artifacts.names import parse_repository
 from tidegate_registry.services import App, Caller
+from tidegate_registry.storage.uploads import DigestDiffers, UploadTooLarge
 
 if TYPE_CHECKING:
     from tidegate_registry.access.principal import Principal
@@ -76,7 +77,7 @@ async def begin_upload(
     upload = await run_in_threadpool(uploads.begin_upload, app, who, repository)
     if whole is None:
         return Response(status_code=202, headers=upload_headers(upload))
-    await _receive(request, app, who, upload.id, repository, ends_with=whole)
+    await _receive(_Receiving(request, app, who, repository, upload.id, resumable=False), ends_with=whole)
     return Response(status_code=201, headers=created_blob(repository, whole))
 
 
@@ -108,7 +109,7 @@ def get_upload(name: Name, session: Session, app: App, who: Caller) -> Response:
 async def continue_upload(name: Name, session: Session, request: Request, app: App, who: Caller) -> Response:
     """Bytes go to the end of what is there; `Content-Range` is checked when given."""
     repository = parse_repository(name)
-    await _receive(request, app, who, session, repository, ends_with=None)
+    await _receive(_Receiving(request, app, who, repository, session), ends_with=None)
     upload = await run_in_threadpool(uploads.find_upload, app, who, repository, session)
     return Response(status_code=202, headers=upload_headers(upload))
 
@@ -128,7 +129,7 @@ async def finish_upload(
 ) -> Response:
     """A body, if there is one, is the last chunk."""
     repository, wanted = parse_repository(name), Digest.parse(digest)
-    await _receive(request, app, who, session, repository, ends_with=wanted)
+    await _receive(_Receiving(request, app, who, repository, session), ends_with=wanted)
     return Response(status_code=201, headers=created_blob(repository, wanted))
 
 
@@ -147,26 +148,36 @@ def cancel_upload(name: Name, session: Session, app: App, who: Caller) -> Respon
     return Response(status_code=204)
 
 
-async def _receive(
-    request: Request, app: Services, who: Principal, session: str, repository: str, *, ends_with: Digest | None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Receiving:
+    """A request that brings bytes of an upload. `resumable`: the client knows the session, so it can go on later."""
+
+    request: Request
+    app: Services
+    who: Principal
+    repository: str
+    session: str
+    resumable: bool = True
+
+
+async def _receive(it: _Receiving, *, ends_with: Digest | None) -> None:
     """Hold the session, take the body, and either end the upload or let go of it, whatever happens to the request."""
-    bounds = _content_range(request)
+    bounds = _content_range(it.request)
     start = bounds[0] if bounds else None
-    sink = await run_in_threadpool(uploads.hold_upload, app, who, repository, session, start=start)
-    upload = uploads.Upload(session, repository, sink.size)
+    sink = await run_in_threadpool(uploads.hold_upload, it.app, it.who, it.repository, it.session, start=start)
+    upload = uploads.Upload(it.session, it.repository, sink.size)
     try:
-        received = await stream_into(sink, request, limits=app.settings.limits)
+        received = await stream_into(sink, it.request, limits=it.app.settings.limits)
         _check_length(received, bounds)
         if ends_with is not None:
-            await run_in_threadpool(uploads.finish_upload, app, who, upload, sink, ends_with)
+            await run_in_threadpool(uploads.finish_upload, it.app, it.who, upload, sink, ends_with)
             return
     except BaseException as error:
         # shielded: also when the client is gone or the server stops, the session must not stay held
         with anyio.CancelScope(shield=True):
-            await run_in_threadpool(_let_go, app, upload, sink, error)
+            await run_in_threadpool(_let_go, it, upload, sink, error)
         raise
-    await run_in_threadpool(_keep, app, upload, sink)
+    await run_in_threadpool(_keep, it.app, upload, sink)
 
 
 def _check_length(received: int, bounds: tuple[int, int] | None) -> None:
@@ -182,15 +193,15 @@ def _keep(app: Services, upload: uploads.Upload, sink: UploadSink) -> None:
     uploads.release_upload(app, upload.id, sink.suspend())
 
 
-def _let_go(app: Services, upload: uploads.Upload, sink: UploadSink, error: BaseException) -> None:
-    if isinstance(error, SizeDiffers):  # a chunk that is not what it says does not count
-        sink.suspend()
-        uploads.release_upload(app, upload.id, upload.size)
-    elif isinstance(error, TidegateError):  # wrong digest, too large: nothing can come of it
+def _let_go(it: _Receiving, upload: uploads.Upload, sink: UploadSink, error: BaseException) -> None:
+    if not it.resumable or isinstance(error, (DigestDiffers, UploadTooLarge)):  # nothing can come of it
         sink.discard()
-        uploads.drop_upload(app, upload.id)
-    else:  # the connection broke: what arrived counts, and the client may go on from there
-        _keep(app, upload, sink)
+        uploads.drop_upload(it.app, upload.id)
+    elif isinstance(error, SizeDiffers):  # a chunk that is not what it says does not count
+        sink.suspend()
+        uploads.release_upload(it.app, upload.id, upload.size)
+    else:  # the connection broke, or the store did not answer: what arrived counts, and the client may go on
+        _keep(it.app, upload, sink)
 
 
 def _content_range(request: Request) -> tuple[int, int] | None:

@@ -1,0 +1,115 @@
+"""`tidegate-registry serve | migrate | sandbox`. Errors become one line on stderr and an exit code, here alone.
+
+Exit codes: 0 done, 1 refused (store or schema are not what they must be), 2 usage, 3 a service does not answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.errors import InvalidInput, TidegateError, Unreachable
+
+if TYPE_CHECKING:
+    from tidegate_registry.settings import Settings
+
+EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
+DRAIN_SECONDS = 20  # for requests under way after SIGTERM; orchestrators kill after 30
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; give its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except TidegateError as error:
+        sys.stderr.write(describe(error))
+        if isinstance(error, InvalidInput):
+            return EXIT_USAGE
+        return EXIT_UNREACHABLE if isinstance(error, Unreachable) else EXIT_REFUSED
+    return code
+
+
+def describe(error: TidegateError) -> str:
+    """Write an error for a terminal: one line for each reason, and what to do about it."""
+    lines = []
+    for reason in error.reasons:
+        found = f" (found: {reason.found})" if reason.found else ""
+        lines.append(f"error: {reason.message}{found}")
+        if reason.expected:
+            lines.append(f"  expected: {reason.expected}")
+        if reason.hint:
+            lines.append(f"  hint: {reason.hint}")
+    return "\n".join(lines) + "\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    from tidegate_registry import __version__
+    from tidegate_registry.sandbox.cli import add_parser
+
+    parser = argparse.ArgumentParser(prog="tidegate-registry", description="The Tidegate registry.")
+    parser.add_argument("--version", action="version", version=f"tidegate-registry {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    serve = _verb(verbs, "serve", "answer requests", "Serve the registry. Settings come from the environment.")
+    serve.add_argument("--host", help="address to listen on (default: listen_host, 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (default: listen_port, 5000)")
+    serve.set_defaults(run=_serve)
+    migrate = _verb(verbs, "migrate", "bring the database to this version", "Create or upgrade the schema; repeatable.")
+    migrate.set_defaults(run=_migrate)
+    add_parser(verbs)
+    return parser
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, description: str
+) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=summary, description=description)
+    verb.add_argument(
+        "--config", type=Path, metavar="FILE", help="TOML or YAML (default: TIDEGATE_REGISTRY_CONFIG); see settings.md"
+    )
+    return verb
+
+
+def _serve(args: argparse.Namespace) -> int:
+    import uvicorn
+
+    from tidegate_registry import logs
+    from tidegate_registry.app import build_services, check_start, create_app
+    from tidegate_registry.settings_file import load_settings
+
+    settings = _override(load_settings(args.config), args)
+    logs.configure()
+    services = build_services(settings)
+    check_start(services)  # before the port opens: what is wrong is one line, not a traceback of the server
+    config = uvicorn.Config(
+        create_app(settings, services=services, checked=True),
+        host=settings.listen_host,
+        port=settings.listen_port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    server.run()
+    return EXIT_DONE if server.started else EXIT_REFUSED
+
+
+def _migrate(args: argparse.Namespace) -> int:
+    from tidegate_registry import migrations
+    from tidegate_registry.db import Db
+    from tidegate_registry.settings_file import load_settings
+
+    db = Db(load_settings(args.config).database_url.get_secret_value())
+    migrations.upgrade(db)
+    db.close()
+    return EXIT_DONE
+
+
+def _override(settings: Settings, args: argparse.Namespace) -> Settings:
+    given = {"listen_host": args.host, "listen_port": args.port}
+    return settings.model_copy(update={key: value for key, value in given.items() if value is not None})
