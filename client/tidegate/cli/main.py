@@ -71,6 +71,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of stdout went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
+    except Exception as error:
+        if os.environ.get("TIDEGATE_DEBUG") == "1":
+            raise
+        out.error(_defect(error))
+        return EXIT_REFUSED
+
+
+def _defect(error: Exception) -> TidegateError:
+    """Say that we failed, not the user. Nothing counts as success, so nothing was accepted."""
+    return TidegateError(
+        "tidegate failed for a reason nobody foresaw",
+        found=f"{type(error).__name__}: {error}"[:400],
+        hint="please report it, with what TIDEGATE_DEBUG=1 shows",
+    )
 
 
 def _run(args: argparse.Namespace, out: Output) -> int:

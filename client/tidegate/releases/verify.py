@@ -21,7 +21,14 @@ from tidegate.releases.locate import demand_version_or_digest, find_layout, pars
 from tidegate.releases.offline import no_network
 from tidegate.releases.place import BUNDLE, LAYOUT
 from tidegate.remote.source import RegistrySource
-from tidegate.verify.release import VerifiedRelease, verify_release
+from tidegate.verify.release import (
+    LIST_STEPS,
+    MANIFEST_STEPS,
+    REFERRER_STEPS,
+    VerifiedRelease,
+    title_of,
+    verify_release,
+)
 from tidegate.verify.trust import Trust, load_trust
 
 if TYPE_CHECKING:
@@ -50,9 +57,23 @@ class Verified:
         """The release, named so that it can never be another one."""
         return Reference(self.release.agent, version=self.release.version, digest=self.release.digest)
 
+    @property
+    def checked(self) -> tuple[tuple[str, str], ...]:
+        """Number and title of every step that passed, in their order: manifest, bundle, evidence, release."""
+        from tidegate.bundle.content import CONTENT_STEPS
+        from tidegate.bundle.structure import OPENING_STEPS, STRUCTURE_STEPS
+
+        fetched = (*MANIFEST_STEPS, *LIST_STEPS, *REFERRER_STEPS)
+        found = [(step.number, step.title) for step in fetched]
+        if self.release.config is not None:
+            steps = (*OPENING_STEPS, *STRUCTURE_STEPS, *CONTENT_STEPS)
+            found += sorted((step.number, step.title) for step in steps)
+        return (*found, *((number, title_of(number)) for number in self.release.allowed.checked))
+
     def as_json(self) -> JsonObject:
-        """Give what `--json` writes. Source: docs/spec/cli-json.md."""
+        """Give what `--json` writes. Source: docs/reference/cli-json.md."""
         result: JsonObject = {"reference": str(self.reference), "where": self.where, **self.release.as_json()}
+        result["checked"] = [{"step": number, "title": title} for number, title in self.checked]
         if self.files is not None:
             result["files"] = self.files
         return result
