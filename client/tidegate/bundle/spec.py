@@ -191,14 +191,3 @@ class AgentFile:
             for index, model in enumerate(self.spec.models)
             if model.floats and model.unpinned is None
         ]
-
-
-def json_schema() -> dict[str, object]:
-    """Give the JSON Schema of agent.yaml, as published in docs/spec/agent.schema.json."""
-    schema = AgentSpec.model_json_schema(by_alias=True)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": SCHEMA_ID,
-        **schema,
-        "title": "agent.yaml",
-    }

@@ -1,0 +1,96 @@
+"""`tidegate build`: make a bundle of an agent's folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.cli.common import add_json
+
+if TYPE_CHECKING:
+    from tidegate.bundle.build import Built, Overrides
+    from tidegate.cli.output import Output
+
+DEFAULT_OUT = Path(".tidegate") / "layout"
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = commands.add_parser(
+        "build",
+        help="make a bundle (an OCI image layout) of an agent's folder",
+        description="Make a bundle of the folder with agent.yaml. The same input gives the same digest, on any machine "
+        "and at any time; the digest is written to stdout.",
+    )
+    add_source(parser)
+    parser.add_argument("--version", metavar="VERSION", help="version of the release, instead of the one in agent.yaml")
+    parser.add_argument("--revision", metavar="COMMIT", help="commit the agent was built from, as an annotation")
+    parser.add_argument("--source", metavar="URL", help="repository the agent was built from, as an annotation")
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Add what `publish` takes as well: the folder, where the layout goes, and whether weights are copied."""
+    parser.add_argument("folder", nargs="?", default=".", type=Path, help="the agent's folder (default: this one)")
+    parser.add_argument("--out", metavar="DIR", type=Path, help=f"the layout (default: FOLDER/{DEFAULT_OUT})")
+    parser.add_argument(
+        "--copy",
+        action="store_true",
+        help="copy weights into the layout; else they are shared with it (a clone or a hard link) where possible, "
+        "and must not be written to in place",
+    )
+
+
+def run(args: argparse.Namespace, out: Output) -> int:
+    """Build, and say what came out."""
+    from tidegate.bundle.build import Overrides
+
+    overrides = Overrides(version=args.version, revision=args.revision, source=args.source)
+    built = build_with_progress(args, overrides, out)
+    if args.json:
+        out.json(_as_json(built))
+    else:
+        out.data(built.manifest.digest)
+    return 0
+
+
+def build_with_progress(args: argparse.Namespace, overrides: Overrides, out: Output) -> Built:
+    """Build what `add_source` has parsed, with progress and warnings on stderr."""
+    from tidegate.bundle.build import build
+
+    target = args.out or args.folder / DEFAULT_OUT
+    built = build(
+        args.folder,
+        target,
+        overrides=overrides,
+        progress=lambda total: out.progress(total, "packing"),
+        link=not args.copy,
+    )
+    config = built.config
+    size = sum(component.size for component in config.components)
+    out.step(
+        "built",
+        f"{config.name} {config.version}: {len(config.files)} files, {len(config.components)} layers, {size:,} bytes",
+    )
+    out.step("layout", str(target))
+    out.step("behaviour", config.behaviour)
+    for warning in built.warnings:
+        out.say(f"{out.paint('warning:', 1, 33)} {warning}")
+    return built
+
+
+def _as_json(built: Built) -> dict[str, object]:
+    config = built.config
+    return {
+        "name": config.name,
+        "version": config.version,
+        "digest": str(built.manifest.digest),
+        "behaviour": str(config.behaviour),
+        "layout": str(built.layout.path),
+        "files": len(config.files),
+        "size": sum(component.size for component in config.components),
+        "unpinned": [{"id": model.id, "reason": model.unpinned} for model in config.unpinned],
+        "warnings": list(built.warnings),
+    }
