@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from tidegate.errors import AdmissionRefused, EvidenceRefused
 from tidegate_registry import __version__, health, migrations, problems
 from tidegate_registry.access import routes as access_routes
+from tidegate_registry.admission import routes as admission_routes
+from tidegate_registry.admission.compose import open_gate
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts import routes as artifacts_routes
 from tidegate_registry.audit.refusals import RefusalLimiter
 from tidegate_registry.background import Background
 from tidegate_registry.db import Db
+from tidegate_registry.evidence import routes as evidence_routes
 from tidegate_registry.logs import get_logger
 from tidegate_registry.metrics import Metrics
 from tidegate_registry.observe import Observe
@@ -28,17 +27,16 @@ from tidegate_registry.storage.s3 import S3BlobStore
 from tidegate_registry.storage.uploads import SpoolStage
 from tidegate_registry.trust_source import TrustSource
 
-if TYPE_CHECKING:
-    from tidegate.formats.config import AgentConfig
-    from tidegate.formats.manifest import Manifest
-    from tidegate_registry.access.principal import Principal
-    from tidegate_registry.artifacts.naming import Named
-    from tidegate_registry.services import Gate, PendingEvidence
-
 log = get_logger()
 
 ISSUER_SECONDS = 10.0  # longest wait for the keys of an OIDC issuer
-ROUTERS = (artifacts_routes.router, access_routes.router, health.router)
+ROUTERS = (
+    artifacts_routes.router,
+    access_routes.router,
+    admission_routes.router,
+    evidence_routes.router,
+    health.router,
+)
 
 DESCRIPTION = """\
 A registry for agent bundles that admits only what is signed and proven.
@@ -52,6 +50,7 @@ TAGS = [
     {"name": "uploads", "description": "Sending blobs, in one request or many"},
     {"name": "lists", "description": "Tags, and what refers to a manifest"},
     {"name": "access", "description": "Registry tokens, and who the caller is"},
+    {"name": "agents", "description": "Agents and their releases"},
     {"name": "evidence", "description": "Verified attestations about a manifest"},
     {"name": "operations", "description": "Health and numbers, for the operator"},
 ]
@@ -72,7 +71,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
         access=open_gatekeeper(
             settings, charters=trust.charters, http=httpx2.Client(timeout=ISSUER_SECONDS), clock=clock
         ),
-        gate=_open_gate(trust, clock),
+        gate=open_gate(trust=trust.current, clock=clock),
         trust=trust,
         clock=clock,
     )
@@ -139,29 +138,3 @@ def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAs
         log.info("stopped")
 
     return lifespan
-
-
-def _open_gate(trust: TrustSource, clock: Clock) -> Gate:
-    if find_spec("tidegate_registry.admission.compose") is None:  # TEMPORARY: until the admission room lands
-        return _ClosedGate()
-    open_gate: Callable[..., Gate] = import_module("tidegate_registry.admission.compose").open_gate
-    return open_gate(trust=trust.current, clock=clock)
-
-
-class _ClosedGate:
-    def verify_referrer(self, app: Services, who: Principal, *, repository: str, manifest: Manifest) -> PendingEvidence:
-        raise EvidenceRefused(f"{who.name}: no evidence room in {app.settings.mode} for {repository}@{manifest.digest}")
-
-    def admit(
-        self,
-        app: Services,
-        who: Principal,
-        *,
-        repository: str,
-        version: str,
-        manifest: Manifest,
-        config: AgentConfig | None,
-    ) -> Named:
-        raise AdmissionRefused(
-            f"no admission room: {app.settings.mode} {who.name} {repository} {version} {manifest} {config}"
-        )

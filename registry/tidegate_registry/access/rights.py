@@ -85,9 +85,13 @@ class Forbidden:
 @dataclass(frozen=True, slots=True)
 class _Rule:
     standings: frozenset[Standing]
-    action: str | None  # what the token must have been issued for; None: any valid token
-    on_agent: bool = True
+    action: str | None  # what the token must have been issued for on the agent; None: it is about no agent
     api: bool = False  # a token for the API as a whole will do too
+
+    @property
+    def on_agent(self) -> bool:
+        """Whether the permission is about one agent."""
+        return self.action is not None
 
 
 _ALL = frozenset(Standing)
@@ -95,14 +99,14 @@ _SIGNERS = frozenset({Standing.PUBLISHER, Standing.ATTESTER})
 _PUBLISHERS = frozenset({Standing.PUBLISHER})
 
 RULES: dict[Permission, _Rule] = {
-    Permission.REGISTRY_PING: _Rule(_ALL, None, on_agent=False),
-    Permission.ACCOUNT_READ: _Rule(_ALL, None, on_agent=False),
-    Permission.AGENT_LIST: _Rule(_ALL, None, on_agent=False),
+    Permission.REGISTRY_PING: _Rule(_ALL, None),
+    Permission.ACCOUNT_READ: _Rule(_ALL, None),
+    Permission.AGENT_LIST: _Rule(_ALL, None, api=True),
     Permission.AGENT_READ: _Rule(_ALL, PULL, api=True),
     Permission.RELEASE_READ: _Rule(_ALL, PULL, api=True),
     Permission.ARTIFACT_PULL: _Rule(_ALL, PULL),
     Permission.EVIDENCE_READ: _Rule(_ALL, PULL, api=True),
-    Permission.QUARANTINE_READ: _Rule(_SIGNERS, PULL),
+    Permission.QUARANTINE_READ: _Rule(_SIGNERS, PULL, api=True),
     Permission.WORKING_TAG_READ: _Rule(_PUBLISHERS, PULL),
     Permission.WORKING_TAG_WRITE: _Rule(_PUBLISHERS, PUSH),
     Permission.BLOB_PUSH: _Rule(_SIGNERS, PUSH),
@@ -138,16 +142,16 @@ def may(
     if rule.on_agent and agent is None:
         raise ValueError(f"{permission} is about an agent")
     entitled = _entitled(principal, permission, agent, charter, rules)
-    if isinstance(entitled, Forbidden) or rule.action is None:
-        return entitled
-    if principal.is_anonymous or _in_scope(principal.grants, rule, agent or ""):
-        return entitled  # a caller without a token has no list of grants: the setting alone lets them read
     needed = _needed(permission, agent)
+    if isinstance(entitled, Forbidden) or needed is None or _in_scope(principal.grants, rule, agent):
+        return entitled
+    if principal.is_anonymous:
+        return entitled  # a caller without a token has no list of grants: the setting alone lets them read
     reason = Reason(
         code="scope-missing",
-        message=f"this token was not issued for {rule.action} on {agent}",
+        message=f"this token was not issued for {permission}" + (f" on {agent}" if agent else ""),
         found=describe(principal.grants) or "a token without any access",
-        expected=describe([needed] if needed else ()),
+        expected=describe([needed]),
         hint="ask the token endpoint again with the scope from the WWW-Authenticate header",
     )
     return Forbidden((reason,), scope=needed)
@@ -188,7 +192,7 @@ def _entitled(
 ) -> Permitted | Forbidden:
     rule = RULES[permission]
     if not rule.on_agent:
-        return _known(principal, permission, rules)
+        return _known(principal, permission, agent, rules)
     held = standings(principal, charter, rules)
     for standing in Standing:
         if standing in rule.standings and standing in held:
@@ -200,20 +204,25 @@ def _entitled(
     return Forbidden((_not_in_charter(principal, permission, agent or "", charter),))
 
 
-def _known(principal: Principal, permission: Permission, rules: AccessRules) -> Permitted | Forbidden:
+def _known(
+    principal: Principal, permission: Permission, agent: str | None, rules: AccessRules
+) -> Permitted | Forbidden:
     if not principal.is_anonymous:
         return Permitted("the caller is logged in")
     if rules.anonymous_pull and permission is Permission.AGENT_LIST:
         return Permitted("anonymous pull is on")
-    return Forbidden((_login_needed(permission),), login=True)
+    return Forbidden((_login_needed(permission),), login=True, scope=_needed(permission, agent))
 
 
 def _needed(permission: Permission, agent: str | None) -> Grant | None:
-    action = RULES[permission].action
-    return None if agent is None or action is None else Grant(REPOSITORY, agent, frozenset({PULL, action}))
+    """Give the scope to ask for: none where any token will do."""
+    rule = RULES[permission]
+    if rule.action is None:
+        return Grant(REGISTRY, API, frozenset({ANY_ACTION})) if rule.api else None
+    return Grant(REPOSITORY, agent or "", frozenset({PULL, rule.action}))
 
 
-def _in_scope(grants: Iterable[Grant], rule: _Rule, agent: str) -> bool:
+def _in_scope(grants: Iterable[Grant], rule: _Rule, agent: str | None) -> bool:
     for grant in grants:
         if grant.type == REPOSITORY and grant.name == agent and rule.action in grant.actions:
             return True

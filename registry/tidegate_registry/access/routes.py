@@ -27,6 +27,7 @@ from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.access.tokens import IssuedToken
 from tidegate_registry.access.whoami import describe_caller
+from tidegate_registry.api import Out
 from tidegate_registry.services import App
 
 router = APIRouter()
@@ -45,7 +46,7 @@ class TokenOut(BaseModel):
     scope: str
 
 
-class StandingOut(BaseModel):
+class StandingOut(Out):
     """What the caller is to the agents of one charter, and why."""
 
     agents: str
@@ -54,7 +55,7 @@ class StandingOut(BaseModel):
     permissions: list[str]
 
 
-class WhoamiOut(BaseModel):
+class WhoamiOut(Out):
     """The caller, as the registry sees them."""
 
     kind: str
@@ -85,7 +86,7 @@ async def _gatekeeper(app: App) -> Gatekeeper:
 Gate = Annotated[Gatekeeper, Depends(_gatekeeper)]
 
 
-@router.get(TOKEN_PATH, summary="Exchange a credential for a registry token", tags=["access"])
+@router.get(TOKEN_PATH, operation_id="getToken", summary="Exchange a credential for a registry token", tags=["access"])
 def get_token(
     request: Request,
     response: Response,
@@ -99,7 +100,7 @@ def get_token(
     return _answer(issued, response)
 
 
-@router.post(TOKEN_PATH, summary="Exchange a credential for a registry token (OAuth2)", tags=["access"])
+@router.post(TOKEN_PATH, operation_id="postToken", summary="Exchange a credential, the OAuth2 way", tags=["access"])
 def post_token(response: Response, gate: Gate, form: Annotated[Mapping[str, list[str]], Depends(_form)]) -> TokenOut:
     """Give a token for grant type `password` (user name `oidc`) or `refresh_token`, either with an OIDC token."""
     issued = gate.exchange(
@@ -108,10 +109,10 @@ def post_token(response: Response, gate: Gate, form: Annotated[Mapping[str, list
     return _answer(issued, response)
 
 
-@router.get("/api/v1/whoami", summary="Who am I, and what may I do", tags=["access"])
+@router.get("/api/v1/whoami", operation_id="whoami", summary="Who am I, and what may I do", tags=["access"])
 def whoami(who: Annotated[Principal, Depends(Requires(Permission.ACCOUNT_READ))], gate: Gate) -> WhoamiOut:
     """Say how the registry reads the caller's token and what the charters give them."""
-    return WhoamiOut.model_validate(describe_caller(who, gate.charters(), gate.rules), from_attributes=True)
+    return WhoamiOut.model_validate(describe_caller(who, gate.charters(), gate.rules))
 
 
 def _answer(issued: IssuedToken, response: Response) -> TokenOut:

@@ -1,0 +1,101 @@
+"""The decision, pure: values in, what is to be recorded out, or a refusal that lists every unmet requirement.
+
+The judging is `tidegate.verify.artifact.decide_release`, the function that a host decides with; here is only what a
+registry adds to it. Source: docs/spec/verification.md, part R.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tidegate.digest import Digest
+from tidegate.errors import AdmissionRefused, Reason
+from tidegate.formats.charter import Charter
+from tidegate.formats.config import AgentConfig
+from tidegate.formats.jcs import JsonObject
+from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
+from tidegate.policy.floor import ReleaseFacts
+from tidegate.verify.artifact import Refused, decide_release
+
+FLOOR, MAX_LISTED = "floor", 32
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything that an admission rests on. `previous`: what was remembered of the agent's last release."""
+
+    repository: str
+    version: str
+    digest: Digest
+    config: AgentConfig | None
+    charter: Charter | None
+    attestations: Sequence[VerifiedAttestation]
+    refusals: Sequence[RefusedEvidence]
+    previous: JsonObject | None
+    further_reasons: Sequence[Reason] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Yes. `facts`: what the release row remembers. `evidence`: payload digests of the statements that allowed it."""
+
+    facts: JsonObject
+    evidence: tuple[Digest, ...]
+
+
+def decide(case: Case) -> Admission:
+    """Decide whether the manifest becomes that version. Raises AdmissionRefused with every unmet requirement."""
+    verdict = decide_release(
+        agent=case.repository,
+        version=case.version,
+        digest=case.digest,
+        config=case.config,
+        attestations=case.attestations,
+        refusals=case.refusals,
+        charter=case.charter,
+        previous=previous_facts(case.previous),
+    )
+    if isinstance(verdict, Refused):
+        raise refusal(case, (*verdict.reasons, *case.further_reasons))
+    counted = (*verdict.signatures, verdict.provenance)
+    facts: JsonObject = {
+        FLOOR: verdict.facts.as_json(),
+        "behaviour": None if case.config is None else str(case.config.behaviour),
+        "opaque": case.config is None,
+        "charter": None
+        if case.charter is None
+        else {"digest": str(case.charter.digest), "version": case.charter.version},
+        "channels": list(verdict.channels),
+        "checked": list(verdict.checked),
+        "evidence": [_counted(each) for each in counted[:MAX_LISTED]],
+    }
+    return Admission(facts, tuple(dict.fromkeys(each.payload_digest for each in counted)))
+
+
+def previous_facts(remembered: JsonObject | None) -> ReleaseFacts | None:
+    """Read the trust floor out of what a release row remembers. Raises StatementInvalid (code "facts-malformed")."""
+    if remembered is None:
+        return None
+    floor = remembered.get(FLOOR)
+    return ReleaseFacts.parse(floor if isinstance(floor, dict) else {})
+
+
+def refusal(case: Case, reasons: Sequence[Reason]) -> AdmissionRefused:
+    """Make the refusal; its text is the same through every client."""
+    count = "one requirement is" if len(reasons) == 1 else f"{len(reasons)} requirements are"
+    message = f"{case.repository}:{case.version} is not admitted: {count} not met"
+    refused = AdmissionRefused(message)
+    refused.reasons = tuple(reasons)
+    return refused
+
+
+def _counted(attestation: VerifiedAttestation) -> JsonObject:
+    return {
+        "predicateType": attestation.predicate_type,
+        "payload": str(attestation.payload_digest),
+        "bundle": str(attestation.bundle_digest),
+        "root": attestation.root,
+        "issuer": attestation.identity.issuer,
+        "identity": attestation.identity.san,
+    }

@@ -1,0 +1,147 @@
+"""Agents and their releases, to be read. HTTP only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field
+
+from tidegate.formats.charter import Charter
+from tidegate.formats.jcs import JsonObject
+from tidegate.formats.reference import parse_version
+from tidegate_registry.access.principal import Principal
+from tidegate_registry.access.requires import Requires
+from tidegate_registry.access.rights import Permission
+from tidegate_registry.admission.lists import find_agent, find_release, list_agents, list_releases
+from tidegate_registry.api import AgentName, Namespace, Out, Paging, answer
+from tidegate_registry.artifacts.naming import Release
+from tidegate_registry.services import App
+
+router = APIRouter(prefix="/api/v1", tags=["agents"])
+
+Lister = Annotated[Principal, Depends(Requires(Permission.AGENT_LIST))]
+AgentReader = Annotated[Principal, Depends(Requires(Permission.AGENT_READ))]
+ReleaseReader = Annotated[Principal, Depends(Requires(Permission.RELEASE_READ))]
+
+
+class AgentOut(Out):
+    """An agent in a list."""
+
+    name: str = Field(examples=["acme/support-agent"])
+    released: bool = Field(description="Whether any version of it was ever admitted")
+
+
+class AgentsOut(Out):
+    """A page of agents. It may be short, or empty: only `next` tells whether there is more."""
+
+    items: list[AgentOut]
+    next: str | None
+
+
+class CharterOut(Out):
+    """The charter in force: whose signatures count."""
+
+    agent: str = Field(description="What it covers")
+    version: int
+    digest: str
+    publishers: list[str]
+    attesters: list[str]
+
+    @classmethod
+    def of(cls, charter: Charter) -> CharterOut:
+        """Name the rules; what they say is in the charter itself, which hosts have from elsewhere."""
+        return cls(
+            agent=charter.agent,
+            version=charter.version,
+            digest=charter.digest,
+            publishers=[rule.name for rule in charter.publishers],
+            attesters=[rule.name for rule in charter.attesters],
+        )
+
+
+class ReleaseOut(Out):
+    """A manifest under a version. `decision`: what admission rested on and remembers for the next one."""
+
+    agent: str
+    version: str
+    digest: str
+    admitted_at: datetime
+    event_id: str = Field(description="The entry of the audit log that records it")
+    decision: JsonObject
+
+    @classmethod
+    def of(cls, release: Release) -> ReleaseOut:
+        """Show a release."""
+        return cls(
+            agent=release.repository,
+            version=release.version,
+            digest=release.digest,
+            admitted_at=release.admitted_at,
+            event_id=release.event_id,
+            decision=release.facts,
+        )
+
+
+class ReleasesOut(Out):
+    """A page of releases, the last admitted first."""
+
+    items: list[ReleaseOut]
+    next: str | None
+
+
+class AgentDetailOut(AgentOut):
+    """An agent. `latest`: the release that was admitted last, which need not be the greatest version."""
+
+    charter: CharterOut | None
+    latest: ReleaseOut | None
+
+
+@router.get("/agents", operation_id="listAgents", summary="List agents", response_model=AgentsOut)
+def get_agents(request: Request, app: App, who: Lister, page: Paging) -> Response:
+    """In the order of their names; those with a release, and those the caller may publish to or attest for."""
+    found, following = list_agents(app, who, after=page.after, size=page.size)
+    return answer(request, AgentsOut(items=[AgentOut.model_validate(each) for each in found], next=following))
+
+
+@router.get(
+    "/agents/{namespace}/{agent}", operation_id="getAgent", summary="Show an agent", response_model=AgentDetailOut
+)
+def get_agent(*, namespace: Namespace, agent: AgentName, request: Request, app: App, who: AgentReader) -> Response:
+    """Say whose signatures count for it and what was admitted last."""
+    found = find_agent(app, who, f"{namespace}/{agent}")
+    body = AgentDetailOut(
+        name=found.agent.name,
+        released=found.agent.released,
+        charter=CharterOut.of(found.charter) if found.charter else None,
+        latest=ReleaseOut.of(found.latest) if found.latest else None,
+    )
+    return answer(request, body)
+
+
+@router.get(
+    "/agents/{namespace}/{agent}/releases",
+    operation_id="listReleases",
+    summary="List the releases of an agent",
+    response_model=ReleasesOut,
+)
+def get_releases(
+    *, namespace: Namespace, agent: AgentName, request: Request, app: App, who: ReleaseReader, page: Paging
+) -> Response:
+    """The last admitted first."""
+    found, following = list_releases(app, who, f"{namespace}/{agent}", after=page.after, size=page.size)
+    return answer(request, ReleasesOut(items=[ReleaseOut.of(each) for each in found], next=following))
+
+
+@router.get(
+    "/agents/{namespace}/{agent}/releases/{version}",
+    operation_id="getRelease",
+    summary="Show a release",
+    response_model=ReleaseOut,
+)
+def get_release(
+    *, namespace: Namespace, agent: AgentName, version: str, request: Request, app: App, who: ReleaseReader
+) -> Response:
+    """Say which manifest it is and what its admission rested on."""
+    return answer(request, ReleaseOut.of(find_release(app, who, f"{namespace}/{agent}", parse_version(version))))

@@ -1,0 +1,168 @@
+"""Naming is admitting: read what is attached, verify it again, decide, and write all of it in one transaction.
+
+Slow work (the store, signatures) comes first and outside. What was read is what was judged: the transaction looks once
+more, under the agent's lock, whether the previous release, the evidence, the charter and the roots are still those that
+were judged, and begins again where they are not. Source: docs/concepts/how-a-release-gets-in.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidegate.digest import Digest
+from tidegate.errors import Conflict
+from tidegate.formats.charter import Charter
+from tidegate.formats.config import AgentConfig
+from tidegate.formats.manifest import Manifest
+from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
+from tidegate.verify.trust import Trust
+from tidegate_registry.access.principal import Principal
+from tidegate_registry.access.rights import Permission
+from tidegate_registry.admission.decide import Admission, Case, decide
+from tidegate_registry.artifacts import naming
+from tidegate_registry.artifacts.naming import Named, Release
+from tidegate_registry.evidence.service import EvidenceSet, read_evidence, truncated_reason, verify_again
+
+if TYPE_CHECKING:
+    from tidegate_registry.db import Tx
+    from tidegate_registry.services import Services
+
+MAX_ATTEMPTS = 3  # each begins with what somebody else has just committed, so more than one repetition is rare
+
+
+class DecisionOvertaken(Conflict):
+    """While it was decided, what the decision rests on changed, again and again."""
+
+    code = "decision-overtaken"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked: shall this manifest be that version. `config` is None for an opaque bundle."""
+
+    who: Principal
+    repository: str
+    version: str
+    manifest: Manifest
+    config: AgentConfig | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a decision rests on, as it was read."""
+
+    previous: Release | None
+    evidence: EvidenceSet
+    charter: Charter | None
+    roots: tuple[tuple[str, Digest], ...]
+
+    def same_as(self, other: Grounds) -> bool:
+        """Whether a decision on `other` would be the same decision."""
+        return self._key == other._key
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return (
+            self.previous and self.previous.event_id,
+            self.evidence.deciding,
+            self.charter and self.charter.digest,
+            self.roots,
+        )
+
+
+def admit(app: Services, trust: Callable[[], Trust], request: Request) -> Named:
+    """Decide and record. The same digest under the same version again gives the release that there is.
+
+    Raises LoginNeeded, AccessDenied, AdmissionRefused with every unmet requirement, VersionTaken, DecisionOvertaken.
+    """
+    repository = request.repository
+    app.access.demand(request.who, Permission.RELEASE_PUBLISH, repository)
+    for _ in range(MAX_ATTEMPTS):
+        judged_under = trust()
+        with app.db.read() as tx:
+            existing = naming.find_release(tx, repository, request.version)
+            grounds = read_grounds(app, tx, judged_under, request)
+        if existing is not None:
+            naming.check_same_digest(existing, request.manifest.digest)
+            return Named(existing, created=False)
+        admission = _judge(app, judged_under, request, grounds)
+        try:
+            return _record(app, trust, request, grounds, admission)
+        except _OvertakenError:
+            continue
+    raise DecisionOvertaken(
+        f"{repository} changed while {request.version} was decided",
+        found=f"{MAX_ATTEMPTS} attempts, each overtaken",
+        expected="evidence, charter and previous release that stay as they are for a moment",
+        hint="publish again",
+    )
+
+
+def read_grounds(app: Services, tx: Tx, trust: Trust, request: Request) -> Grounds:
+    """Read what the decision rests on."""
+    limit = app.settings.limits.evidence_per_decision
+    last = naming.releases(tx, request.repository, limit=1)
+    return Grounds(
+        previous=last[0] if last else None,
+        evidence=read_evidence(tx, request.repository, request.manifest.digest, limit=limit),
+        charter=trust.charters.for_agent(request.repository),
+        roots=tuple((root.name, root.digest) for root in trust.roots),
+    )
+
+
+class _OvertakenError(Exception):
+    """Rolls the transaction back; never leaves this module."""
+
+
+def _judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> Admission:
+    attestations: list[VerifiedAttestation] = []
+    refusals: list[RefusedEvidence] = []
+    if grounds.charter is not None:
+        attestations, refusals = verify_again(
+            app,
+            trust,
+            grounds.charter,
+            repository=request.repository,
+            subject=request.manifest.digest,
+            rows=grounds.evidence.rows,
+            now=app.clock(),
+        )
+    return decide(
+        Case(
+            repository=request.repository,
+            version=request.version,
+            digest=request.manifest.digest,
+            config=request.config,
+            charter=grounds.charter,
+            attestations=attestations,
+            refusals=refusals,
+            previous=grounds.previous.facts if grounds.previous else None,
+            further_reasons=(truncated_reason(app.settings.limits.evidence_per_decision),)
+            if grounds.evidence.left_out
+            else (),
+        )
+    )
+
+
+def _record(
+    app: Services, trust: Callable[[], Trust], request: Request, grounds: Grounds, admission: Admission
+) -> Named:
+    now = app.clock()
+    with app.db.begin() as tx:
+        naming.lock_agent(tx, request.repository, now)
+        if not read_grounds(app, tx, trust(), request).same_as(grounds):
+            raise _OvertakenError
+        app.access.demand(request.who, Permission.RELEASE_PUBLISH, request.repository)
+        return naming.record_release(
+            tx,
+            app,
+            who=request.who,
+            repository=request.repository,
+            version=request.version,
+            manifest=request.manifest,
+            facts=admission.facts,
+            evidence=admission.evidence,
+            now=now,
+        )

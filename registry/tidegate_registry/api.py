@@ -1,0 +1,55 @@
+"""What the routes under /api/v1/ share: how answers are spelt, paged and cached."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+DEFAULT_PAGE, MAX_PAGE = 50, 200
+MAX_CURSOR = 255  # the longest agent name
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list that was asked for: at most `size` entries after the cursor `after`."""
+
+    after: str
+    size: int
+
+
+async def _page(
+    after: Annotated[
+        str, Query(max_length=MAX_CURSOR, description="`next` of the page before; what it means is ours")
+    ] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most entries of this page")] = DEFAULT_PAGE,
+) -> Page:
+    return Page(after, limit)
+
+
+Paging = Annotated[Page, Depends(_page)]
+Namespace = Annotated[str, Path(examples=["acme"])]
+AgentName = Annotated[str, Path(examples=["support-agent"], description="The agent's name within its namespace")]
+
+
+class Out(BaseModel):
+    """Base of all answers: members are camelCase, as in our files."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, from_attributes=True, frozen=True
+    )
+
+
+def answer(request: Request, body: Out) -> Response:
+    """Give `body` with a strong ETag, or 304 where the caller has it. Source: RFC 9110 section 13.1.2."""
+    raw = body.model_dump_json(by_alias=True).encode()
+    tag = f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(raw, media_type="application/json", headers=headers)

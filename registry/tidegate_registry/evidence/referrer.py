@@ -1,0 +1,148 @@
+"""The OCI shape in which a Sigstore bundle is attached: one manifest, one layer, a subject. Steps E1 to E5. Pure.
+
+The shape is that of `tidegate`, cosign v3 and the `@sigstore/oci` client. Whatever else refers to a manifest is stored
+as it is and is never evidence. Source: docs/spec/evidence.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidegate.errors import EvidenceRefused
+from tidegate.formats.manifest import Descriptor, Manifest
+from tidegate.formats.mediatypes import (
+    ANNOTATION_BUNDLE_CONTENT,
+    ANNOTATION_PREDICATE_TYPE,
+    OCI_EMPTY,
+    OCI_MANIFEST,
+    SIGSTORE_BUNDLE,
+)
+from tidegate.verify.steps import Step, bounded, run_steps
+
+SIGSTORE_FAMILY = "application/vnd.dev.sigstore.bundle"  # v0.1, v0.2, `+json;version=0.3`: clients of before 2024
+MAX_CONFIG_BYTES = 4 << 10  # the empty object; clients that write one into a config blob stay far below
+DSSE_ENVELOPE = "dsse-envelope"
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A manifest that attaches a bundle, and the largest bundle that is read, in bytes."""
+
+    manifest: Manifest
+    limit: int
+
+    @property
+    def subject(self) -> Descriptor:
+        """What it is about."""
+        if self.manifest.subject is None:
+            raise EvidenceRefused("the manifest refers to nothing", code="referrer-subject")
+        return self.manifest.subject
+
+    @property
+    def layer(self) -> Descriptor:
+        """The bundle."""
+        return self.manifest.layers[0]
+
+    @property
+    def claimed_type(self) -> str | None:
+        """The predicate type that the manifest's author writes beside the bundle."""
+        return self.manifest.annotations.get(ANNOTATION_PREDICATE_TYPE)
+
+
+def claims_evidence(manifest: Manifest) -> bool:
+    """Whether the manifest wants to be evidence: it refers to something and its type is a Sigstore bundle's."""
+    kind = manifest.effective_artifact_type or ""
+    return manifest.subject is not None and kind.startswith(SIGSTORE_FAMILY)
+
+
+def check_referrer(manifest: Manifest, *, limit: int) -> Referrer:
+    """Check the shape. Raises EvidenceRefused with the step."""
+    referrer = Referrer(manifest, limit)
+    run_steps(REFERRER_STEPS, referrer)
+    return referrer
+
+
+def _step_e1_subject(referrer: Referrer) -> None:
+    subject, media_type = referrer.subject, referrer.manifest.media_type
+    if media_type != OCI_MANIFEST or subject.digest.algorithm != "sha256":
+        raise EvidenceRefused(
+            "evidence is attached by an image manifest, to a manifest with a sha256 digest",
+            code="referrer-subject",
+            found=bounded(f"{media_type} about {subject.digest}"),
+            expected=f"{OCI_MANIFEST} about sha256:<hex>",
+            step="E1",
+        )
+
+
+def _step_e2_type(referrer: Referrer) -> None:
+    found = referrer.manifest.effective_artifact_type
+    if found != SIGSTORE_BUNDLE:
+        raise EvidenceRefused(
+            "that kind of Sigstore bundle is never evidence here",
+            code="referrer-type",
+            found=bounded(found),
+            expected=SIGSTORE_BUNDLE,
+            hint="sign and attach with cosign v3, `tidegate attest` or another client that writes bundles of v0.3",
+            step="E2",
+        )
+
+
+def _step_e3_one_layer(referrer: Referrer) -> None:
+    layers = referrer.manifest.layers
+    if len(layers) != 1 or layers[0].media_type != SIGSTORE_BUNDLE:
+        raise EvidenceRefused(
+            "a referrer attaches exactly one bundle",
+            code="referrer-layers",
+            found=bounded(", ".join(layer.media_type for layer in layers)) or "no layer",
+            expected=f"one layer of {SIGSTORE_BUNDLE}",
+            hint="attach each bundle by its own referrer",
+            step="E3",
+        )
+
+
+def _step_e4_empty_config(referrer: Referrer) -> None:
+    config = referrer.manifest.config
+    if config is None or config.media_type not in (OCI_EMPTY, SIGSTORE_BUNDLE) or config.size > MAX_CONFIG_BYTES:
+        raise EvidenceRefused(
+            "a referrer that attaches a bundle has no config of its own",
+            code="referrer-config",
+            found=bounded(f"{config.media_type}, {config.size} bytes") if config else "no config",
+            expected=f"{OCI_EMPTY}",
+            step="E4",
+        )
+
+
+def _step_e5_size(referrer: Referrer) -> None:
+    if referrer.layer.size > referrer.limit:
+        raise EvidenceRefused(
+            "the Sigstore bundle is too large",
+            code="bundle-too-large",
+            found=f"{referrer.layer.size} bytes",
+            expected=f"at most {referrer.limit} bytes",
+            step="E5",
+        )
+
+
+REFERRER_STEPS: tuple[Step[Referrer], ...] = (
+    Step("E1", "it is an image manifest about a manifest named by sha256", _step_e1_subject),
+    Step("E2", "its type is a Sigstore bundle of version 0.3", _step_e2_type),
+    Step("E3", "it attaches exactly one bundle", _step_e3_one_layer),
+    Step("E4", "its config is empty", _step_e4_empty_config),
+    Step("E5", "the bundle is of bounded size", _step_e5_size),
+)
+
+
+def check_annotations(referrer: Referrer, predicate_type: str) -> None:
+    """E6: what the manifest writes about the bundle is what was verified. Raises EvidenceRefused.
+
+    Referrers lists repeat the annotations, so a wrong one would let a list show an evaluation as a provenance.
+    """
+    content = referrer.manifest.annotations.get(ANNOTATION_BUNDLE_CONTENT, DSSE_ENVELOPE)
+    if (referrer.claimed_type or predicate_type) != predicate_type or content != DSSE_ENVELOPE:
+        raise EvidenceRefused(
+            "the referrer's annotations are not true of its bundle",
+            code="referrer-annotations",
+            found=bounded(f"{content}, {referrer.claimed_type}"),
+            expected=f"{DSSE_ENVELOPE}, {bounded(predicate_type)}",
+            step="E6",
+        )
