@@ -131,7 +131,7 @@ class Workshop:
     def release_statement(self, **changes: object) -> bytes:
         return self.statement(PREDICATE_RELEASE, self.release_predicate(**changes))
 
-    def provenance_statement(self, job: JobRequest = RELEASE_JOB, **changes: str) -> bytes:
+    def provenance_statement(self, job: JobRequest = RELEASE_JOB, /, **changes: str) -> bytes:
         return self.statement(PREDICATE_SLSA_PROVENANCE, provenance_of(job, **changes))
 
     def sign(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tidegate.errors import EvidenceRefused, TidegateError
+from tidegate.errors import EvidenceRefused, TidegateError, Unreachable
 
 Subject = TypeVar("Subject")
 
@@ -29,7 +29,7 @@ class Step(Generic[Subject]):
 
 
 def run_steps(steps: Sequence[Step[Subject]], subject: Subject) -> None:
-    """Run `steps` in order on `subject`. Raises EvidenceRefused that names the step; whatever else a step raises too.
+    """Run `steps` in order on `subject`. Raises EvidenceRefused that names the step, or Unreachable.
 
     Any exception is a refusal: libraries let ValueError and others of their own escape on hostile input. Of those only
     the class is told (code "verification-error"), never their text.
@@ -37,7 +37,7 @@ def run_steps(steps: Sequence[Step[Subject]], subject: Subject) -> None:
     for step in steps:
         try:
             step.check(subject)
-        except EvidenceRefused:
+        except (EvidenceRefused, Unreachable):  # what did not answer says nothing of the evidence
             raise
         except TidegateError as error:
             reason = error.reasons[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.errors import EvidenceRefused, StatementInvalid
+from tidegate.errors import EvidenceRefused, StatementInvalid, Unreachable
 from tidegate.verify.artifact import RELEASE_STEPS
 from tidegate.verify.attestation import STATEMENT_STEPS, STEP_TITLES
 from tidegate.verify.release import LIST_STEPS, MANIFEST_STEPS, REFERRER_STEPS, title_of
@@ -69,3 +69,9 @@ def test_text_from_outside_is_one_printable_line_of_bounded_length() -> None:
     assert bounded(None) is None
     assert bounded("a\x1b[31mb\u202ec\n") == "a [31mb c "
     assert bounded("x" * 300) == "x" * (MAX_TEXT - 1) + "…"
+
+
+def test_what_did_not_answer_is_not_a_refusal() -> None:
+    with pytest.raises(Unreachable) as error:
+        run_steps(raising(Unreachable("no answer")), None)
+    assert error.value.reasons[0].code == "unreachable"
