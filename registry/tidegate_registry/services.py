@@ -24,6 +24,7 @@ from tidegate_registry.storage.uploads import UploadStage
 from tidegate_registry.trust_source import TrustSource
 
 if TYPE_CHECKING:
+    from tidegate.errors import BundleRefused
     from tidegate.formats.config import AgentConfig
     from tidegate.formats.manifest import Manifest
     from tidegate_registry.artifacts.naming import Named
@@ -68,11 +69,12 @@ class Gate(Protocol):
         repository: str,
         version: str,
         manifest: Manifest,
-        config: AgentConfig | None,
+        bundle: AgentConfig | BundleRefused | None,
     ) -> Named:
         """Decide whether `manifest` becomes `version`, and in one transaction record it (`naming.record_release`).
 
-        `config` is None for an opaque bundle. Raises AdmissionRefused with every unmet requirement, or VersionTaken.
+        `bundle`: what checking the content gave, its config or every reason against it; None where there is nothing to
+        check, as in an opaque bundle. Raises AdmissionRefused with every unmet requirement, or VersionTaken.
         """
 
 

@@ -19,7 +19,7 @@ import httpx2
 from pydantic import SecretStr
 
 from tidegate.digest import Digest
-from tidegate.errors import AdmissionRefused, EvidenceRefused, Reason
+from tidegate.errors import AdmissionRefused, BundleRefused, EvidenceRefused, Reason
 from tidegate.formats.charter import Charter, CharterSet, SignerRule
 from tidegate.formats.identity import CertificateIdentity
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
@@ -118,13 +118,15 @@ class FakeGate:
         repository: str,
         version: str,
         manifest: Manifest,
-        config: AgentConfig | None,
+        bundle: AgentConfig | BundleRefused | None,
     ) -> naming.Named:
         self.asked.append(f"admit {repository}:{version}")
+        if isinstance(bundle, BundleRefused):
+            raise AdmissionRefused.because(f"{repository}:{version} is not admitted", bundle.reasons)
         if self.refuse_admission:
             raise AdmissionRefused.because(f"{repository}:{version} is not admitted", self.refuse_admission)
         now = app.clock()
-        facts: JsonObject = {"config": None if config is None else config.name}
+        facts: JsonObject = {"config": None if bundle is None else bundle.name}
         with app.db.begin() as tx:
             naming.lock_agent(tx, repository, now)
             return naming.record_release(

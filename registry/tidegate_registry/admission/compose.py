@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tidegate.errors import BundleRefused
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.manifest import Manifest
 from tidegate.verify.trust import Trust
@@ -38,10 +39,10 @@ class SigstoreGate:
         repository: str,
         version: str,
         manifest: Manifest,
-        config: AgentConfig | None,
+        bundle: AgentConfig | BundleRefused | None,
     ) -> Named:
         """See `services.Gate`."""
-        return admit(app, self.trust, Request(who, repository, version, manifest, config))
+        return admit(app, self.trust, Request(who, repository, version, manifest, bundle))
 
 
 def open_gate(*, trust: Callable[[], Trust], clock: Callable[[], datetime]) -> SigstoreGate:

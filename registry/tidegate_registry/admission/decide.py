@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.digest import Digest
-from tidegate.errors import AdmissionRefused, Reason
+from tidegate.errors import AdmissionRefused, BundleRefused, Reason
 from tidegate.formats.charter import Charter
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.jcs import JsonObject
@@ -23,12 +23,16 @@ FLOOR, MAX_LISTED = "floor", 32
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything that an admission rests on. `previous`: what was remembered of the agent's last release."""
+    """Everything that an admission rests on.
+
+    `bundle`: the checked config, or why the content was refused; None for an opaque bundle. `previous`: what was
+    remembered of the agent's last release. `further_reasons` are told only with a refusal.
+    """
 
     repository: str
     version: str
     digest: Digest
-    config: AgentConfig | None
+    bundle: AgentConfig | BundleRefused | None
     charter: Charter | None
     attestations: Sequence[VerifiedAttestation]
     refusals: Sequence[RefusedEvidence]
@@ -46,23 +50,25 @@ class Admission:
 
 def decide(case: Case) -> Admission:
     """Decide whether the manifest becomes that version. Raises AdmissionRefused with every unmet requirement."""
+    config = None if isinstance(case.bundle, BundleRefused) else case.bundle
     verdict = decide_release(
         agent=case.repository,
         version=case.version,
         digest=case.digest,
-        config=case.config,
+        config=config,
         attestations=case.attestations,
         refusals=case.refusals,
         charter=case.charter,
         previous=previous_facts(case.previous),
+        bundle_reasons=case.bundle.reasons if isinstance(case.bundle, BundleRefused) else (),
     )
     if isinstance(verdict, Refused):
         raise refusal(case, (*verdict.reasons, *case.further_reasons))
     counted = (*verdict.signatures, verdict.provenance)
     facts: JsonObject = {
         FLOOR: verdict.facts.as_json(),
-        "behaviour": None if case.config is None else str(case.config.behaviour),
-        "opaque": case.config is None,
+        "behaviour": None if config is None else str(config.behaviour),
+        "opaque": config is None,
         "charter": None
         if case.charter is None
         else {"digest": str(case.charter.digest), "version": case.charter.version},

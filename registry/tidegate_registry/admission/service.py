@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
-from tidegate.errors import Conflict
+from tidegate.errors import BundleRefused, Conflict
 from tidegate.formats.charter import Charter
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.manifest import Manifest
@@ -40,13 +40,13 @@ class DecisionOvertaken(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: shall this manifest be that version. `config` is None for an opaque bundle."""
+    """What is asked: shall this manifest be that version. `bundle` is None for an opaque one."""
 
     who: Principal
     repository: str
     version: str
     manifest: Manifest
-    config: AgentConfig | None
+    bundle: AgentConfig | BundleRefused | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> A
             repository=request.repository,
             version=request.version,
             digest=request.manifest.digest,
-            config=request.config,
+            bundle=request.bundle,
             charter=grounds.charter,
             attestations=attestations,
             refusals=refusals,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
+from tidegate.errors import BundleRefused
 from tidegate.formats.manifest import Manifest
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts import naming
@@ -23,6 +24,7 @@ from tidegate_registry.storage.uploads import DigestDiffers
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tidegate.formats.config import AgentConfig
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Tx
     from tidegate_registry.services import PendingEvidence, Services
@@ -119,9 +121,17 @@ def _name(put: _Put, version: Version) -> Accepted:
         naming.check_same_digest(existing, manifest.digest)
         return _accepted(manifest, existing.event_id)
     check_references(app, put.who, repository, manifest)
-    config = check_content(app, repository, manifest)
-    named = app.gate.admit(app, put.who, repository=repository, version=version.text, manifest=manifest, config=config)
+    bundle = _checked(put)
+    named = app.gate.admit(app, put.who, repository=repository, version=version.text, manifest=manifest, bundle=bundle)
     return _accepted(manifest, named.release.event_id)
+
+
+def _checked(put: _Put) -> AgentConfig | BundleRefused | None:
+    """Check the content, and hand a refusal on: the answer to naming lists it with whatever else is missing."""
+    try:
+        return check_content(put.app, put.repository, put.manifest)
+    except BundleRefused as error:
+        return error
 
 
 def _store(put: _Put, tag: WorkingTag | None, evidence: PendingEvidence | None) -> Accepted:
