@@ -97,5 +97,5 @@ def test_the_fetched_agent_builds_reproducibly_and_can_be_inspected(fetched: Pat
         digests.add(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert len(digests) == 1
     done = subprocess.run([tidegate, "inspect", tmp_path / "one"], capture_output=True, text=True, check=True)
-    assert "examples/mini-swe-agent 2.4.6" in done.stdout
+    assert "acme/mini-swe-agent 2.4.6" in done.stdout
     assert "3 models are not pinned" in done.stdout
