@@ -6,11 +6,13 @@ Source: docs/spec/bundle.md, "Config". Here are shape and digests; `tidegate.bun
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from tidegate.digest import Digest
 from tidegate.errors import BundleRefused, JsonInvalid, Reason
@@ -30,10 +32,13 @@ from tidegate.formats.declarations import (
 from tidegate.formats.document import Closed
 from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes, parse_object
 from tidegate.formats.manifest import MAX_BLOB_BYTES, MAX_LAYERS
+from tidegate.formats.paths import check_path
 
 MAX_CONFIG_BYTES = 16 << 20  # MAX_FILES entries of some 300 bytes
 MAX_FILES = 50_000  # a vendored Python agent with a large framework has some 20,000
 MAX_REASONS = 100  # a refusal lists every reason a person could want to read
+
+_PATH_MEMBERS = frozenset({"path", "file", "requirements"})
 
 
 class Kind(StrEnum):
@@ -122,12 +127,8 @@ class AgentConfig(Closed):
         try:
             config = cls.model_validate_json(raw, strict=True, by_alias=True, by_name=False)
         except ValidationError as error:
-            mistakes = error.errors(include_url=False, include_input=False)[:MAX_REASONS]
-            reasons = [
-                Reason("config-invalid", f"config: {'.'.join(map(str, mistake['loc']))}: {mistake['msg']}", step="B2")
-                for mistake in mistakes
-            ]
-            raise BundleRefused.because("the config blob is not of its schema", reasons) from error
+            reasons = [reason for mistake in error.errors(include_url=False) for reason in _reasons(mistake)]
+            raise BundleRefused.because("the config blob is not of its schema", reasons[:MAX_REASONS]) from error
         if config.canonical() != raw:
             raise BundleRefused(
                 "the config blob is not in its one canonical form",
@@ -179,6 +180,17 @@ def pins_document(models: Iterable[ModelPin]) -> bytes:
     """Give the layer that holds the model pins of `agent.yaml`. Reasons are words, not behaviour: they stay outside."""
     dumped = [model.model_dump(mode="json", by_alias=True, exclude_defaults=True) for model in models]
     return canonical_bytes({"models": [{**pin, **({"unpinned": True} if "unpinned" in pin else {})} for pin in dumped]})
+
+
+def _reasons(mistake: ErrorDetails) -> Iterator[Reason]:
+    """Name what is wrong with a path by its own codes; anything else by where it is."""
+    *_, member = mistake["loc"] or ("",)
+    value = mistake["input"]
+    paths = check_path(value) if member in _PATH_MEMBERS and isinstance(value, str) else ()
+    yield from (replace(reason, step="B2") for reason in paths)
+    if not paths:
+        where = ".".join(map(str, mistake["loc"]))
+        yield Reason("config-invalid", f"config: {where}: {mistake['msg']}", step="B2")
 
 
 def _kind_digest(kind: Kind, components: list[Component], modes: Mapping[str, str]) -> str:
