@@ -38,7 +38,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def config(sigstore: RunningSigstore, tmp_path: Path) -> Path:
-    path = tmp_path / "private.json"
+    path = tmp_path / "_Client_trust_config.json"  # whatever it is called, its root gets a name charters can use
     path.write_text(json.dumps(sigstore.instance.client_trust_config()))
     return path
 

@@ -113,7 +113,8 @@ class Signer:
             return Charter(agent=statement.subject.name or "", publishers=(rule,))
         except ValidationError as error:
             raise SigningRefused(
-                "that identity or subject cannot be written into a charter", found=f"{expected}, {statement.subject}"
+                "no charter could name this signer, agent or root",
+                found=f"{expected}; {error.errors(include_url=False)[0]['msg']}",
             ) from error
 
     def _sign(self, payload: bytes) -> Bundle:

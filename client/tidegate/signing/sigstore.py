@@ -5,6 +5,7 @@ Everything of the library that talks to the network is put together here, with t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from sigstore.sign import SigningContext
 
 PUBLIC_GOOD = "public-good"  # the name of the root when no file says another
+PRIVATE = "private"
 FULCIO_SECONDS = 30.0  # of silence; a certificate takes well below one
 REKOR_SECONDS = 60.0  # of silence; Rekor v2 answers when the entry is in the tree (rekor-tiles, CLIENTS.md)
+MAX_NAME = 64  # of a root: formats/charter.py, Name
 MAX_TOLD = 300  # characters of a service's answer in an error
 
 
@@ -67,16 +70,21 @@ def load_sigstore(
 ) -> Sigstore:
     """Load the client trust config at `path`, or without one that of the public-good instance.
 
-    `name`: how charters call its root. When `trust` is given too, bundles must verify under its root of that name:
-    then nothing is signed that those who own the trust file would not believe.
+    `name`: how charters call its root (a file's name need not be one that they can hold). When `trust` is given too,
+    bundles must verify under its root of that name: then nothing is signed that its owners would not believe.
     Raises TrustFileInvalid (code "sandbox-root" for a sandbox's that is not allowed), Unreachable.
     """
     raw, config = _public_good() if path is None else _from_file(path)
-    root = Root(name or (PUBLIC_GOOD if path is None else path.stem), raw)
+    root = Root(name or (PUBLIC_GOOD if path is None else PRIVATE), raw)
     Trust.from_parts([root], [], allow_sandbox=allow_sandbox)
     if trust is not None and name is not None:
         root = trust.root(name)
     return Sigstore(root, config)
+
+
+def _name_of(path: Path) -> str:
+    """Make a root's name, as charters write them, of a file's."""
+    return re.sub("[^a-z0-9]+", "-", path.stem.lower())[:MAX_NAME].strip("-") or "sigstore"
 
 
 def browser_login(sigstore: Sigstore) -> str:
