@@ -22,6 +22,7 @@ from joserfc.jwk import RSAKey
 
 from tests.registry.access.charters import AGENT, WORKFLOW, grant
 from tests.registry.access.issuer import (
+    NO_TLS,
     NOW,
     REGISTRY,
     Clock,
@@ -91,7 +92,9 @@ def registry() -> Iterator[Registry]:
         )
         gate = Gatekeeper(
             public_url=REGISTRY,
-            oidc=OidcVerifier(rules, audience=REGISTRY, fetch=HttpFetch(httpx2.Client(trust_env=False)), clock=clock),
+            oidc=OidcVerifier(
+                rules, audience=REGISTRY, fetch=HttpFetch(httpx2.Client(trust_env=False, verify=NO_TLS)), clock=clock
+            ),
             tokens=RegistryTokens(signing=key, audience=REGISTRY, lifetime=timedelta(minutes=5), clock=clock),
             rules=AccessRules(),
             charters=lambda: CharterSet([charter]),
@@ -234,7 +237,7 @@ def test_a_token_issued_to_another_client_is_refused(registry: Registry) -> None
 def test_a_token_of_another_tenant_is_refused(registry: Registry) -> None:
     """An issuer that many companies share tells them apart by a claim, which the settings then demand."""
     rule = IssuerRule(issuer=registry.login.url, kind="email", algorithms=("ES256",), required_claims={"tid": "acme"})
-    fetch = HttpFetch(httpx2.Client(trust_env=False))
+    fetch = HttpFetch(httpx2.Client(trust_env=False, verify=NO_TLS))
     verifier = OidcVerifier([rule], audience=REGISTRY, fetch=fetch, clock=registry.clock)
     assert verifier.verify(registry.login.token(alice(tid="acme"))).name == "alice@acme.example"
     with pytest.raises(TokenRefused) as caught:

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.registry.access.charters import AGENT, charters, grant, person
-from tests.registry.access.issuer import REGISTRY, Clock, FakeIssuer, alice
+from tests.registry.access.issuer import NO_TLS, REGISTRY, Clock, FakeIssuer, alice
 from tidegate.errors import AccessDenied, Unreachable
 from tidegate_registry.access.challenge import LoginNeeded
 from tidegate_registry.access.gatekeeper import Gatekeeper
@@ -23,7 +23,7 @@ from tidegate_registry.access.tokens import RegistryTokens
 
 def make_gatekeeper(issuer: FakeIssuer, clock: Clock, *, anonymous_pull: bool = False) -> Gatekeeper:
     rule = IssuerRule(issuer=issuer.url, kind="email", algorithms=("ES256",))
-    fetch = HttpFetch(httpx2.Client(trust_env=False))
+    fetch = HttpFetch(httpx2.Client(trust_env=False, verify=NO_TLS))
     return Gatekeeper(
         public_url=REGISTRY,
         oidc=OidcVerifier([rule], audience=REGISTRY, fetch=fetch, clock=clock),

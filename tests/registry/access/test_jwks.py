@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from joserfc.util import int_to_base64
 
-from tests.registry.access.issuer import Clock, FakeIssuer, ec_key, rsa_key, wait_until
+from tests.registry.access.issuer import NO_TLS, Clock, FakeIssuer, ec_key, rsa_key, wait_until
 from tidegate.errors import Unreachable
 from tidegate_registry.access.jwks import MAX_DOCUMENT_BYTES, MAX_STALE, HttpFetch, IssuerKeys
 from tidegate_registry.access.jwt import TokenRefused
@@ -19,7 +19,7 @@ DISCOVERY = "/.well-known/openid-configuration"
 
 
 def keys_of(issuer: FakeIssuer, clock: Clock, *algorithms: str) -> IssuerKeys:
-    fetch = HttpFetch(httpx2.Client(trust_env=False))
+    fetch = HttpFetch(httpx2.Client(trust_env=False, verify=NO_TLS))
     return IssuerKeys(issuer.url, algorithms or ("ES256",), fetch, clock)
 
 
@@ -144,7 +144,9 @@ def test_a_redirect_is_not_followed_even_to_a_sound_document(issuer: FakeIssuer,
         return (200, {}, sound) if path == "/elsewhere" else None
 
     issuer.answer = answer
-    fetch = HttpFetch(httpx2.Client(trust_env=False, follow_redirects=True))  # whatever the client was told
+    fetch = HttpFetch(
+        httpx2.Client(trust_env=False, verify=NO_TLS, follow_redirects=True)
+    )  # whatever the client was told
     assert failure(IssuerKeys(issuer.url, ("ES256",), fetch, clock)) == "issuer-unreachable"
     assert issuer.requests == [DISCOVERY]
 
@@ -152,7 +154,7 @@ def test_a_redirect_is_not_followed_even_to_a_sound_document(issuer: FakeIssuer,
 def test_a_document_is_not_read_beyond_its_limit(issuer: FakeIssuer) -> None:
     issuer.answer = lambda _: (200, {}, b" " * (MAX_DOCUMENT_BYTES + 1))
     with pytest.raises(Unreachable, match="cannot be had") as caught:
-        HttpFetch(httpx2.Client(trust_env=False))(issuer.url)
+        HttpFetch(httpx2.Client(trust_env=False, verify=NO_TLS))(issuer.url)
     assert caught.value.reasons[0].code == "issuer-unreachable"
     assert "a longer document" in (caught.value.reasons[0].found or "")
 
@@ -170,7 +172,7 @@ def test_an_https_issuer_cannot_send_the_registry_to_its_own_loopback(issuer: Fa
 
 
 def test_an_issuer_that_nobody_serves_is_unreachable(clock: Clock) -> None:
-    fetch = HttpFetch(httpx2.Client(trust_env=False))
+    fetch = HttpFetch(httpx2.Client(trust_env=False, verify=NO_TLS))
     keys = IssuerKeys("http://127.0.0.1:1", ("ES256",), fetch, clock)
     assert failure(keys) == "issuer-unreachable"
 
