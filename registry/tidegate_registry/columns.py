@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import DateTime, Dialect, String
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String
 from sqlalchemy.types import TypeDecorator
+
+SERIAL = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up in a column of type INTEGER alone
 
 
 class Moment(TypeDecorator[datetime]):

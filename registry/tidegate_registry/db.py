@@ -148,10 +148,12 @@ def insert_once(tx: Tx, row: SQLModel) -> bool:
     """Insert `row` unless its primary key is there; say whether it was inserted."""
     dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
     statement = dialect.insert(type(row)).values(**row.model_dump()).on_conflict_do_nothing()
-    inserted = tx.connection().execute(statement).rowcount == 1
-    if inserted:
+    count = tx.connection().execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+    if count not in (0, 1):
+        raise RuntimeError(f"the driver says that one insert made {count} rows")
+    if count:
         written(tx).add(str(type(row).__tablename__))
-    return inserted
+    return bool(count)
 
 
 def _sqlite_engine(url: sqlalchemy.URL) -> Engine:

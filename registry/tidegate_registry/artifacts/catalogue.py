@@ -42,11 +42,12 @@ def find_agent(tx: Tx, name: str) -> Agent | None:
 
 
 def releases_page(tx: Tx, name: str, *, after: str, size: int) -> tuple[Sequence[Release], str | None]:
-    """Give a page of releases, the last admitted first, from before the event id `after`; and the next `after`."""
+    """Give a page of releases, the last admitted first, after the one of event id `after`; and the next `after`."""
     query = select(ReleaseRow).where(ReleaseRow.repository == name)
     if after:
-        query = query.where(ReleaseRow.event_id < after)
-    rows = tx.exec(query.order_by(col(ReleaseRow.event_id).desc()).limit(size + 1)).all()
+        last = select(ReleaseRow.number).where(ReleaseRow.repository == name, ReleaseRow.event_id == after)
+        query = query.where(col(ReleaseRow.number) < last.scalar_subquery())
+    rows = tx.exec(query.order_by(col(ReleaseRow.number).desc()).limit(size + 1)).all()
     page = [release_of(row) for row in rows[:size]]
     return page, page[-1].event_id if len(rows) > size else None
 

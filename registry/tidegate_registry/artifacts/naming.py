@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
@@ -71,8 +71,7 @@ def find_release(tx: Tx, repository: str, version: str) -> Release | None:
 def releases(tx: Tx, repository: str, *, limit: int = 1000) -> Sequence[Release]:
     """Give the releases of an agent, the last admitted first."""
     query = select(ReleaseRow).where(ReleaseRow.repository == repository)
-    order = (col(ReleaseRow.admitted_at).desc(), col(ReleaseRow.event_id).desc())
-    return [release_of(row) for row in tx.exec(query.order_by(*order).limit(limit))]
+    return [release_of(row) for row in tx.exec(query.order_by(col(ReleaseRow.number).desc()).limit(limit))]
 
 
 def record_release(
@@ -114,6 +113,7 @@ def record_release(
         version=version,
         sort_key=sort_key(version),
         digest=manifest.digest,
+        number=_next_number(tx, repository),
         facts=canonical_bytes(facts),
         event_id=event_id,
         admitted_at=now,
@@ -137,6 +137,11 @@ def check_same_digest(existing: Release, digest: Digest) -> None:
 def root_query() -> Select[str, str]:
     """Give the retention root of this room: every release."""
     return select(col(ReleaseRow.repository), col(ReleaseRow.digest))
+
+
+def _next_number(tx: Tx, repository: str) -> int:
+    last = tx.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.repository == repository)).one()
+    return (last or 0) + 1  # none yet: SQL's max of nothing is NULL
 
 
 def release_of(row: ReleaseRow) -> Release:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKeyConstraint, Index
+from sqlalchemy import BigInteger, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from tidegate_registry.columns import Moment, bytewise_text
@@ -81,18 +81,23 @@ class ManifestEdgeRow(SQLModel, table=True):
 
 
 class ReleaseRow(SQLModel, table=True):
-    """A manifest admitted under a version, for ever. `facts`: canonical JSON of what the trust floor remembers."""
+    """A manifest admitted under a version, for ever. `facts`: canonical JSON of what the trust floor remembers.
+
+    `number` counts an agent's releases in the order of admission, whatever the clocks of replicas say.
+    """
 
     __tablename__ = "release"
     __table_args__ = (
         ForeignKeyConstraint(["repository", "digest"], ["manifest.repository", "manifest.digest"]),
         Index("release_in_order", "repository", "sort_key"),
+        UniqueConstraint("repository", "number"),
     )
 
     repository: str = Field(primary_key=True, sa_type=NAME)
     version: str = Field(primary_key=True, sa_type=TAG)
     sort_key: str = Field(sa_type=SORT_KEY)
     digest: str = Field(sa_type=DIGEST)
+    number: int
     facts: bytes
     event_id: str = Field(max_length=36)
     admitted_at: datetime = Field(sa_type=Moment)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from secrets import token_bytes
 
-from sqlmodel import select
+from sqlmodel import col, select
 
 from tidegate.formats.jcs import JsonObject, canonical_bytes
 from tidegate_registry.audit.events import Event, timestamp
@@ -47,10 +47,10 @@ def append(tx: Tx, event: Event, *, entropy: Callable[[int], bytes] = token_byte
     return event_id
 
 
-def entries(tx: Tx, *, type_: str | None = None, after: str = "", limit: int = 100) -> Sequence[AuditEventRow]:
-    """Give up to `limit` entries with an id above `after`, oldest first."""
-    query = select(AuditEventRow).where(AuditEventRow.id > after).order_by(AuditEventRow.id).limit(limit)
-    return tx.exec(query if type_ is None else query.where(AuditEventRow.type == type_)).all()
+def entries(tx: Tx, *, type_: str | None = None, after: int = 0, limit: int = 100) -> Sequence[AuditEventRow]:
+    """Give up to `limit` entries whose position is above `after`, in the order in which they were written."""
+    query = select(AuditEventRow).where(col(AuditEventRow.position) > after).order_by(col(AuditEventRow.position))
+    return tx.exec((query if type_ is None else query.where(AuditEventRow.type == type_)).limit(limit)).all()
 
 
 def make_event_id(at: datetime, entropy: Callable[[int], bytes]) -> str:

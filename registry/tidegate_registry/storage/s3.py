@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import boto3
@@ -139,7 +140,7 @@ def _client(settings: S3Settings, endpoint: str | None) -> S3Client:
     secret = settings.secret_key.get_secret_value() if settings.secret_key else None
     if settings.secret_key_file is not None:
         secret = settings.secret_key_file.read_text().strip()
-    return boto3.session.Session().client(
+    return _session().client(
         "s3",
         endpoint_url=endpoint,
         region_name=settings.region,
@@ -157,6 +158,12 @@ def _client(settings: S3Settings, endpoint: str | None) -> S3Client:
             retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
         ),
     )
+
+
+@lru_cache(maxsize=1)
+def _session() -> boto3.session.Session:
+    """Give the one session of this process: it holds the parsed service model, which takes longer than all else."""
+    return boto3.session.Session()
 
 
 @contextmanager

@@ -28,7 +28,8 @@ def upgrade() -> None:
 def _audit() -> None:
     op.create_table(
         "audit_event",
-        sa.Column("id", sa.String(36), primary_key=True),
+        sa.Column("position", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+        sa.Column("id", sa.String(36), nullable=False, unique=True),
         sa.Column("type", sa.String(64), nullable=False, index=True),
         sa.Column("at", MOMENT, nullable=False),
         sa.Column("actor", sa.String(600), nullable=False),
@@ -100,9 +101,11 @@ def _names() -> None:
         sa.Column("version", TAG, primary_key=True),
         sa.Column("sort_key", SORT_KEY, nullable=False),
         sa.Column("digest", DIGEST, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
         sa.Column("facts", sa.LargeBinary, nullable=False),
         sa.Column("event_id", sa.String(36), nullable=False),
         sa.Column("admitted_at", MOMENT, nullable=False),
+        sa.UniqueConstraint("repository", "number"),
         _to_manifest("digest"),
     )
     op.create_index("release_in_order", "release", ["repository", "sort_key"])
