@@ -12,6 +12,7 @@ GRPC_OFFSET = 10_000  # SeaweedFS listens for gRPC on each HTTP port + 10000
 # below 32768, where Linux hands out ephemeral ports, so that no outgoing connection sits on a port we come back to
 LOWEST, HIGHEST = 20_000, 22_700
 MAX_TRIES = 400
+BACKLOG = 128
 
 
 class PortTaken(Conflict):
@@ -49,3 +50,23 @@ def pick_ports(count: int, avoid: frozenset[int] = frozenset()) -> list[int]:
             if len(found) == count:
                 return found
     raise Conflict(f"no {count} free ports between {LOWEST} and {HIGHEST} on {HOST}", code="port-taken")
+
+
+def bind(port: int = 0, purpose: str = "Sigstore") -> socket.socket:
+    """Listen on a loopback port; 0 takes any free one. Raises PortTaken."""
+    # named protocol: asyncio sets TCP_NODELAY only on sockets that say they are TCP (40 ms a request otherwise)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise port_taken(port, purpose) from error
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """Give the listener's `host:port`."""
+    host, port = listener.getsockname()[:2]
+    return f"{host}:{port}"

@@ -17,35 +17,14 @@ from starlette.types import ASGIApp
 
 from tidegate.errors import Unreachable
 from tidegate_registry.sandbox.certificates import utc_now
-from tidegate_registry.sandbox.ports import HOST, port_taken
+from tidegate_registry.sandbox.ports import address, bind
 from tidegate_registry.sandbox.sigstore import SigstoreInstance, build_app
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 128
 START_SECONDS = 20.0
 DRAIN_SECONDS = 1  # then requests under way are cut
 STOP_SECONDS = 1.8
-
-
-def bind(port: int = 0, purpose: str = "Sigstore") -> socket.socket:
-    """Listen on a loopback port; 0 takes any free one. Raises PortTaken."""
-    # named protocol: asyncio sets TCP_NODELAY only on sockets that say they are TCP (40 ms a request otherwise)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise port_taken(port, purpose) from error
-    return listener
-
-
-def address(listener: socket.socket) -> str:
-    """Give the listener's `host:port`."""
-    host, port = listener.getsockname()[:2]
-    return f"{host}:{port}"
 
 
 class _Server(uvicorn.Server):

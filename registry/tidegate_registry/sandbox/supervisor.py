@@ -9,23 +9,21 @@ from __future__ import annotations
 import contextlib
 import http.client
 import logging
-import os
 import shlex
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tidegate.errors import Unreachable
 from tidegate_registry.sandbox.files import FILE_MODE, make_folder
 from tidegate_registry.sandbox.folder import SandboxFolder, SandboxPorts
-from tidegate_registry.sandbox.ports import HOST, is_free
-from tidegate_registry.sandbox.s3 import Weed
+from tidegate_registry.sandbox.ports import HOST, bind, is_free
+from tidegate_registry.sandbox.s3 import S3Endpoint, Weed
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -34,25 +32,30 @@ if TYPE_CHECKING:
     from tidegate_registry.sandbox.sigstore import SigstoreInstance
     from tidegate_registry.settings import Settings
 
+log = logging.getLogger(__name__)
+
 REGISTRY_TOKEN_KEY = "registry-token"  # noqa: S105 - a file name
 MAX_ANSWER_BYTES = 4096
 POLL_SECONDS = 0.05
+LOG_NAME = "sandbox.log"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WATCH_SECONDS = 0.5
 ANSWER_SECONDS = 10.0
-LEFTOVER_SECONDS = 4.0  # a store whose sandbox was killed ends by itself in about two
+LEFTOVER_SECONDS = 4.0  # the kernel kills the store of a killed sandbox; its ports are free a moment later
 STORE_STOP_SECONDS = 2.5  # with the servers' share this keeps the whole stop below five seconds
 
 
 class StopRequested(BaseException):
-    """SIGINT or SIGTERM arrived; not an error, and nothing in between may take it for one."""
+    """A signal asked us to stop; not an error, and nothing in between may take it for one."""
 
 
 def run_sandbox(
     path: Path, *, registry_port: int | None = None, sigstore_port: int | None = None, out: TextIO = sys.stdout
 ) -> int:
-    """Run a sandbox over `path` until a signal; 0 when it was asked to stop, 1 when a part of it died.
+    """Run a sandbox over `path` until a signal asks it to stop; then give 0.
 
-    Must run in the main thread. Raises Conflict (folder or port in use), NotFound (no object store), Unreachable.
+    Must run in the main thread. Raises Conflict (folder or port in use), NotFound (no object store), Unreachable when
+    a part does not start or dies.
     """
     started = time.monotonic()
     folder = SandboxFolder(path.expanduser().absolute())
@@ -63,7 +66,7 @@ def run_sandbox(
                 sandbox.start(patient=not clean)
                 out.write(banner(folder, sandbox.ports, time.monotonic() - started))
                 out.flush()
-                return sandbox.watch()
+                sandbox.watch()
             finally:
                 _ignore_signals()  # a second Ctrl-C must not leave half of it running
                 sandbox.stop()
@@ -79,38 +82,38 @@ class Sandbox:
         self._store = Weed(folder.s3, ports.s3, logs=folder.logs)
         self._instance: SigstoreInstance | None = None
         self._servers: list[ServerThread] = []
+        self._listeners: list[socket.socket] = []
+        self._log: _FileLog | None = None
 
     def start(self, *, patient: bool = False) -> None:
         """Start all parts and return when each has answered. `patient`: wait for a killed sandbox's store to end."""
-        _log_to(make_folder(self.folder.logs) / "sandbox.log")
+        self._log = _FileLog(make_folder(self.folder.logs) / LOG_NAME)
+        log.info("starting in %s", self.folder.path)
         if patient:
-            _wait_for_free(self.ports.s3.s3)
+            _wait_for_free(self.ports.s3.listened())
+        self._listeners.append(bind(self.ports.registry, "registry"))
+        self._listeners.append(bind(self.ports.sigstore, "Sigstore"))
         self._store.start()
         from tidegate_registry.sandbox.seed import write_files
-        from tidegate_registry.sandbox.serve import ServerThread, bind
+        from tidegate_registry.sandbox.serve import ServerThread
         from tidegate_registry.sandbox.sigstore import SigstoreInstance, build_app
 
-        registry_listener = bind(self.ports.registry, "registry")
-        sigstore_listener = bind(self.ports.sigstore, "Sigstore")
+        registry_listener, sigstore_listener = self._listeners
         self._instance = SigstoreInstance(self.folder.path, self.ports.sigstore_url)
         self._serve(ServerThread(build_app(self._instance), sigstore_listener, "sandbox-sigstore"))
         write_files(self.folder, self.ports, self._instance)
-        application = self._registry_app()
-        if application is not None:
-            self._serve(ServerThread(application, registry_listener, "sandbox-registry"))
+        application = registry_app(self.folder, self.ports, self._store)
+        self._serve(ServerThread(application, registry_listener, "sandbox-registry"))
         for server in self._servers:
             server.wait()
-        self._store.wait_ready()
         _expect_answer(self.ports.sigstore, "/.well-known/openid-configuration")
-        if application is not None:
-            _expect_answer(self.ports.registry, "/readyz")
+        _expect_answer(self.ports.registry, "/readyz")
 
-    def watch(self) -> int:
-        """Wait until a part dies; a signal ends this with StopRequested."""
+    def watch(self) -> NoReturn:
+        """Wait for the signal that ends this with StopRequested. Raises Unreachable when a part dies before."""
         while self._store.is_alive() and all(server.is_alive() for server in self._servers):
             time.sleep(WATCH_SECONDS)
-        logging.getLogger(__name__).error("a part of the sandbox ended by itself; see %s", self.folder.logs)
-        return 1
+        raise Unreachable("a part of the sandbox ended by itself", hint=f"see {self.folder.logs}; start it again")
 
     def stop(self) -> None:
         """Stop the servers, then the store they use. Safe after any failure of `start`."""
@@ -120,23 +123,35 @@ class Sandbox:
             server.stop()
         if self._instance is not None:
             self._instance.close()
+        for listener in self._listeners:
+            listener.close()
         self._store.stop(STORE_STOP_SECONDS)
+        if self._log is not None:
+            self._log.close()
 
     def _serve(self, server: ServerThread) -> None:
         self._servers.append(server)
         server.start()
 
-    def _registry_app(self) -> ASGIApp | None:
-        if find_spec("tidegate_registry.app") is None:  # TEMPORARY: until the registry has its composition root
-            return None
-        application = import_module("tidegate_registry.app")
-        self._store.wait_ready()  # the registry probes its bucket when it is made
-        app: ASGIApp = application.create_app(registry_settings(self.folder, self.ports, self._store))
-        return app
+
+def registry_app(folder: SandboxFolder, ports: SandboxPorts, store: Weed) -> ASGIApp:
+    """Make the registry's application, checked; the one place where sandbox and registry know of each other.
+
+    Everything that does not need the object store happens before it is waited for. Raises what `check_start` does.
+    """
+    from tidegate_registry.app import build_services, check_start, create_app
+
+    settings = registry_settings(folder, ports, store.endpoint)
+    services = build_services(settings)
+    log.info("registry built, waiting for the store")
+    store.wait_ready()
+    log.info("store ready, checking what the registry rests on")
+    check_start(services)
+    return create_app(settings, services=services, checked=True)
 
 
-def registry_settings(folder: SandboxFolder, ports: SandboxPorts, store: Weed) -> Settings:
-    """Give the registry's settings for this sandbox: the one place where both know of each other."""
+def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3Endpoint) -> Settings:
+    """Give the registry's settings for this sandbox."""
     from pydantic import SecretStr
 
     from tidegate_registry.access.issuers import IssuerRule
@@ -145,7 +160,6 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, store: Weed) -
     from tidegate_registry.settings import Mode, S3Settings, Settings
 
     KeyStore(folder.keys).ed25519_key(REGISTRY_TOKEN_KEY)
-    endpoint = store.endpoint
     return Settings(
         mode=Mode.SANDBOX,
         public_url=ports.registry_url,
@@ -196,12 +210,12 @@ Ctrl-C stops everything; the data stay.
 
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into StopRequested, and give the handlers back afterwards."""
+    """Turn the signals that end a program into StopRequested, and give the handlers back afterwards."""
 
     def request_stop(_number: int, _frame: FrameType | None) -> None:
         raise StopRequested
 
-    before = {number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, request_stop) for number in STOP_SIGNALS}
     try:
         yield
     finally:
@@ -210,13 +224,13 @@ def _stop_on_signals() -> Iterator[None]:
 
 
 def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _wait_for_free(port: int) -> None:
+def _wait_for_free(ports: list[int]) -> None:
     deadline = time.monotonic() + LEFTOVER_SECONDS
-    while not is_free(port) and time.monotonic() < deadline:
+    while not all(is_free(port) for port in ports) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
 
 
@@ -234,11 +248,20 @@ def _expect_answer(port: int, path: str) -> None:
         raise Unreachable(f"http://{HOST}:{port}{path} is not ready", found=f"{answer.status} {text[:200]}")
 
 
-def _log_to(path: Path) -> None:
-    """Send this process's log records to a file: the terminal belongs to the person who started the sandbox."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
-    handler = logging.StreamHandler(os.fdopen(descriptor, "a", encoding="utf-8"))
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
+class _FileLog:
+    """This process's log records, in a file: the terminal belongs to the person who started the sandbox."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch(FILE_MODE)
+        self._handler = logging.FileHandler(path, encoding="utf-8")
+        self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+        root = logging.getLogger()
+        self._level_before = root.level
+        root.addHandler(self._handler)
+        root.setLevel(logging.INFO)
+
+    def close(self) -> None:
+        root = logging.getLogger()
+        root.removeHandler(self._handler)
+        root.setLevel(self._level_before)
+        self._handler.close()
