@@ -158,17 +158,17 @@ TAR_TRICKS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "bytes in the padding of a header": (edited(500, b"evil"), "layer-not-canonical"),
     "bytes in the padding of a file": (lambda raw: raw[:600] + b"evil" + raw[604:], "layer-not-canonical"),
     "bytes in the last blocks": (lambda raw: raw[:-4] + b"evil", "layer-not-canonical"),
-    "one block at the end": (lambda raw: raw[:-512], "layer-truncated"),
-    "no end": (lambda raw: raw[:-1024], "layer-truncated"),
-    "half a file": (lambda raw: raw[:514], "layer-truncated"),
-    "nothing": (lambda _: b"", "layer-truncated"),
-    "a file after the end": (lambda raw: raw + raw, "layer-trailing-data"),
-    "zeros after the end": (lambda raw: raw + bytes(512), "layer-trailing-data"),
-    "one byte after the end": (lambda raw: raw + b"\0", "layer-trailing-data"),
+    "one block at the end": (lambda raw: raw[:-512], "blob-truncated"),
+    "no end": (lambda raw: raw[:-1024], "blob-truncated"),
+    "half a file": (lambda raw: raw[:514], "blob-truncated"),
+    "nothing": (lambda _: b"", "blob-truncated"),
+    "a file after the end": (lambda raw: raw + raw, "blob-trailing-data"),
+    "zeros after the end": (lambda raw: raw + bytes(512), "blob-trailing-data"),
+    "one byte after the end": (lambda raw: raw + b"\0", "blob-trailing-data"),
     "the file twice": (lambda raw: raw[:1024] + raw, "layer-not-canonical"),
     "another file first": (lambda raw: tar_with("evil.py")[:1024] + raw, "layer-not-canonical"),
     "another content": (lambda _: tar_with(content=b"Be rude!!\n"), "file-content"),
-    "compression": (lambda raw: gzip.compress(raw, mtime=0), "layer-truncated"),
+    "compression": (lambda raw: gzip.compress(raw, mtime=0), "blob-truncated"),
     "other zeros than a tar": (lambda raw: bytes(len(raw)), "layer-not-canonical"),
 }
 
@@ -497,7 +497,7 @@ def test_a_config_blob_that_never_ends_is_not_read_to_its_end(forged: Forged) ->
     forged.blobs[digest] += b" " * 100
     with pytest.raises(BundleRefused) as caught:
         check_bundle(manifest, forged.open_blob)
-    assert codes(caught.value) == ["layer-trailing-data"]
+    assert codes(caught.value) == ["blob-trailing-data"]
 
 
 # -- JSON layers -------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def read_layer(stream: BinaryIO, files: Iterable[FileEntry], open_sink: OpenSink
     """Read a whole layer from `stream`, which must be exactly what `files` make, and give its digest.
 
     The bytes of each file go to `open_sink(entry)` as they are read: the caller keeps nothing of them unless this
-    function returns. Raises BundleRefused, codes `layer-not-canonical`, `layer-truncated`, `layer-trailing-data`,
+    function returns. Raises BundleRefused, codes `layer-not-canonical`, `blob-truncated`, `blob-trailing-data`,
     `file-content`.
     """
     layer = Hasher()
@@ -142,7 +142,7 @@ def _read_expected(stream: BinaryIO, expected: bytes, layer: Hasher, before: Fil
 def expect_end(stream: BinaryIO) -> None:
     """Check that nothing is left in `stream`. Raises BundleRefused."""
     if stream.read(1):
-        raise BundleRefused("a layer goes on after its end", code="layer-trailing-data")
+        raise BundleRefused("it goes on after its end", code="blob-trailing-data")
 
 
 def exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
@@ -150,7 +150,7 @@ def exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
     while size:
         chunk = stream.read(min(size, CHUNK_BYTES))
         if not chunk:
-            raise BundleRefused("a layer ends too early", code="layer-truncated", expected=f"{size} more bytes")
+            raise BundleRefused("it ends too early", code="blob-truncated", expected=f"{size} more bytes")
         size -= len(chunk)
         yield chunk
 

@@ -152,7 +152,7 @@ class _Walk:
         known = {file.path: file for file in self.files}
         root = self._source.resolve()
         for path in self._links:
-            target = (self._source / path).resolve()
+            target = Path(os.path.realpath(self._source / path))  # Path.resolve raises RuntimeError on a loop
             inside = target.relative_to(root).as_posix() if target.is_relative_to(root) else None
             if inside in known:
                 file = known[inside]

@@ -59,6 +59,8 @@ Line = Annotated[str, Field(min_length=1, max_length=MAX_LINE, pattern=r"^[^\x00
 AgentName = Annotated[str, Field(max_length=MAX_NAME, examples=["acme/support-agent"]), AfterValidator(_agent_name)]
 Version = Annotated[str, Field(max_length=128, examples=["1.2.0"]), AfterValidator(_version)]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+Url = Annotated[str, Field(max_length=MAX_LINE, pattern=r"^https?://[^\x00-\x20\x7f]+$")]
+AbsolutePath = Annotated[str, Field(max_length=MAX_LINE, pattern=r"^/[^\x00-\x1f\x7f]*$")]
 BundlePath = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_acceptable_path)]
 PythonVersions = Annotated[str, Field(max_length=100, examples=[">=3.11"]), AfterValidator(_comparisons)]
 Argv = Annotated[tuple[Line, ...], Field(min_length=1, max_length=MAX_ITEMS)]
@@ -96,7 +98,7 @@ class McpServer(Closed):
     """A Model Context Protocol server the agent connects to: by URL, or started by a command."""
 
     name: Line = Field(description="The name under which the agent knows it.")
-    url: Line | None = Field(None, pattern=r"^https?://", description="Where it listens.")
+    url: Url | None = Field(None, description="Where it listens.")
     command: Argv | None = Field(None, description="How it is started, as a list of arguments.")
 
     @model_validator(mode="after")
@@ -109,7 +111,7 @@ class McpServer(Closed):
 class FileScope(Closed):
     """Files outside the bundle that the agent reads or writes."""
 
-    path: Line = Field(description="Absolute path of a file or folder on the host.", pattern=r"^/")
+    path: AbsolutePath = Field(description="Absolute path of a file or folder on the host.")
     access: Literal["read", "write"] = Field(description="`write` includes reading.")
 
 
