@@ -61,6 +61,7 @@ class Verified:
     def checked(self) -> tuple[tuple[str, str], ...]:
         """Number and title of every step that passed, in their order: manifest, bundle, evidence, release."""
         from tidegate.bundle.content import CONTENT_STEPS
+        from tidegate.bundle.recheck import RECHECK_STEPS
         from tidegate.bundle.structure import OPENING_STEPS, STRUCTURE_STEPS
 
         fetched = (*MANIFEST_STEPS, *LIST_STEPS, *REFERRER_STEPS)
@@ -68,6 +69,8 @@ class Verified:
         if self.release.config is not None:
             steps = (*OPENING_STEPS, *STRUCTURE_STEPS, *CONTENT_STEPS)
             found += sorted((step.number, step.title) for step in steps)
+        if self.files is not None:
+            found += [(step.number, step.title) for step in RECHECK_STEPS]
         return (*found, *((number, title_of(number)) for number in self.release.allowed.checked))
 
     def as_json(self) -> JsonObject:

@@ -5,7 +5,6 @@ Everything of the library that talks to the network is put together here, with t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +27,6 @@ PUBLIC_GOOD = "public-good"  # the name of the root when no file says another
 PRIVATE = "private"
 FULCIO_SECONDS = 30.0  # of silence; a certificate takes well below one
 REKOR_SECONDS = 60.0  # of silence; Rekor v2 answers when the entry is in the tree (rekor-tiles, CLIENTS.md)
-MAX_NAME = 64  # of a root: formats/charter.py, Name
 MAX_TOLD = 300  # characters of a service's answer in an error
 
 
@@ -80,11 +78,6 @@ def load_sigstore(
     if trust is not None and name is not None:
         root = trust.root(name)
     return Sigstore(root, config)
-
-
-def _name_of(path: Path) -> str:
-    """Make a root's name, as charters write them, of a file's."""
-    return re.sub("[^a-z0-9]+", "-", path.stem.lower())[:MAX_NAME].strip("-") or "sigstore"
 
 
 def browser_login(sigstore: Sigstore) -> str:
