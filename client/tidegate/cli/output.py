@@ -75,8 +75,10 @@ class Output:
         if self.as_json:
             reasons = [reason.as_json() for reason in error.reasons]
             self.json({"error": {"code": error.code, "message": error.message, "reasons": reasons}})
-        self._stderr.write(f"{red} {error.message}\n")
-        single = len(error.reasons) == 1 and error.reasons[0].message == error.message
+        first = error.reasons[0]
+        single = len(error.reasons) == 1 and first.message == error.message
+        code = " ".join(part for part in (first.code, first.step) if part) if single else error.code
+        self._stderr.write(f"{red} {error.message} {self.paint(f'[{code}]', 2)}\n")
         for reason in error.reasons:
             lines = reason.lines()[1:] if single else reason.lines()
             for line in lines:
