@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.demo_forgeries import forgeries
 from scripts.demo_stage import AGENT, ROOT, DemoFailed, Stage, new_stage, paint
+from tidegate.bundle.layout import Layout
+from tidegate.formats.config import AgentConfig
 
 VERSION = "1.2.0"
 
@@ -50,10 +51,12 @@ def pull(stage: Stage) -> None:
 
 def run(stage: Stage) -> None:
     """The agent that was pulled starts and does its work."""
-    config = json.loads(stage.run("tidegate", "inspect", "pulled/layout", "--json", cwd=stage.folder, head=0).stdout)
-    entrypoint = config["config"]["entrypoint"]
+    layout = Layout.open(stage.folder / "pulled/layout")
+    blob = layout.root().blobs[0]
+    config = AgentConfig.parse(layout.read_blob(blob.digest, blob.size))
+    stage.tell(f"The signed entrypoint is `{' '.join(config.entrypoint)}`; in pulled/bundle:")
     for question in ("Where is my order 1001?", "What is 17 * 23?"):
-        stage.run(*entrypoint, "--task", question, cwd=stage.folder / "pulled/bundle")
+        stage.run(*config.entrypoint, "--task", question, cwd=stage.folder / "pulled/bundle")
 
 
 def foreign(stage: Stage) -> None:
