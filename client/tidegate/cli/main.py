@@ -102,7 +102,9 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"tidegate {__version__}")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but results and errors")
-    commands = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(
+        metavar="VERB", required=True, prog="tidegate", parser_class=_Parser, help=argparse.SUPPRESS
+    )
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
     for verb in (verb for group in VERBS.values() for verb in group):
         if verb == named:  # importing one verb, not all of them, keeps start-up short
