@@ -145,7 +145,7 @@ def _step_a18_predicate(attempt: StatementAttempt) -> None:
     if kind == PREDICATE_RELEASE:
         _compare_release(ReleasePredicate.parse(predicate), attempt)
     elif kind == PREDICATE_SLSA_PROVENANCE:
-        _compare_provenance(Provenance.parse(predicate), attempt.identity)
+        compare_provenance(Provenance.parse(predicate), attempt.identity)
 
 
 def _step_a19_age(attempt: StatementAttempt) -> None:
@@ -189,8 +189,11 @@ def _compare_release(release: ReleasePredicate, attempt: StatementAttempt) -> No
     _refuse_differences("release-mismatch", "the release statement is about something else", pairs)
 
 
-def _compare_provenance(provenance: Provenance, identity: CertificateIdentity) -> None:
-    # the signer writes the predicate and the authority the certificate: only what both say is known
+def compare_provenance(provenance: Provenance, identity: CertificateIdentity) -> None:
+    """Compare what a predicate claims with what its certificate proves: step A18. Raises EvidenceRefused.
+
+    The signer writes the predicate and the authority the certificate: only what both say is known.
+    """
     pairs: list[tuple[str, str, str | None]] = [
         ("repository", provenance.repository, identity.claim(ClaimName.SOURCE_REPOSITORY_URI)),
         ("ref", provenance.ref, identity.claim(ClaimName.SOURCE_REPOSITORY_REF)),
