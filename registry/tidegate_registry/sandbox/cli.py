@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,15 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> argpar
         help="run registry, object store and a private Sigstore on this machine, to try things",
         description="Run a registry, an object store and a private Sigstore on loopback, in one process tree.",
     )
-    _add_arguments(parser)
+    _add_dir(parser, default_folder())
+    parser.add_argument(
+        "--port", type=_port, metavar="PORT", help="the registry's port (default: chosen at the first start, then kept)"
+    )
+    parser.add_argument(
+        "--sigstore-port", type=_port, metavar="PORT", help="Sigstore's port; can be chosen at the first start only"
+    )
+    parser.set_defaults(sandbox_verb=None, run=main)
+    _add_ci(parser.add_subparsers(title="verbs", metavar="VERB", dest="sandbox_verb"))
     return parser
 
 
@@ -59,23 +66,7 @@ def main(args: argparse.Namespace) -> int:
         return EXIT_UNREACHABLE if isinstance(error, Unreachable) else EXIT_REFUSED
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Run `python -m tidegate_registry.sandbox`."""
-    parser = argparse.ArgumentParser(prog="python -m tidegate_registry.sandbox")
-    _add_arguments(parser)
-    return main(parser.parse_args(argv))
-
-
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    _add_dir(parser, default_folder())
-    parser.add_argument(
-        "--port", type=_port, metavar="PORT", help="the registry's port (default: chosen at the first start, then kept)"
-    )
-    parser.add_argument(
-        "--sigstore-port", type=_port, metavar="PORT", help="Sigstore's port; can be chosen at the first start only"
-    )
-    parser.set_defaults(sandbox_verb=None, run=main)
-    verbs = parser.add_subparsers(metavar="", dest="sandbox_verb")
+def _add_ci(verbs: _SubParsersAction[argparse.ArgumentParser]) -> None:
     ci = verbs.add_parser(
         "ci",
         help="run a command as a CI job of the running sandbox",

@@ -26,7 +26,8 @@ from botocore.config import Config
 from tests.registry.sandbox.test_s3 import wait_until_gone
 from tidegate.errors import Conflict
 from tidegate.formats.trustfile import parse_trust_file
-from tidegate_registry.sandbox.cli import default_folder, run
+from tidegate_registry.cli import main
+from tidegate_registry.sandbox.cli import default_folder
 from tidegate_registry.sandbox.files import read_secret
 from tidegate_registry.sandbox.folder import FolderInUse, SandboxFolder
 from tidegate_registry.sandbox.ports import PortTaken
@@ -36,7 +37,7 @@ from tidegate_registry.sandbox.supervisor import run_sandbox
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-COMMAND = [sys.executable, "-m", "tidegate_registry.sandbox"]
+COMMAND = [str(Path(sys.executable).with_name("tidegate-registry")), "sandbox"]
 SIGSTORE = Path(sys.executable).with_name("sigstore")
 
 
@@ -189,6 +190,10 @@ def test_a_store_that_dies_takes_the_sandbox_with_it_and_says_so(tmp_path: Path)
         assert running.process.wait(10) == 3
         assert running.process.stderr
         assert_one_line(running.process.stderr.read(), "ended by itself", str(tmp_path / "box" / "logs"))
+
+
+def run(arguments: list[str]) -> int:
+    return main(["sandbox", *arguments])
 
 
 def assert_one_line(text: str, *parts: str) -> None:
