@@ -62,6 +62,11 @@ def another_agent(w: Workshop) -> Json:
     return w.sign(w.statement(PREDICATE_COSIGN_SIGN, {}, name="acme/other-agent"))
 
 
+@recipe("A16 subject-name", "A slash before the agent's name, and no registry before it.")
+def subject_name_without_host(w: Workshop) -> Json:
+    return w.sign(w.statement(PREDICATE_COSIGN_SIGN, {}, name=f"/{AGENT}"))
+
+
 @recipe("A16 subject-name", "A path before the agent's name that is no registry.")
 def subject_name_in_a_path(w: Workshop) -> Json:
     return w.sign(w.statement(PREDICATE_COSIGN_SIGN, {}, name=f"registry.example/mirror/{AGENT}"))

@@ -78,6 +78,19 @@ def timestamp_of_another_signature(w: Workshop) -> Json:
     return bundle
 
 
+@recipe("A12 signature-invalid", "The timestamp authority was retired before it signed the time.")
+def timestamp_authority_retired_before(w: Workshop) -> Made:
+    return Made(w.sign(w.release_statement()), change_root=lambda root: retire(root, "timestampAuthorities", w, 30))
+
+
+@recipe("A12 signature-invalid", "The proof is for another place in the log than the entry's.")
+def inclusion_proof_of_another_index(w: Workshop) -> Json:
+    bundle = w.sign(w.release_statement())
+    proof = entry_of(bundle)["inclusionProof"]
+    proof["logIndex"] = str(int(proof["logIndex"]) - 1)
+    return bundle
+
+
 @recipe("A12 signature-invalid", "No signed time at all.")
 def no_timestamp(w: Workshop) -> Json:
     bundle = w.sign(w.release_statement())
@@ -133,6 +146,12 @@ def another_workflow(w: Workshop) -> Json:
 @recipe("A13 identity-not-in-charter", "The right workflow on a branch that anybody with write access can push.")
 def another_ref(w: Workshop) -> Json:
     return w.sign(w.release_statement(), RELEASE_JOB.model_copy(update={"ref": "refs/heads/v1"}))
+
+
+@recipe("A13 identity-not-in-charter", "The right workflow as it was at another ref than the source it builds.")
+def workflow_of_another_ref(w: Workshop) -> Json:
+    old = f"{AGENT}/.ci/workflows/release.yml@refs/tags/v0.9.0"
+    return w.sign(w.release_statement(), RELEASE_JOB.model_copy(update={"job_workflow_ref": old}))
 
 
 @recipe("A13 identity-not-in-charter", "The right names, but the repository was deleted and taken by someone else.")
