@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Write the test vectors of the verifier, in the style of sigstore-conformance: one folder a case.
 
-scripts/vectors.py           make all anew, with new keys and certificates
-scripts/vectors.py --check   see that the folders are those of the recipes, that each gives the outcome it promises, and
-                             that so does each when made anew
+scripts/vectors.py           make those that are missing or do not give what they promise, remove those without a recipe
+scripts/vectors.py --anew    make all anew, with new keys and certificates
+scripts/vectors.py --check   write nothing; see that the folders are those of the recipes, that each gives the outcome
+                             it promises, and that so does each when made anew
 """
 
 from __future__ import annotations
@@ -61,7 +62,12 @@ def write(recipe: Recipe, at: Workshop, folder: Path) -> None:
     if made.max_age_days is not None:
         case["maxAgeDays"] = made.max_age_days
     (folder / "case.yaml").write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in case.items()))
-    (folder / "README.md").write_text(f"# {recipe.name}\n\n{recipe.reason}\n\nExpected: {recipe.expected}.\n")
+    (folder / "README.md").write_text(readme(recipe))
+
+
+def readme(recipe: Recipe) -> str:
+    """Say what the case is about."""
+    return f"# {recipe.name}\n\n{recipe.reason}\n\nExpected: {recipe.expected}.\n"
 
 
 def write_all(target: Path) -> None:
@@ -72,42 +78,43 @@ def write_all(target: Path) -> None:
             write(recipe, at, target / recipe.name)
 
 
-def wrong_outcomes(target: Path) -> list[str]:
-    """Say of each case under `target` that does not give what it promises, and of cases missing or too many."""
-    problems = []
-    for folder in vector_folders(target):
-        case = VectorCase.load(folder)
-        outcome = case.outcome()
-        if outcome != case.expected:
-            problems.append(f"{case.name}: expected {case.expected}, got {outcome}")
-    there, known = {folder.name for folder in vector_folders(target)}, {recipe.name: recipe for recipe in RECIPES}
-    problems += [f"{name}: there is no recipe for it" for name in sorted(there - known.keys())]
-    problems += [f"{name}: not written" for name in sorted(known.keys() - there)]
-    for name in there & known.keys():
-        if VectorCase.load(target / name).expected != known[name].expected:
-            problems.append(f"{name}: the recipe promises something else")
+def wrong_cases(target: Path) -> dict[str, str]:
+    """Give the cases under `target` that are not as their recipes promise, missing or too many, and why."""
+    there, known = {folder.name: folder for folder in vector_folders(target)}, {each.name: each for each in RECIPES}
+    problems = dict.fromkeys(there.keys() - known.keys(), "there is no recipe for it")
+    problems |= dict.fromkeys(known.keys() - there.keys(), "not written")
+    for name in there.keys() & known.keys():
+        promised, outcome = known[name].expected, VectorCase.load(there[name]).outcome()
+        if outcome != promised or VectorCase.load(there[name]).expected != promised:
+            problems[name] = f"promised {promised}, gives {outcome}"
+        elif (there[name] / "README.md").read_text() != readme(known[name]):
+            problems[name] = "the recipe gives another reason"
     return problems
 
 
 def main() -> int:
     """Write, or check and say what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="write nothing")
+    how.add_argument("--anew", action="store_true", help="replace those that are right, too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch, "vectors")
         write_all(fresh)
-        problems = [f"made anew: {problem}" for problem in wrong_outcomes(fresh)]
+        problems = [f"{name}, made anew: {why}" for name, why in wrong_cases(fresh).items()]
+        stale = {folder.name for folder in vector_folders()} if arguments.anew else set()
+        stale |= wrong_cases(VECTORS).keys()
         if arguments.check:
-            problems += wrong_outcomes(VECTORS)
+            problems += [f"{name}: {why}" for name, why in wrong_cases(VECTORS).items()]
         elif not problems:
-            for folder in vector_folders():
-                shutil.rmtree(folder)
-            for folder in vector_folders(fresh):
-                shutil.copytree(folder, VECTORS / folder.name)
+            for name in stale:
+                shutil.rmtree(VECTORS / name, ignore_errors=True)
+                if (fresh / name).is_dir():
+                    shutil.copytree(fresh / name, VECTORS / name)
     for problem in problems:
         print(problem)
-    print(f"{len(RECIPES)} cases, {len(problems)} problems")
+    print(f"{len(RECIPES)} cases, {len(problems)} problems" + ("" if arguments.check else f", {len(stale)} written"))
     return 1 if problems else 0
 
 

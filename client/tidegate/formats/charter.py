@@ -87,7 +87,10 @@ class Role(StrEnum):
     ATTESTER = "attester"
 
 
-class SignerRule(Closed):
+_ONE_OF = {"oneOf": [{"required": ["identity"]}, {"required": ["workflow", "refs"]}]}  # for editors; checked below
+
+
+class SignerRule(Closed, json_schema_extra=_ONE_OF):
     """Who may sign: every member that is set must match, exactly."""
 
     name: Name = Field(description="How messages and policies call this signer.")
