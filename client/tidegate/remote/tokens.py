@@ -9,7 +9,7 @@ import base64
 import re
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from tidegate.errors import Unauthenticated
@@ -122,9 +122,9 @@ class RegistryTokens:
         try:
             body = self._fetch(f"{challenge.realm}{separator}{urlencode(query)}", headers)
         except Unauthenticated as error:
-            if identity is not None or error.hint is not None:
-                raise
-            raise Unauthenticated(error.message, code=error.reasons[0].code, hint=LOGIN_HINT) from error
+            if identity is None:  # the registry cannot know how its callers log in
+                error.reasons = (replace(error.reasons[0], hint=LOGIN_HINT), *error.reasons[1:])
+            raise
         answer = parse_object(body, limit=MAX_TOKEN_ANSWER_BYTES, what="the registry's token answer")
         value = answer.get("token") or answer.get("access_token")
         if not isinstance(value, str) or not value.isascii() or not value.isprintable():

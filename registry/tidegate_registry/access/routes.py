@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from tidegate.errors import InvalidInput, LimitExceeded
-from tidegate.formats.jcs import JsonObject
 from tidegate_registry.access.challenge import TOKEN_PATH
 from tidegate_registry.access.credentials import (
     MAX_FORM_BYTES,
@@ -60,7 +59,7 @@ class WhoamiOut(Out):
 
     kind: str
     name: str
-    identity: JsonObject | None
+    identity: dict[str, object] | None
     attributes: Mapping[str, tuple[str, ...]]
     token_scope: str
     standings: list[StandingOut]
