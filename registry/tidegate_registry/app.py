@@ -122,7 +122,7 @@ def create_app(
     problems.install(api)
     for router in ROUTERS:
         api.include_router(router)
-    api.add_middleware(Observe, metrics=metrics)
+    api.add_middleware(Observe, metrics=metrics, on_fault=problems.render_fault)
     return api
 
 

@@ -29,6 +29,7 @@ from tidegate.errors import (
     ReferenceInvalid,
     Refusal,
     TidegateError,
+    TrustFileInvalid,
     Unauthenticated,
     Unreachable,
 )
@@ -36,7 +37,7 @@ from tidegate_registry.access.challenge import LoginNeeded
 from tidegate_registry.artifacts import errors as oci
 from tidegate_registry.audit.refusals import record_refusal
 from tidegate_registry.logs import get_logger
-from tidegate_registry.storage.uploads import DigestDiffers, UploadLost, UploadTooLarge
+from tidegate_registry.storage.uploads import DigestDiffers, UploadLost
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -61,6 +62,7 @@ class Rendered:
 # the most special class in an error's MRO decides
 RENDERED: dict[type[BaseException], Rendered] = {
     InvalidInput: Rendered(400, "MANIFEST_INVALID"),
+    TrustFileInvalid: Rendered(503, "TOOMANYREQUESTS", retry=True),  # the operator's file, never a caller's
     ReferenceInvalid: Rendered(400, "NAME_INVALID"),
     DigestInvalid: Rendered(400, "DIGEST_INVALID"),
     DigestDiffers: Rendered(400, "DIGEST_INVALID"),
@@ -82,11 +84,11 @@ RENDERED: dict[type[BaseException], Rendered] = {
     Conflict: Rendered(409, "DENIED"),
     oci.UploadBusy: Rendered(409, "BLOB_UPLOAD_INVALID"),
     oci.ChunkOutOfOrder: Rendered(416, "BLOB_UPLOAD_INVALID"),
-    LimitExceeded: Rendered(429, "TOOMANYREQUESTS", retry=True),
+    LimitExceeded: Rendered(413, "SIZE_INVALID"),
+    oci.TooManyUploads: Rendered(429, "TOOMANYREQUESTS", retry=True),
     oci.ManifestTooLarge: Rendered(413, "MANIFEST_INVALID"),
     oci.TooManyReferrers: Rendered(403, "DENIED"),
     oci.DeletesRefused: Rendered(405, "UNSUPPORTED"),
-    UploadTooLarge: Rendered(413, "SIZE_INVALID"),
     oci.RequestTimeout: Rendered(408, "TOOMANYREQUESTS"),
     Unreachable: Rendered(503, "TOOMANYREQUESTS", retry=True),
     TidegateError: Rendered(500, "UNSUPPORTED"),
@@ -100,7 +102,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _render_validation)
     app.add_exception_handler(HTTPException, _render_http)
     app.add_exception_handler(ClientDisconnect, _render_disconnect)
-    app.add_exception_handler(Exception, _render_unknown)
 
 
 def _render_disconnect(request: Request, error: Exception) -> Response:
@@ -141,7 +142,8 @@ _FAULT = (
 )
 
 
-def _render_unknown(request: Request, error: Exception) -> Response:
+def render_fault(request: Request, error: Exception) -> Response:
+    """Answer a request whose handler failed in a way that nobody foresaw, and log what happened."""
     log.error("request.fault", exc_info=error)
     return _answer(request, RENDERED[TidegateError], _FAULT, _FAULT[0].message)
 

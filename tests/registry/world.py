@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from tidegate.digest import Digest
@@ -151,6 +152,7 @@ class World:
     gate: FakeGate
     clock: Clock
     tokens: RegistryTokens
+    app: FastAPI
     server: ServerThread
     _clients: contextlib.ExitStack
 
@@ -294,11 +296,12 @@ def running_world(
             clock=clock,
         )
         services.roots.register("releases", naming.root_query)
-        server = ServerThread(create_app(settings, services=services), listener, "registry-under-test")
+        app = create_app(settings, services=services)
+        server = ServerThread(app, listener, "registry-under-test")
         server.start()
         stack.callback(server.stop)
         server.wait()
-        yield World(url, services, fake, clock, tokens, server, stack.enter_context(contextlib.ExitStack()))
+        yield World(url, services, fake, clock, tokens, app, server, stack.enter_context(contextlib.ExitStack()))
 
 
 def wait_for(condition: Callable[[], T], seconds: float = 20) -> T:

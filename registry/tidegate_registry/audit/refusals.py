@@ -130,5 +130,8 @@ def _bounded(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
 
 
 def _text(value: object) -> str | None:
-    """Give at most MAX_TEXT characters, without what has no UTF-8 form."""
-    return None if value is None else str(value)[:MAX_TEXT].encode("utf-8", "replace").decode()
+    """Give at most MAX_TEXT characters, without control characters and what has no UTF-8 form."""
+    if value is None:
+        return None
+    text = str(value)[:MAX_TEXT].encode("utf-8", "replace").decode()
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)

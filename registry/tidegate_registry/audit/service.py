@@ -9,7 +9,7 @@ from secrets import token_bytes
 
 from sqlmodel import col, select
 
-from tidegate.formats.jcs import JsonObject, canonical_bytes
+from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
 from tidegate_registry.audit.events import Event, timestamp
 from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.db import Tx, mark_audited
@@ -38,6 +38,7 @@ def append(tx: Tx, event: Event, *, entropy: Callable[[int], bytes] = token_byte
     )
     if len(body) >= MAX_ENTRY_BYTES:
         raise ValueError(f"an audit entry of {len(body)} bytes does not fit a log tile")
+    parse_object(body, limit=MAX_ENTRY_BYTES, what="an audit entry")  # what auditors could not read is not written
     tx.add(
         AuditEventRow(
             id=event_id, type=event.type, at=event.at, actor=event.actor.name[:600], subject=_subject(data), body=body

@@ -168,6 +168,7 @@ async def _receive(it: _Receiving, *, ends_with: Digest | None) -> None:
     upload = uploads.Upload(it.session, it.repository, sink.size)
     try:
         received = await stream_into(sink, it.request, limits=it.app.settings.limits)
+        it.request.app.state.metrics.uploaded.inc(received)
         _check_length(received, bounds)
         if ends_with is not None:
             await run_in_threadpool(uploads.finish_upload, it.app, it.who, upload, sink, ends_with)

@@ -1,0 +1,119 @@
+"""Entries: canonical, complete, in order, and never larger than a log can take."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import ClassVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.digest import Digest
+from tidegate.errors import JsonInvalid, Reason
+from tidegate.formats.jcs import canonical_bytes, parse_object
+from tidegate_registry.access.principal import ANONYMOUS
+from tidegate_registry.audit import service as audit
+from tidegate_registry.audit.events import SYSTEM, Actor, Event, Refused, timestamp
+from tidegate_registry.audit.service import MAX_ENTRY_BYTES, make_event_id
+from tidegate_registry.db import Db
+
+AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened(Event):
+    type: ClassVar[str] = "test.happened"
+
+    repository: str = "acme/agent"
+    digests: tuple[Digest, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    note: str | None = None
+    thing: object = None
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Db]:
+    db = Db(database_url)
+    db.create_all()
+    yield db
+    db.close()
+
+
+def test_an_entry_is_the_canonical_json_of_what_happened(db: Db) -> None:
+    event = Happened(at=AT, actor=SYSTEM, digests=(Digest.of(b"x"),), reasons=(Reason(code="c", message="m"),))
+    with db.begin() as tx:
+        event_id = audit.append(tx, event)
+    with db.read() as tx:
+        (row,) = audit.entries(tx)
+    assert (row.id, row.type, row.at, row.actor, row.subject) == (event_id, event.type, AT, "registry", "acme/agent")
+    document = parse_object(row.body, limit=MAX_ENTRY_BYTES, what="the entry")
+    assert document == {
+        "id": event_id,
+        "version": 1,
+        "type": "test.happened",
+        "at": "2026-03-01T12:00:00.123456Z",
+        "actor": {"kind": "system", "issuer": "", "name": "registry"},
+        "data": {
+            "repository": "acme/agent",
+            "digests": [Digest.of(b"x")],
+            "reasons": [{"code": "c", "message": "m"}],
+        },
+    }
+    assert canonical_bytes(document) == row.body
+
+
+def test_ids_are_version_seven_and_sort_by_time() -> None:
+    ids = [make_event_id(AT + timedelta(milliseconds=n), lambda size: b"\xff" * size) for n in range(0, 5000, 7)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == len(ids)
+    assert {uuid.UUID(each).version for each in ids} == {7}
+    assert {uuid.UUID(each).variant for each in ids} == {uuid.RFC_4122}
+
+
+@given(st.integers(0, 200_000_000_000), st.binary(min_size=10, max_size=10))
+def test_an_id_tells_its_second(second: int, random: bytes) -> None:
+    moment = datetime.fromtimestamp(second, UTC)
+    assert uuid.UUID(make_event_id(moment, lambda _: random)).int >> 80 == second * 1000
+
+
+def test_what_an_auditor_could_not_read_is_not_written(db: Db) -> None:
+    with pytest.raises(JsonInvalid) as caught, db.begin() as tx:
+        audit.append(tx, Happened(at=AT, actor=SYSTEM, note="nul \0"))
+    assert caught.value.reasons[0].code == "json-invalid"
+
+
+def test_a_moment_is_written_in_utc_and_one_without_a_zone_is_refused() -> None:
+    assert timestamp(AT.astimezone(timezone(timedelta(hours=5)))) == "2026-03-01T12:00:00.123456Z"
+    with pytest.raises(ValueError, match="time zone"):
+        timestamp(AT.replace(tzinfo=None))
+
+
+def test_an_entry_too_large_for_a_log_tile_is_not_written(db: Db) -> None:
+    with pytest.raises(ValueError, match="does not fit"), db.begin() as tx:
+        audit.append(tx, Happened(at=AT, actor=SYSTEM, note="x" * MAX_ENTRY_BYTES))
+    with db.read() as tx:
+        assert audit.entries(tx) == []
+
+
+def test_what_has_no_json_form_is_not_guessed(db: Db) -> None:
+    with pytest.raises(TypeError, match="cannot hold a set"), db.begin() as tx:
+        audit.append(tx, Happened(at=AT, actor=SYSTEM, thing={1, 2}))
+
+
+def test_the_actor_of_a_principal_is_its_identity() -> None:
+    assert Actor.of(ANONYMOUS) == Actor(kind="anonymous", issuer="", name="anonymous")
+
+
+def test_every_event_class_has_a_type_of_its_own() -> None:
+    import tidegate_registry.artifacts.events
+    import tidegate_registry.evidence.events  # noqa: F401 - loaded so that their classes are known
+
+    kinds = [kind for kind in Event.__subclasses__() if kind.__module__.startswith("tidegate_registry")]
+    types = [kind.type for kind in kinds]
+    assert len(set(types)) == len(types)
+    assert Refused in kinds
+    assert all(type_ == type_.lower() and "." in type_ for type_ in types)

@@ -1,0 +1,186 @@
+"""No write path without an entry: every writing route is walked, and the database refuses what was forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import httpx2
+import pytest
+from fastapi.routing import APIRoute
+from sqlmodel import delete, update
+
+from tests.registry.world import AGENT, SIBLING, T0, World, make_index, missing_subject
+from tidegate.digest import Digest
+from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
+from tidegate_registry.artifacts.blobs import ensure_repository
+from tidegate_registry.artifacts.tables import RepositoryRow, UploadRow
+from tidegate_registry.audit import service as audit
+from tidegate_registry.audit.events import SYSTEM, Refused
+from tidegate_registry.db import Db, NotAudited
+
+UPLOADS = f"/v2/{AGENT}/blobs/uploads/"
+WRITES = {"POST", "PUT", "PATCH", "DELETE"}
+
+# Routes that change no state of the registry, each with the reason why no entry follows.
+NO_STATE = {
+    ("POST", "/v2/token"): "issues a token; what it is used for is an entry, and a refused credential is one",
+    ("PATCH", "/v2/{name}/blobs/uploads/{session}"): "bytes of an unfinished upload; the blob is an entry when it ends",
+    ("DELETE", "/v2/{name}/blobs/uploads/{session}"): "drops an unfinished upload, of which nothing was known",
+    ("DELETE", "/v2/{name}/blobs/{digest}"): "always refused, and the refusal is an entry",
+    ("DELETE", "/v2/{name}/manifests/{reference}"): "always refused, and the refusal is an entry",
+}
+
+
+def _post_upload(world: World, client: httpx2.Client) -> None:
+    world.push_blob(client, b"sent whole")
+
+
+def _put_upload(world: World, client: httpx2.Client) -> None:
+    where = client.post(UPLOADS).headers["location"]
+    assert client.put(where, params={"digest": Digest.of(b"in parts")}, content=b"in parts").status_code == 201
+
+
+def _put_manifest(world: World, client: httpx2.Client) -> None:
+    assert world.put(client, make_index()).status_code == 201
+
+
+WALK: dict[tuple[str, str], Callable[[World, httpx2.Client], None]] = {
+    ("POST", "/v2/{name}/blobs/uploads/"): _post_upload,
+    ("PUT", "/v2/{name}/blobs/uploads/{session}"): _put_upload,
+    ("PUT", "/v2/{name}/manifests/{reference}"): _put_manifest,
+}
+
+
+def writing_routes(world: World) -> set[tuple[str, str]]:
+    found = set()
+    for context in world.app.router.routes:
+        for route in _flatten(context):
+            found |= {(method, route.path_format) for method in WRITES & set(route.methods or ())}
+    return found
+
+
+def _flatten(route: object) -> Iterator[APIRoute]:
+    if isinstance(route, APIRoute):
+        yield route
+    for inner in getattr(getattr(route, "original_router", None), "routes", ()):
+        yield from _flatten(inner)
+
+
+def test_every_writing_route_is_walked_or_says_why_it_writes_nothing(world: World) -> None:
+    routes = writing_routes(world)
+    assert len(routes) >= 8, "the routes were not found; mend this test"
+    assert routes == WALK.keys() | NO_STATE.keys()
+
+
+@pytest.mark.parametrize("route", list(WALK), ids=" ".join)
+def test_what_a_route_writes_is_an_entry(world: World, route: tuple[str, str]) -> None:
+    WALK[route](world, world.client())
+    assert len(world.events()) == 1
+
+
+def test_every_change_that_a_publish_makes_is_an_entry_in_order(world: World) -> None:
+    client = world.client()
+    manifest = world.make_manifest(client, b"layer")
+    evidence = world.make_manifest(client, b"bundle", artifact_type=SIGSTORE_BUNDLE, subject=manifest.descriptor)
+    world.put(client, evidence)
+    world.put(client, manifest, "1.0.0")
+    world.put(client, manifest, "latest")
+    assert [event["type"] for event in world.events()] == [
+        *["blob.stored"] * 3,
+        "manifest.stored",
+        "release.admitted",
+        "working-tag.moved",
+    ]
+
+
+def test_a_refused_delete_is_an_entry(world: World) -> None:
+    client = world.client()
+    client.delete(f"/v2/{AGENT}/manifests/1.0.0")
+    client.delete(f"/v2/{SIBLING}/blobs/{Digest.of(b'')}")
+    assert [event["type"] for event in world.events()] == ["request.refused"] * 2
+
+
+def test_when_the_entry_cannot_be_written_nothing_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = world.client()
+    manifest = world.make_manifest(client, b"layer", subject=missing_subject())
+
+    def broken(*_: object, **__: object) -> str:
+        raise RuntimeError("the log is full")
+
+    monkeypatch.setattr(audit, "append", broken)
+    for reference in (None, "latest", "1.0.0"):
+        assert world.put(client, manifest, reference).status_code == 500
+    monkeypatch.undo()
+    assert client.get(f"/v2/{AGENT}/manifests/{manifest.digest}").status_code == 404
+    assert client.get(f"/v2/{AGENT}/tags/list").status_code == 404
+
+
+class TestGuard:
+    """The database itself: a transaction that writes without an entry does not commit."""
+
+    @pytest.fixture
+    def db(self, database_url: str) -> Iterator[Db]:
+        db = Db(database_url)
+        db.create_all()
+        yield db
+        db.close()
+
+    def count(self, db: Db) -> int:
+        with db.read() as tx:
+            return sum(tx.get(RepositoryRow, name) is not None for name in ("a/b", "c/d"))
+
+    def entry(self) -> Refused:
+        return Refused(at=T0, actor=SYSTEM, operation="TEST", code="test", reasons=())
+
+    def test_an_added_row_needs_an_entry(self, db: Db) -> None:
+        with pytest.raises(NotAudited, match="repository"), db.begin() as tx:
+            tx.add(RepositoryRow(name="a/b", created_at=T0))
+        assert self.count(db) == 0
+
+    def test_so_does_one_inserted_by_statement(self, db: Db) -> None:
+        with pytest.raises(NotAudited, match="repository"), db.begin() as tx:
+            ensure_repository(tx, "a/b", T0)
+        assert self.count(db) == 0
+
+    def test_so_do_changes_and_removals(self, db: Db) -> None:
+        with db.begin() as tx:
+            ensure_repository(tx, "a/b", T0)
+            audit.append(tx, self.entry())
+        for change in (
+            lambda tx: tx.exec(update(RepositoryRow).values(name="c/d")),
+            lambda tx: tx.exec(delete(RepositoryRow)),
+            lambda tx: setattr(tx.get_one(RepositoryRow, "a/b"), "name", "c/d"),
+            lambda tx: tx.delete(tx.get_one(RepositoryRow, "a/b")),
+        ):
+            with pytest.raises(NotAudited, match="repository"), db.begin() as tx:
+                change(tx)
+        assert self.count(db) == 1
+
+    def test_with_an_entry_it_commits_and_reading_needs_none(self, db: Db) -> None:
+        with db.begin() as tx:
+            ensure_repository(tx, "a/b", T0)
+            audit.append(tx, self.entry())
+        with db.begin() as tx:
+            assert tx.get(RepositoryRow, "a/b") is not None
+        assert self.count(db) == 1
+
+    def test_a_failure_takes_back_both(self, db: Db) -> None:
+        def fail_late() -> None:
+            with db.begin() as tx:
+                ensure_repository(tx, "a/b", T0)
+                audit.append(tx, self.entry())
+                tx.flush()
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail_late()
+        assert self.count(db) == 0
+        with db.read() as tx:
+            assert audit.entries(tx) == []
+
+    def test_scratch_is_for_uploads_alone(self, db: Db) -> None:
+        with db.scratch() as tx:
+            tx.add(UploadRow(id="u", repository="a/b", owner="o", continued_at=T0))
+        with pytest.raises(NotAudited, match="repository"), db.scratch() as tx:
+            tx.add(RepositoryRow(name="a/b", created_at=T0))
+        assert self.count(db) == 0

@@ -1,0 +1,99 @@
+"""Which refusals get an entry, and how many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.registry.world import AGENT, READER, SIBLING, T0, World, error_of, running_world
+from tidegate.digest import Digest
+from tidegate.errors import Reason
+from tidegate_registry.audit import refusals
+from tidegate_registry.audit.refusals import RefusalLimiter
+from tidegate_registry.settings import Limits
+
+if TYPE_CHECKING:
+    from tidegate_registry.sandbox.s3 import S3Endpoint
+
+UPLOADS = f"/v2/{AGENT}/blobs/uploads/"
+
+
+def test_a_write_that_is_refused_is_an_entry_with_who_what_and_why(world: World) -> None:
+    world.client(READER).post(UPLOADS)
+    (entry,) = world.events("request.refused")
+    data = entry["data"]
+    assert isinstance(data, dict)
+    assert entry["actor"] == {"kind": "human", "issuer": "https://login.acme.example", "name": "reader@acme.example"}
+    assert (data["operation"], data["repository"]) == ("POST /v2/{name}/blobs/uploads/", AGENT)
+    assert (data["code"], "suppressed" in data) == ("not-in-charter", False)
+
+
+def test_a_credential_that_does_not_count_is_an_entry_and_none_at_all_is_not(world: World) -> None:
+    nobody = world.client(None)
+    assert nobody.get("/v2/").status_code == 401
+    assert world.events("request.refused") == []
+    assert nobody.get("/v2/", headers={"Authorization": "Bearer a.b.c"}).status_code == 401
+    (entry,) = world.events("request.refused")
+    assert "a.b.c" not in str(entry)
+
+
+def test_what_is_not_found_is_no_refusal_and_what_is_denied_is_one(world: World) -> None:
+    client = world.client()
+    client.get(f"/v2/{AGENT}/manifests/{Digest.of(b'')}")
+    assert world.events("request.refused") == []
+    client.put(f"/v2/{AGENT}/manifests/stable", content=b"{}")
+    assert len(world.events("request.refused")) == 1
+
+
+def test_a_name_that_is_none_is_left_out_of_the_entry(world: World) -> None:
+    world.client().put("/v2/No%00Name/x/manifests/1.0.0", content=b"{}")
+    (entry,) = world.events("request.refused")
+    assert isinstance(entry["data"], dict)
+    assert "repository" not in entry["data"]
+
+
+def test_an_entry_fits_however_long_and_however_many_the_reasons_are(world: World) -> None:
+    endless = tuple(Reason(code=f"c{n}", message="\x01" * 5000, found="€" * 5000) for n in range(100))
+    world.gate.refuse_admission = endless
+    client = world.client()
+    answer = world.put(client, world.make_manifest(client, b"x"), "1.0.0")
+    assert answer.status_code == 403
+    assert len(answer.json()["errors"][0]["detail"]["reasons"]) == 100
+    (entry,) = world.events("request.refused")
+    assert isinstance(entry["data"], dict)
+    kept = entry["data"]["reasons"]
+    assert isinstance(kept, list)
+    assert 1 <= len(kept) <= refusals.MAX_REASONS
+
+
+class TestBound:
+    @pytest.fixture
+    def world(self, s3: S3Endpoint, database_url: str, tmp_path: Path) -> Iterator[World]:
+        with running_world(s3, database_url, tmp_path, limits=Limits(refusals_per_minute=3)) as running:
+            yield running
+
+    def test_nobody_floods_the_log_and_what_was_left_out_is_counted(self, world: World) -> None:
+        reader, other = world.client(READER), world.client("somebody")
+        for _ in range(10):
+            assert error_of(reader.post(UPLOADS)) == (403, "DENIED", "not-in-charter")
+        assert len(world.events("request.refused")) == 3
+        other.post(UPLOADS)
+        assert len(world.events("request.refused")) == 4, "one caller's refusals do not hide another's"
+        world.clock.tick(seconds=61)
+        reader.post(f"/v2/{SIBLING}/blobs/uploads/")
+        last = world.events("request.refused")[-1]["data"]
+        assert isinstance(last, dict)
+        assert last["suppressed"] == 7
+
+
+def test_callers_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    limiter = RefusalLimiter(1)
+    for number in range(refusals.MAX_CALLERS + 10):
+        assert limiter.admit(f"caller {number}", T0) == 0
+    assert len(limiter._windows) == refusals.MAX_CALLERS
+    assert limiter.admit("caller 50", T0) is None
+    assert limiter.admit("caller 50", T0 + timedelta(minutes=1)) == 1

@@ -1,0 +1,157 @@
+"""What operators see: health, readiness, metrics, one log event for each request, and start-up that refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.registry.world import AGENT, World, store_settings, wait_for
+from tidegate.errors import TidegateError
+from tidegate.formats.jcs import parse_object
+from tidegate_registry.app import build_services, check_start
+from tidegate_registry.migrations import SchemaDiffers
+from tidegate_registry.settings import Mode, Settings
+from tidegate_registry.storage.blobs import StoreUnavailable
+
+if TYPE_CHECKING:
+    from tidegate_registry.sandbox.s3 import S3Endpoint
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[dict[str, object]]]:
+    """Every event the registry logs, parsed."""
+    lines: list[dict[str, object]] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(dict(parse_object(record.getMessage().encode(), limit=1 << 20, what="a log line")))
+
+    logger, handler = logging.getLogger("tidegate_registry"), Keep()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield lines
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
+def test_one_event_for_each_request_without_the_token(world: World, log_lines: list[dict[str, object]]) -> None:
+    client = world.client()
+    client.get(f"/v2/{AGENT}/manifests/1.0.0", headers={"X-Request-Id": "seen-before"})
+    wait_for(lambda: [line for line in log_lines if line["event"] == "request"])
+    (event,) = [line for line in log_lines if line["event"] == "request"]
+    assert event | {"ms": 0, "timestamp": ""} == {
+        "event": "request",
+        "level": "info",
+        "method": "GET",
+        "route": "/v2/{name}/manifests/{reference}",
+        "status": 404,
+        "ms": 0,
+        "principal": "publisher@acme.example",
+        "repository": AGENT,
+        "request_id": "seen-before",
+        "timestamp": "",
+    }
+    token = client.headers["authorization"].removeprefix("Bearer ")
+    assert not any(token in str(line) for line in log_lines)
+
+
+@pytest.mark.parametrize("given", ["a b", "x" * 65, "new\tline", "", "ü"])
+def test_a_request_id_that_could_break_a_log_is_replaced(world: World, given: str) -> None:
+    answer = world.client().get("/healthz", headers=[(b"x-request-id", given.encode())])
+    assert answer.headers["x-request-id"] not in ("", given)
+
+
+def test_health_is_open_and_ready_says_that_everything_is_there(world: World) -> None:
+    nobody = world.client(None)
+    assert nobody.get("/healthz").json() == {"status": "ok"}
+    ready = nobody.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json() == {
+        "status": "ready",
+        "checks": dict.fromkeys(("database", "store", "spool", "trust_file", "signing_key"), "ok"),
+    }
+
+
+def test_ready_names_what_is_missing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise StoreUnavailable("the object store did not answer", found="http://10.0.0.1 is down")
+
+    monkeypatch.setattr(world.services.blobs, "ping", away)
+    answer = world.client(None).get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["status"] == "not ready"
+    assert answer.json()["checks"]["store"] == "the object store did not answer"
+    assert answer.json()["checks"]["database"] == "ok"
+    assert "10.0.0.1" not in answer.text
+
+
+def test_metrics_count_routes_and_never_names(world: World) -> None:
+    client = world.client()
+    client.get(f"/v2/{AGENT}/tags/list")
+    client.get("/v2/some/made/up/path")
+    world.push_blob(client, b"12345")
+    world.app.state.metrics.count("BREW", "/healthz", 200, 0.1)
+    text = world.client(None).get("/metrics").text
+    assert 'tidegate_requests_total{method="GET",route="/v2/{name}/tags/list",status="404"} 1.0' in text
+    assert 'route="unmatched"' in text
+    assert 'method="other"' in text
+    assert "tidegate_uploaded_bytes_total 5.0" in text
+    for name in ("acme", "made", "BREW", "publisher"):
+        assert name not in text
+    assert 'tidegate_request_seconds_bucket{le="0.001"' in text
+
+
+class TestStart:
+    """Nothing is served before what serving rests on was checked."""
+
+    def settings(self, s3: S3Endpoint, database_url: str, folder: Path, **changes: object) -> Settings:
+        key = folder / "token.pem"
+        from tidegate_registry.access.token_keys import create_token_key
+
+        create_token_key(key)
+        values: dict[str, object] = {
+            "mode": Mode.PRODUCTION,
+            "database_url": database_url,
+            "s3": store_settings(s3).model_dump(),
+            "spool_dir": folder / "spool",
+            "token_key_file": key,
+        }
+        return Settings.model_validate(values | changes)
+
+    def test_in_production_the_schema_must_be_there(self, s3: S3Endpoint, database_url: str, tmp_path: Path) -> None:
+        with pytest.raises(SchemaDiffers) as caught:
+            check_start(build_services(self.settings(s3, database_url, tmp_path)))
+        assert caught.value.reasons[0].code == "schema-differs"
+
+    def test_the_sandbox_migrates_by_itself(self, s3: S3Endpoint, database_url: str, tmp_path: Path) -> None:
+        app = build_services(self.settings(s3, database_url, tmp_path, mode=Mode.SANDBOX))
+        check_start(app)
+        app.db.close()
+
+    @pytest.mark.parametrize("text", ["nonsense: [", "format: other\n"])
+    def test_a_broken_trust_file_stops_the_start(
+        self, s3: S3Endpoint, database_url: str, tmp_path: Path, text: str
+    ) -> None:
+        trust = tmp_path / "trust.yaml"
+        trust.write_text(text)
+        app = build_services(self.settings(s3, database_url, tmp_path, mode=Mode.SANDBOX, trust_file=trust))
+        with pytest.raises(TidegateError) as caught:
+            check_start(app)
+        assert caught.value.reasons[0].code == "trust-file-invalid"
+        app.db.close()
+
+    def test_a_store_that_is_away_stops_the_start(self, s3: S3Endpoint, database_url: str, tmp_path: Path) -> None:
+        from tidegate_registry.sandbox.ports import pick_ports
+
+        away = dataclasses.replace(s3, url=f"http://127.0.0.1:{pick_ports(1)[0]}")
+        app = build_services(self.settings(away, database_url, tmp_path, mode=Mode.SANDBOX))
+        with pytest.raises(StoreUnavailable) as caught:
+            check_start(app)
+        assert caught.value.reasons[0].code == "store-unavailable"
+        app.db.close()
