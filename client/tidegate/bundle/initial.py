@@ -154,7 +154,8 @@ def _scalar(text: str) -> str:
     plain = bool(_PLAIN.fullmatch(text)) and " #" not in text
     if plain and parse_yaml(text.encode(), limit=len(text.encode()), name="").value == text:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
 
 
 def _exists(path: Path) -> Conflict:

@@ -54,6 +54,7 @@ class SourceFile:
             self._check(descriptor)
             yield stream
             self._check(descriptor)
+            self._check(self.real)  # another file may have taken its name meanwhile
 
     def read(self, limit: int) -> bytes:
         """Read it whole, at most `limit` bytes. Raises SourceTreeInvalid."""
@@ -67,8 +68,12 @@ class SourceFile:
         with self.open() as stream:
             return stream.read(limit)
 
-    def _check(self, descriptor: int) -> None:
-        if FileIdentity.of(os.fstat(descriptor)) != self.identity:
+    def _check(self, opened: int | Path) -> None:
+        try:
+            status = os.fstat(opened) if isinstance(opened, int) else opened.lstat()
+        except OSError as error:
+            raise self.changed(error) from error
+        if FileIdentity.of(status) != self.identity:
             raise self.changed("other size, time or inode than at the start")
 
     def changed(self, found: object) -> SourceTreeInvalid:

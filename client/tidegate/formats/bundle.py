@@ -19,6 +19,7 @@ from tidegate.errors import JsonInvalid, SigstoreBundleInvalid
 from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
 
 MAX_BUNDLE_BYTES = 4 << 20  # ours are 8 to 9 KB; an SBOM of thousands of packages is 1 to 2 MB, in base64 4/3 of that
+MAX_MEMBERS = 4096  # a bundle with all optional parts has some 300; parsing 4 MiB of `{},` takes seconds and 300 MB
 MAX_HASHES = 64  # a Merkle proof in a tree of 2^64 entries
 MAX_TIMESTAMPS = 32  # sigstore-go and sigstore-python: MAX_ALLOWED_TIMESTAMP
 MAX_SIGNATURES = 16  # all but one are refused; enough to say how many there were
@@ -69,7 +70,10 @@ class SigstoreBundle:
 
     @classmethod
     def parse(cls, raw: bytes) -> SigstoreBundle:
-        """Parse `raw`, at most MAX_BUNDLE_BYTES, as strict JSON. Raises SigstoreBundleInvalid."""
+        """Parse `raw`, at most MAX_BUNDLE_BYTES and MAX_MEMBERS, as strict JSON. Raises SigstoreBundleInvalid."""
+        # what is long in a bundle is base64, which has none of these characters
+        if sum(raw.count(mark) for mark in (b",", b"{", b"[")) > MAX_MEMBERS:
+            raise SigstoreBundleInvalid("the Sigstore bundle has too many members", expected=f"at most {MAX_MEMBERS}")
         try:
             document = parse_object(raw, limit=MAX_BUNDLE_BYTES, what="the Sigstore bundle")
         except JsonInvalid as error:
