@@ -189,7 +189,7 @@ def _step_a10_roots_by_charter(attempt: SignatureAttempt) -> None:
 
 def _step_a11_authorities_in_their_time(attempt: SignatureAttempt) -> None:
     for root in attempt.candidates:
-        verifier = root.verifier_at(attempt.signed_at)
+        verifier = root.verifier_at(attempt.signed_at, attempt.certificate.not_valid_after_utc)
         if verifier is not None:
             attempt.verifiers[root.name] = verifier
     if not attempt.verifiers:
@@ -226,7 +226,7 @@ def _step_a12_cryptography(attempt: SignatureAttempt) -> None:
         raise EvidenceRefused(
             "the signature does not verify under any root that the charter names",
             code=code,
-            found="; ".join(f"under {name}: {why}" for name, (_, why) in failures.items()),
+            found=bounded("; ".join(f"under {name}: {why}" for name, (_, why) in failures.items())),
             expected=f"a signature that verifies under {' or '.join(attempt.charter.roots)}",
             hint="check that it was signed with the Sigstore instance that the charter names for this signer",
             step="A12",

@@ -62,16 +62,18 @@ class Root:
         self._model: TrustedRootModel | None = None
         self._verifiers: dict[tuple[tuple[int, ...], ...], Verifier] = {}
 
-    def verifier_at(self, moment: datetime) -> Verifier | None:
-        """Give a verifier of those authorities, CT logs and logs whose `validFor` contains `moment`, or None.
+    def verifier_at(self, issued: datetime, expires: datetime) -> Verifier | None:
+        """Give a verifier for a certificate of these times, or None when nothing in this root was valid then.
 
-        sigstore-python looks at no `validFor` but the timestamp authorities', so the others are left out here.
-        Raises TrustFileInvalid when the document is not a trusted root that sigstore can read.
+        It holds those authorities and CT logs whose `validFor` contains `issued`, and those logs whose `validFor` has
+        a moment in common with the certificate's, as the entry is made within it. sigstore-python looks at no
+        `validFor` but the timestamp authorities', so the others are left out here. Raises TrustFileInvalid when the
+        document is not a trusted root that sigstore can read.
         """
         model = self._model = self._model or self._parse()
-        authorities = _valid((each.valid_for for each in model.certificate_authorities), moment)
-        ctlogs = _valid((each.public_key.valid_for for each in model.ctlogs), moment)
-        tlogs = _valid((each.public_key.valid_for for each in model.tlogs), moment)
+        authorities = _valid((each.valid_for for each in model.certificate_authorities), issued, issued)
+        ctlogs = _valid((each.public_key.valid_for for each in model.ctlogs), issued, issued)
+        tlogs = _valid((each.public_key.valid_for for each in model.tlogs), issued, expires)
         if not (authorities and ctlogs and tlogs):
             return None
         # every moment between the same two boundaries gives the same choice, so this stays small
@@ -171,14 +173,14 @@ def _read(path: Path, limit: int) -> bytes:
     return raw
 
 
-def _valid(ranges: Iterable[object], moment: datetime) -> tuple[int, ...]:
-    """Give the places of those time ranges (closed on both sides; none given means always) that contain `moment`."""
-    return tuple(index for index, span in enumerate(ranges) if span is None or _contains(span, moment))
+def _valid(ranges: Iterable[object], first: datetime, last: datetime) -> tuple[int, ...]:
+    """Give the places of those time ranges (closed on both sides; none given means always) that meet `first`-`last`."""
+    return tuple(index for index, span in enumerate(ranges) if span is None or _meets(span, first, last))
 
 
-def _contains(span: object, moment: datetime) -> bool:
+def _meets(span: object, first: datetime, last: datetime) -> bool:
     start, end = getattr(span, "start", None), getattr(span, "end", None)
-    return isinstance(start, datetime) and start <= moment and (end is None or moment <= end)
+    return isinstance(start, datetime) and start <= last and (end is None or first <= end)
 
 
 def _make_verifier(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.vectorcase import VECTORS
 from tidegate.errors import SigstoreBundleInvalid
-from tidegate.formats.bundle import MAX_BUNDLE_BYTES, SigstoreBundle, is_strict_base64
+from tidegate.formats.bundle import MAX_BUNDLE_BYTES, MAX_MEMBERS, SigstoreBundle, is_strict_base64
 
 RAW = (VECTORS / "release" / "bundle.json").read_bytes()
 Path = tuple[str | int, ...]
@@ -135,6 +135,12 @@ def test_what_the_standard_encoder_writes_is_strict(data: bytes) -> None:
 def test_what_is_not_an_object_of_one_meaning_is_refused(raw: bytes) -> None:
     with pytest.raises(SigstoreBundleInvalid) as refused:
         SigstoreBundle.parse(raw)
+    assert refused.value.reasons[0].code == "bundle-malformed"
+
+
+def test_a_flood_of_small_members_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(SigstoreBundleInvalid, match="too many members") as refused:
+        SigstoreBundle.parse(b'{"a":[' + b"{}," * MAX_MEMBERS + b"{}]}")
     assert refused.value.reasons[0].code == "bundle-malformed"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ def test_what_is_no_trusted_root_is_refused(raw: bytes) -> None:
 def test_a_trusted_root_with_members_of_its_own_is_refused_before_it_verifies_anything() -> None:
     root = Root("main", json.dumps(document() | {"extra": 1}).encode())
     with pytest.raises(TrustFileInvalid, match="malformed at extra"):
-        root.verifier_at(THEN)
+        root.verifier_at(THEN, THEN)
 
 
 def test_two_roots_of_one_name_are_refused() -> None:
@@ -150,25 +150,29 @@ def test_a_charter_of_an_unknown_root_is_refused_wherever_it_comes_from() -> Non
         Trust.from_parts([Root("main", ROOT)], [], allow_sandbox=True).root("other")
 
 
+def at(root: Root, year: int, month: int, day: int, *, days: int = 0) -> Any:
+    issued = datetime(year, month, day, tzinfo=UTC)
+    return root.verifier_at(issued, issued + timedelta(days=days))
+
+
 @pytest.mark.parametrize("kind", ["certificateAuthorities", "ctlogs", "tlogs"])
 def test_a_verifier_holds_only_what_was_valid_at_the_moment(kind: str) -> None:
     changed = document()
     young, old = json.loads(json.dumps(changed[kind][0])), json.loads(json.dumps(changed[kind][0]))  # noqa: TID251
     young.get("publicKey", young)["validFor"] = {"start": "2026-05-01T00:00:00Z"}
-    old.get("publicKey", old)["validFor"] = {"start": "2025-05-01T00:00:00Z", "end": "2026-05-01T00:00:00Z"}
+    old.get("publicKey", old)["validFor"] = {"start": "2025-05-01T00:00:00Z", "end": "2026-04-30T00:00:00Z"}
     changed[kind] = [old, young]
     root = Root("main", json.dumps(changed).encode())
-    early, late = (
-        root.verifier_at(datetime(2026, 4, 30, tzinfo=UTC)),
-        root.verifier_at(datetime(2026, 5, 2, tzinfo=UTC)),
-    )
-    assert early is not None
-    assert late is not None
+    early, late = at(root, 2026, 4, 30), at(root, 2026, 5, 2)
     assert early is not late
-    assert root.verifier_at(datetime(2026, 4, 1, tzinfo=UTC)) is early
+    assert at(root, 2026, 4, 1) is early
     names = {"certificateAuthorities": "certificate_authorities"}
-    for verifier, chosen in ((early, old), (late, young)):
-        held = getattr(verifier._trusted_root._inner, names.get(kind, kind))
-        ends = [getattr(each, "valid_for", None) or each.public_key.valid_for for each in held]
-        assert [end.end is not None for end in ends] == ["end" in chosen.get("publicKey", chosen)["validFor"]]
-    assert root.verifier_at(datetime(2020, 1, 1, tzinfo=UTC)) is None
+
+    def held(verifier: Any) -> list[bool]:
+        instances = getattr(verifier._trusted_root._inner, names.get(kind, kind))
+        return [(getattr(each, "valid_for", None) or each.public_key.valid_for).end is not None for each in instances]
+
+    assert (held(early), held(late)) == ([True], [False])
+    assert at(root, 2020, 1, 1) is None
+    # a log that opens while the certificate lives may hold its entry; an authority that does cannot have issued it
+    assert held(at(root, 2026, 4, 29, days=3)) == ([True, False] if kind == "tlogs" else [True])
