@@ -16,35 +16,35 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
+OTHER_ETAG = '"0123456789abcdef0123456789abcdef"'  # of the form of an MD5, and of nothing that exists
 _FIRST, _SECOND = b"tidegate probe, first\n", b"tidegate probe, second\n"
 
 
 def probe(client: S3Client, bucket: str, prefix: str) -> None:
-    """Write, and remove again, two small objects under `<prefix>probe/`.
+    """Write, and remove again, three small objects under `<prefix>probe/`.
 
     Raises StoreUnfit naming every property that the store lacks: create-only PUT (If-None-Match), conditional replace
     (If-Match), refusal of a wrong checksum.
     """
-    key = f"{prefix}probe/{token_hex(8)}"
+    folder = f"{prefix}probe/{token_hex(8)}"
+    created, replaced, summed = f"{folder}/create", f"{folder}/replace", f"{folder}/checksum"
     missing = []
     try:
-        etag = client.put_object(
-            Bucket=bucket, Key=key, Body=_FIRST, IfNoneMatch="*", ChecksumSHA256=_checksum(_FIRST)
-        )["ETag"]
-        if _accepts(lambda: client.put_object(Bucket=bucket, Key=key, Body=_SECOND, IfNoneMatch="*")):
+        client.put_object(Bucket=bucket, Key=created, Body=_FIRST, IfNoneMatch="*", ChecksumSHA256=_checksum(_FIRST))
+        if _accepts(lambda: client.put_object(Bucket=bucket, Key=created, Body=_SECOND, IfNoneMatch="*")):
             missing.append("create-only PUT (If-None-Match: *): it replaced an object that was there")
-        if _accepts(lambda: client.put_object(Bucket=bucket, Key=key, Body=_SECOND, IfMatch='"0123456789abcdef"')):
+        etag = client.put_object(Bucket=bucket, Key=replaced, Body=_FIRST)["ETag"]
+        if _accepts(lambda: client.put_object(Bucket=bucket, Key=replaced, Body=_SECOND, IfMatch=OTHER_ETAG)):
             missing.append("conditional replace (If-Match): it replaced an object although the ETag was another")
-        elif not _accepts(lambda: client.put_object(Bucket=bucket, Key=key, Body=_SECOND, IfMatch=etag)):
+        elif not _accepts(lambda: client.put_object(Bucket=bucket, Key=replaced, Body=_SECOND, IfMatch=etag)):
             missing.append("conditional replace (If-Match): it refused to replace an object with the right ETag")
-        wrong = f"{key}-checksum"
         if _accepts(
-            lambda: client.put_object(Bucket=bucket, Key=wrong, Body=_FIRST, ChecksumSHA256=_checksum(_SECOND))
+            lambda: client.put_object(Bucket=bucket, Key=summed, Body=_FIRST, ChecksumSHA256=_checksum(_SECOND))
         ):
             missing.append("checksum refusal (x-amz-checksum-sha256): it stored bytes that have another sha256")
-            client.delete_object(Bucket=bucket, Key=wrong)
     finally:
-        client.delete_object(Bucket=bucket, Key=key)
+        for key in (created, replaced, summed):
+            client.delete_object(Bucket=bucket, Key=key)
     if missing:
         raise StoreUnfit(
             f"the object store lacks: {'; '.join(missing)}",

@@ -10,8 +10,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Protocol
 
 from tidegate.digest import CHUNK_BYTES, Digest, Hasher, chunks_of
 from tidegate.errors import DigestInvalid, LimitExceeded, NotFound
@@ -114,12 +113,6 @@ class SpoolSink:
         self._file.truncate(size)
         self._size = self._file.seek(size)
         self._hasher = Hasher() if size == 0 else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
 
     @property
     def size(self) -> int:
