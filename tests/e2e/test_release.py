@@ -144,12 +144,6 @@ def test_a_host_trusts_its_own_file_and_not_the_registry(shell: Shell, released:
     assert "identity-not-in-charter" in codes(done)
 
 
-def test_a_sandbox_root_is_refused_unless_asked_for(shell: Shell, released: str) -> None:
-    done = shell.having(TIDEGATE_SANDBOX="0").tidegate("verify", released, "--json")
-    assert done.code == 2
-    assert codes(done) == ["sandbox-root"]
-
-
 def test_what_was_pulled_is_complete_and_runs(pulled: Path, shell: Shell) -> None:
     assert sorted(entry.name for entry in pulled.iterdir()) == ["bundle", "layout"]
     assert [entry.name for entry in pulled.parent.iterdir() if entry.name.startswith(".agent")] == []
@@ -182,42 +176,17 @@ def test_a_file_that_is_not_as_signed_is_named(pulled: Path, shell: Shell, home:
 
 
 def test_an_earlier_pull_is_replaced_and_a_failed_one_changes_nothing(
-    pulled: Path, shell: Shell, released: str
+    pulled: Path, shell: Shell, home: Path, released: str
 ) -> None:
     shell.tidegate("login", "--as", "bob").succeeded()
-    before = (pulled / "layout" / "index.json").read_bytes()
-    (pulled / "bundle" / "main.py").write_text("spoilt")
-    failed = shell.tidegate("pull", released.replace(":1.2.0@", ":1.2.1@"), "--to", pulled)
+    copy = Path(shutil.copytree(pulled, home / "agent"))
+    (copy / "bundle" / "main.py").write_text("spoilt")
+    failed = shell.tidegate("pull", released.replace(":1.2.0@", ":1.2.1@"), "--to", copy)
     assert failed.code == 1
-    assert (pulled / "bundle" / "main.py").read_text() == "spoilt"
-    shell.tidegate("pull", released, "--to", pulled, "--json").succeeded()
-    assert (pulled / "layout" / "index.json").read_bytes() == before
-    assert shell.tidegate("verify", pulled, "--offline").code == 0
-    assert [entry.name for entry in pulled.parent.iterdir() if entry.name.startswith(".agent")] == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "reason"),
-    [
-        (["verify", f"{AGENT}:stable"], 2, "reference-channel"),
-        (["pull", f"{AGENT}:stable", "--to", "x"], 2, "reference-channel"),
-        (["verify", AGENT], 2, "reference-incomplete"),
-        (["verify", f"{AGENT}:1.2"], 2, "reference-invalid"),
-        (["verify", "./absent"], 2, "layout-missing"),
-        (["verify", f"{AGENT}:1.2.0", "--offline"], 2, "offline-reference"),
-        (["verify", f"http://registry.example/{AGENT}:1.2.0"], 2, "reference-invalid"),
-        (["pull", f"{DEAD}/{AGENT}:1.2.0", "--to", "x"], 3, "unreachable"),
-        (["whoami", "--registry", DEAD], 3, "unreachable"),
-        (["attest", f"{AGENT}:1.2.0", "--type", "nonsense", "--predicate", "x"], 2, "statement-malformed"),
-        (["login", "--as", "mallory"], 1, "not-found"),
-    ],
-)
-def test_exit_codes_tell_refused_from_misused_from_unreachable(
-    shell: Shell, home: Path, arguments: list[str], code: int, reason: str
-) -> None:
-    done = shell.tidegate(*arguments, "--json")
-    assert (done.code, codes(done)[0]) == (code, reason), done.err
-    assert not (home / "x").exists()
+    assert (copy / "bundle" / "main.py").read_text() == "spoilt"
+    shell.tidegate("pull", released, "--to", copy, "--json").succeeded()
+    assert (copy / "bundle" / "main.py").read_bytes() == (pulled / "bundle" / "main.py").read_bytes()
+    assert [entry.name for entry in home.iterdir() if entry.name.startswith(".agent")] == []
 
 
 def test_evidence_comes_from_those_the_charter_names(
