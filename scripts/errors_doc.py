@@ -3,8 +3,9 @@
 scripts/errors_doc.py            writes the page
 scripts/errors_doc.py --check    fails when the page is not what would be written
 
-A code is a literal that reaches a parameter or a field called `code`: of an error class, `Reason`, or any function
-or class of ours that passes one on. A code put together at run time could not be found, so it is refused: `unresolved`.
+A code is a literal that is assigned to `code`, or reaches a parameter or a field of that name: of an error class,
+`Reason`, or any function or class of ours that passes one on. A code put together at run time could not be found, so it
+is refused: `unresolved`.
 """
 
 from __future__ import annotations
@@ -108,6 +109,10 @@ class Source:
                 entry.modules.add(error.module)
                 entry.messages.add(error.meaning)
         for module, tree in self.modules.items():
+            for code, message in _assigned(tree):
+                entry = entries.setdefault(code, Entry())
+                entry.modules.add(module)
+                entry.messages.add(message)
             for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
                 if (signature := self._signature(call, module)) is None:
                     continue
@@ -179,6 +184,18 @@ def _own_code(node: ast.ClassDef) -> str | None:
             case ast.AnnAssign(target=ast.Name(id="code"), value=ast.Constant(value=str() as code)):
                 return code
     return None
+
+
+def _assigned(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Give the codes that functions choose into a variable, as in `code, what = "link-outside", "a link leads …"`."""
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    for node in (node for function in functions for node in ast.walk(function)):
+        match node:
+            case ast.Assign(targets=[ast.Name(id="code")], value=value):
+                yield from ((code, "") for code in _codes(value))
+            case ast.Assign(targets=[ast.Tuple(elts=[ast.Name(id="code"), *_])], value=ast.Tuple(elts=[value, *rest])):
+                message = next(iter(_texts(rest[0])), "") if rest else ""
+                yield from ((code, message) for code in _codes(value))
 
 
 def _fields(node: ast.ClassDef) -> list[str]:
