@@ -16,7 +16,7 @@ from tidegate.digest import Digest
 from tidegate.errors import EvidenceRefused
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES, SigstoreBundle
 from tidegate.formats.charter import Charter, Role, SignerRule
-from tidegate.formats.identity import CertificateIdentity, ClaimName, parse_certificate
+from tidegate.formats.identity import CertificateIdentity, parse_certificate
 from tidegate.formats.mediatypes import INTOTO_PAYLOAD, SIGSTORE_BUNDLE
 from tidegate.verify.steps import Step, bounded, run_steps
 from tidegate.verify.trust import Root, Trust
@@ -312,8 +312,3 @@ def _nearest(charter: Charter, identity: CertificateIdentity, roots: tuple[str, 
     closest = min(range(len(wanted)), key=lambda index: len(wanted[index]))
     rule = charter.rules[closest][1]
     return bounded(f"rule `{rule.name}`, but {'; '.join(wanted[closest])}")
-
-
-def source_ref(identity: CertificateIdentity) -> str | None:
-    """Give the git ref that the certificate says the build was made from."""
-    return identity.claim(ClaimName.SOURCE_REPOSITORY_REF)

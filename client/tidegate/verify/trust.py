@@ -20,7 +20,6 @@ from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
 from tidegate.formats.trustfile import (
     MAX_CHARTER_BYTES,
     MAX_TRUST_FILE_BYTES,
-    check_roots,
     parse_charter,
     parse_trust_file,
 )
@@ -146,15 +145,14 @@ def load_trust(path: Path, *, allow_sandbox: bool) -> Trust:
 
     Raises TrustFileInvalid: with file, line and path of each mistake, or because a file cannot be read.
     """
-    trust_file, document = parse_trust_file(_read(path, MAX_TRUST_FILE_BYTES), name=path.name)
+    trust_file, _ = parse_trust_file(_read(path, MAX_TRUST_FILE_BYTES), name=path.name)
     roots = [
         Root(name, _read(path.parent / entry.file, MAX_TRUSTED_ROOT_BYTES), sandbox=entry.sandbox)
         for name, entry in trust_file.roots.items()
     ]
     charters = []
-    for index, entry in enumerate(trust_file.charters):
+    for entry in trust_file.charters:
         if isinstance(entry, Charter):
-            check_roots(entry, trust_file.roots, document, ("charters", index))
             charters.append(entry)
         else:
             raw = _read(path.parent / entry.file, MAX_CHARTER_BYTES)

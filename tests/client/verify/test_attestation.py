@@ -16,8 +16,8 @@ from sigstore.errors import VerificationError
 from tests.vectorcase import VECTORS, VectorCase
 from tidegate.errors import EvidenceRefused, StatementInvalid
 from tidegate.formats.bundle import SigstoreBundle
-from tidegate.formats.charter import Role
-from tidegate.formats.identity import ClaimName, parse_certificate
+from tidegate.formats.charter import Role, SignerRule
+from tidegate.formats.identity import CertificateIdentity, ClaimName, parse_certificate
 from tidegate.formats.statement import Statement
 from tidegate.policy.evidence import RefusedEvidence
 from tidegate.verify.signature import _policy, verify_signature
@@ -87,6 +87,18 @@ def test_the_library_reads_the_same_extensions_and_would_refuse_too(
     _policy(rule, identity).verify(certificate)
     with pytest.raises(VerificationError):
         _policy(rule.model_copy(update=changes), identity).verify(certificate)
+
+
+def test_a_rule_that_would_match_anybody_by_mistake_is_still_stopped_by_the_second_reader(case: VectorCase) -> None:
+    class CarelessRule(SignerRule):
+        def differences(self, _: CertificateIdentity) -> tuple[str, ...]:
+            return ()
+
+    rule = CarelessRule(name="careless", root="main", issuer="https://issuer.example", identity="bob@acme.example")
+    charter = case.charter.model_copy(update={"publishers": (rule,)})
+    with pytest.raises(EvidenceRefused) as error:
+        verify_signature(case.bundle, charter=charter, trust=case.trust)
+    assert (error.value.reasons[0].step, error.value.reasons[0].code) == ("A13", "verification-error")
 
 
 def test_the_payload_is_what_was_signed_to_the_byte(case: VectorCase) -> None:
