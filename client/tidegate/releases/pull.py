@@ -29,7 +29,15 @@ from tidegate.releases.verify import Verified, check_files, utc_now
 from tidegate.remote.source import RegistrySource
 from tidegate.remote.uploads import Progress
 from tidegate.verify.artifact import Refused, decide_release
-from tidegate.verify.release import Evidence, VerifiedRelease, gather_evidence, verify_release
+from tidegate.verify.release import (
+    MANIFEST_STEPS,
+    AskedFor,
+    Evidence,
+    VerifiedRelease,
+    gather_evidence,
+    verify_release,
+)
+from tidegate.verify.steps import run_steps
 from tidegate.verify.trust import Trust, load_trust
 
 if TYPE_CHECKING:
@@ -62,14 +70,34 @@ def pull(
     believed = trust if isinstance(trust, Trust) else load_trust(Path(trust), allow_sandbox=allow_sandbox)
     reference = demand_version_or_digest(parse_release(what))
     address = address_for(reference, registry, plain_http=plain_http)
-    dest = Path(to)
-    with open_registry(address, credentials or Credentials(os.environ, clock=utc_now)) as opened, _explaining(dest):
+    with open_registry(address, credentials or Credentials(os.environ, clock=utc_now)) as opened:
         source = RegistrySource(opened, reference.name, reference.digest)
-        manifest = source.root(reference.version)
-        with replacing(dest) as staging:
-            fetching = _Fetching(source, manifest, reference, believed, now or utc_now())
-            release = fetching.into(staging, dest, progress, opaque=opaque)
+        release = fetch_release(
+            source,
+            reference,
+            Path(to),
+            trust=believed,
+            now=now or utc_now(),
+            opaque=opaque,
+            progress=progress,
+        )
     return Verified(release, address.host, files=len(release.config.files) if release.config else None)
+
+
+def fetch_release(
+    source: BundleSource,
+    wanted: Reference,
+    dest: Path,
+    *,
+    trust: Trust,
+    now: datetime,
+    opaque: bool = False,
+    progress: ShowProgress | None = None,
+) -> VerifiedRelease:
+    """Fetch the release `wanted` from any source, verify it, and put it in the place of `dest`. See `pull`."""
+    manifest = source.root(wanted.version)
+    with _explaining(dest), replacing(dest) as staging:
+        return _Fetching(source, manifest, wanted, trust, now).into(staging, dest, progress, opaque=opaque)
 
 
 class _Fetching:
@@ -112,6 +140,7 @@ class _Fetching:
 
     def _refuse_early(self, layout: Layout) -> None:
         """Decide from config and evidence alone, before gigabytes are fetched, and keep the evidence that counted."""
+        run_steps(MANIFEST_STEPS, AskedFor(self._manifest, self._wanted.digest))
         config = None if self._opaque else check_structure(self._manifest, self._source.open_blob)
         charter = self._trust.charters.for_agent(self._wanted.name)
         evidence, kept = Evidence((), ()), _Remembering(self._source)
