@@ -58,7 +58,7 @@ class Attestation:
     verified: VerifiedAttestation
 
     def as_json(self) -> JsonObject:
-        """Give what `--json` writes. Source: docs/reference/cli-json.md."""
+        """Give what `--json` writes. Source: docs/spec/command-line.md."""
         return {
             "type": short_name(self.verified.predicate_type),
             "predicateType": self.verified.predicate_type,

@@ -52,7 +52,7 @@ class Published:
     evidence: tuple[tuple[str, Digest], ...]
 
     def as_json(self) -> JsonObject:
-        """Give what `--json` writes. Source: docs/reference/cli-json.md."""
+        """Give what `--json` writes. Source: docs/spec/command-line.md."""
         return {
             "reference": str(self.reference),
             "registry": self.reference.registry,

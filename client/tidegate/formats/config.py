@@ -6,7 +6,7 @@ Source: docs/spec/bundle.md, "Config". Here are shape and digests; `tidegate.bun
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from enum import StrEnum
 from typing import Literal, Self
@@ -14,7 +14,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from tidegate.digest import Digest
+from tidegate.digest import Digest, Hasher
 from tidegate.errors import BundleRefused, JsonInvalid, Reason
 from tidegate.formats.declarations import (
     AgentName,
@@ -38,6 +38,7 @@ MAX_CONFIG_BYTES = 16 << 20  # MAX_FILES entries of some 300 bytes
 MAX_FILES = 50_000  # a vendored Python agent with a large framework has some 20,000
 MAX_REASONS = 100  # a refusal lists every reason a person could want to read
 
+DECLARED = frozenset({"entrypoint", "runtime", "capabilities", "interfaces", "requirements", "state"})
 _PATH_MEMBERS = frozenset({"path", "file", "requirements"})
 
 
@@ -141,13 +142,14 @@ class AgentConfig(Closed):
 
     def canonical(self) -> bytes:
         """Give the bytes of the config blob: RFC 8785, members that equal their default left out."""
-        return canonical_bytes(self._as_json())
+        # member by member, and file by file: one tree of the whole would take several times the bytes it makes
+        members = {name: canonical_bytes(value) for name, value in self._as_json(exclude={"files"}).items()}
+        members["files"] = b"[" + b",".join(canonical_bytes(_dump(entry)) for entry in self.files) + b"]"
+        return b"{" + b",".join(b'"%s":%s' % (name.encode(), members[name]) for name in sorted(members)) + b"}"
 
     def computed_behaviour(self) -> Digest:
         """Compute the behavioural version: sha256(JCS({kind: digest})). Source: docs/spec/bundle.md."""
-        document = self._as_json()
-        declared = ("entrypoint", "runtime", "capabilities", "interfaces", "requirements", "state")
-        digests: JsonObject = {"agent": _jcs_digest({key: document[key] for key in declared if key in document})}
+        digests: JsonObject = {"agent": _jcs_digest(self._as_json(include=DECLARED))}
         modes = {entry.path: entry.mode for entry in self.files}
         by_kind: defaultdict[Kind, list[Component]] = defaultdict(list)
         for component in self.components:
@@ -162,13 +164,25 @@ class AgentConfig(Closed):
         """The models whose ids can float."""
         return tuple(model for model in self.models if model.floats)
 
-    def _as_json(self) -> JsonObject:
-        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    def _as_json(self, *, include: Set[str] | None = None, exclude: Set[str] | None = None) -> JsonObject:
+        return self.model_dump(
+            mode="json",
+            by_alias=True,
+            exclude_defaults=True,
+            include=None if include is None else set(include),
+            exclude=None if exclude is None else set(exclude),
+        )
 
 
 def tar_content_digest(files: Iterable[FileEntry]) -> Digest:
     """Digest the content of a tar: sha256(JCS([[path, mode, sha256], …])), sorted by path."""
-    return _jcs_digest([[entry.path, entry.mode, str(entry.sha256)] for entry in files])
+    hasher = Hasher()
+    hasher.update(b"[")
+    for index, entry in enumerate(files):
+        row = canonical_bytes([entry.path, entry.mode, str(entry.sha256)])
+        hasher.update(b"," + row if index else row)
+    hasher.update(b"]")
+    return hasher.digest
 
 
 def json_content_digest(document: JsonValue) -> Digest:
@@ -178,7 +192,7 @@ def json_content_digest(document: JsonValue) -> Digest:
 
 def pins_document(models: Iterable[ModelPin]) -> bytes:
     """Give the layer that holds the model pins of `agent.yaml`. Reasons are words, not behaviour: they stay outside."""
-    dumped = [model.model_dump(mode="json", by_alias=True, exclude_defaults=True) for model in models]
+    dumped = [_dump(model) for model in models]
     return canonical_bytes({"models": [{**pin, **({"unpinned": True} if "unpinned" in pin else {})} for pin in dumped]})
 
 
@@ -201,6 +215,10 @@ def _kind_digest(kind: Kind, components: list[Component], modes: Mapping[str, st
         for component in components
     ]
     return str(_jcs_digest(rows))
+
+
+def _dump(model: Closed) -> JsonObject:
+    return model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def _jcs_digest(value: JsonValue) -> Digest:

@@ -74,7 +74,7 @@ class Verified:
         return (*found, *((number, title_of(number)) for number in self.release.allowed.checked))
 
     def as_json(self) -> JsonObject:
-        """Give what `--json` writes. Source: docs/reference/cli-json.md."""
+        """Give what `--json` writes. Source: docs/spec/command-line.md."""
         result: JsonObject = {"reference": str(self.reference), "where": self.where, **self.release.as_json()}
         result["checked"] = [{"step": number, "title": title} for number, title in self.checked]
         if self.files is not None:
