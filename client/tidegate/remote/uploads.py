@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from http import HTTPStatus
-from threading import Event
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
 from typing import BinaryIO, Protocol
 from urllib.parse import quote, urljoin
 
@@ -35,19 +35,37 @@ class Uploads:
         self._stop = Event()
 
     def send(self, blobs: Iterable[Descriptor]) -> int:
-        """Send what the registry lacks and give the number of blobs sent. Raises the first error."""
+        """Send what the registry lacks and give the number of blobs sent. Raises the first error.
+
+        The threads are daemons: somebody who presses Ctrl-C does not wait for a registry that does not answer.
+        """
+        waiting, done = SimpleQueue[Descriptor](), SimpleQueue["bool | BaseException"]()
         unique = {blob.digest: blob for blob in blobs}.values()
-        with ThreadPoolExecutor(PARALLEL_UPLOADS, thread_name_prefix="push") as pool:
-            uploads = [pool.submit(self._send, blob) for blob in unique]
+        for blob in unique:
+            waiting.put(blob)
+        for number in range(min(PARALLEL_UPLOADS, len(unique))):
+            Thread(target=self._work, args=(waiting, done), name=f"push-{number}", daemon=True).start()
+        sent = 0
+        try:
+            for _ in unique:
+                outcome = done.get()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                sent += outcome
+        finally:
+            self._stop.set()
+        return sent
+
+    def _work(self, waiting: SimpleQueue[Descriptor], done: SimpleQueue[bool | BaseException]) -> None:
+        while not self._stop.is_set():
             try:
-                done, _ = wait(uploads, return_when=FIRST_EXCEPTION)
-                failed = next((error for upload in done if (error := upload.exception())), None)
-                if failed is not None:
-                    raise failed
-            finally:
-                self._stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-        return sum(upload.result() for upload in uploads)
+                blob = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                done.put(self._send(blob))
+            except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+                done.put(error)
 
     def _send(self, blob: Descriptor) -> bool:
         if self._transport.exists(f"/v2/{self._name}/blobs/{blob.digest}", scopes=push_scope(self._name)):

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.bundle.layout import Layout
 from tidegate.cli.main import main
 from tidegate.digest import Digest
+from tidegate.evidence import Attached, LayoutShelf
 from tidegate.formats.jcs import JsonObject, parse_object
-from tidegate.formats.manifest import Descriptor, image_manifest
+from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Descriptor, image_manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE, AGENT_CONFIG
 
 AGENT = "acme/support-agent"
@@ -115,7 +117,9 @@ def test_a_defect_is_told_without_a_traceback(
 
 
 class Stalling(ThreadingHTTPServer):
-    """A registry that gives a manifest and then never finishes a blob."""
+    """A registry that gives and takes a manifest, and never finishes with a blob."""
+
+    daemon_threads = True
 
     def __init__(self) -> None:
         config = Descriptor(AGENT_CONFIG, Digest.of(b"config"), 100)
@@ -127,7 +131,24 @@ class Stalling(ThreadingHTTPServer):
 class StallingHandler(BaseHTTPRequestHandler):
     server: Stalling
 
+    def do_HEAD(self) -> None:
+        self.send_response(404)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.send_response(202)
+        self.send_header("Location", f"{self.path}session")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_PUT(self) -> None:
+        self.server.asked_for_a_blob.set()
+        self.server.over.wait(60)
+
     def do_GET(self) -> None:
+        if "/manifests/9.9.9" in self.path:
+            self.do_HEAD()
+            return
         self.send_response(200)
         if "/manifests/" in self.path:
             self.send_header("Content-Type", self.server.manifest.media_type)
@@ -170,3 +191,22 @@ def test_an_interrupted_pull_leaves_nothing_and_exits_130(stalling: Stalling, tr
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert not dest.parent.exists()
+
+
+def test_an_interrupted_publish_does_not_wait_for_the_registry(stalling: Stalling, tmp_path: Path) -> None:
+    layout = Layout.create(tmp_path / "layout")
+    layout.put(b"{}")
+    manifest = image_manifest(artifact_type="application/x", config=EMPTY_DESCRIPTOR, layers=())
+    layout.add_manifest(manifest, version="9.9.9")
+    provenance = Attached.parse((VECTOR.parent / "provenance-by-person_fail" / "bundle.json").read_bytes())
+    LayoutShelf(layout).attach(provenance, manifest.descriptor)
+    where = f"127.0.0.1:{stalling.server_address[1]}/{AGENT}:9.9.9"
+    arguments = ["publish", str(layout.path), "--as", where, "--no-sign"]
+    command = [sys.executable, "-m", "tidegate.cli.main", *arguments]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert stalling.asked_for_a_blob.wait(60)
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)  # less than the silence that uploads put up with, all tries told
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in errors
