@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests import forge
@@ -21,7 +23,7 @@ from tidegate.formats.statement import Statement, make_statement
 from tidegate.provenance import provenance_of
 from tidegate.signing import sigstore as sigstore_module
 from tidegate.signing.signer import Signer
-from tidegate.signing.sigstore import Sigstore, load_sigstore
+from tidegate.signing.sigstore import Sigstore, browser_login, load_sigstore
 from tidegate.verify.trust import Root, Trust
 from tidegate_registry.sandbox.jobs import SERVER_URL, JobRequest
 from tidegate_registry.sandbox.serve import RunningSigstore
@@ -189,3 +191,36 @@ def test_an_authority_that_never_answers_is_given_up(
         with pytest.raises(Unreachable) as caught:
             signer.sign_statement(STATEMENT)
     assert url.removeprefix("http://") in caught.value.message
+
+
+@pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
+def test_a_person_signs_in_with_a_browser(
+    sigstore: RunningSigstore, instance: Sigstore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def browser(url: str) -> bool:
+        """Follow the way a person would click: to the issuer, choose a user, and back to the waiting command."""
+        with httpx2.Client(trust_env=False) as client:
+            login = client.get(url).headers["location"]
+            opened.append(login)
+            back = client.get(f"{login}&login_hint=carol").headers["location"]
+            assert client.get(back).status_code == 200
+        return True
+
+    monkeypatch.setattr("webbrowser.open", browser)
+    credentials = Credentials({}, clock=now, store=LoginStore(tmp_path), browser=lambda: browser_login(instance))
+    signed = Signer(instance, credentials, clock=now).sign_statement(STATEMENT)
+    assert signed.attestation.identity.san == "carol@sandbox.example"
+    assert opened[0].startswith(f"{sigstore.url}/authorize?")
+    assert "code_challenge_method=S256" in opened[0]
+    gc.collect()  # sigstore-python leaves the socket it listened on to the collector: here, where that is expected
+
+
+def test_a_login_that_fails_is_explained(sigstore: RunningSigstore, config: Path) -> None:
+    document = json.loads(config.read_text())  # noqa: TID251
+    document["signingConfig"]["oidcUrls"][0]["url"] = f"{sigstore.url}/nowhere"
+    config.write_text(json.dumps(document))
+    with pytest.raises(Unauthenticated):
+        browser_login(load_sigstore(config, allow_sandbox=True))
