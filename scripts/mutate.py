@@ -1,34 +1,96 @@
 #!/usr/bin/env python3
 """Take out each numbered check in turn and make sure that at least one attack test notices.
 
-scripts/mutate.py               every step
-scripts/mutate.py A15 R4        these
+    scripts/mutate.py               every step
+    scripts/mutate.py A15 R4        these
+
+The product and pytest are imported once; each step gets a forked copy of that process, two at a time.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
+import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-SECONDS = 240  # longest run of the attack tests with one step gone
-NOTICED, PASSED = 1, 0  # pytest's exit codes: tests failed; all passed
+NOTICED = 1  # pytest's exit code when tests ran and failed
+# which attacks are tried first, by the letter of the step: only to be quick, in the end all of them are
+FIRST = {"T": "token_confusion", "K": "token_confusion", "B": "hostile_archives", "V": "hostile_source"}
+LAST = (
+    "evidence_admission",
+    "token_confusion",
+    "version_overwrite",
+    "channel_tag",
+    "quarantine_leaks",
+    "store_tampering",
+)
+WARM = (
+    "sigstore.verify",
+    "sigstore.sign",
+    "httpx2",
+    "hypothesis",
+    "fastapi",
+    "sqlmodel",
+    "boto3",
+    "tests.fixtures_sandbox",
+)
 
 
-def attack(number: str) -> tuple[str, int, str, float]:
-    """Run the attack tests without step `number`; gives the number, pytest's exit code, its last lines, seconds."""
-    started = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-p", "tests.mutation", "--without-step", number, "-x", "-q"]
-    command += ["-p", "no:randomly", "-p", "no:xdist", "--no-header", "--tb=no", "-m", "not network", "tests/attacks"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
-    return number, done.returncode, done.stdout[-2000:] + done.stderr[-2000:], time.monotonic() - started
+def attacks(number: str) -> list[str]:
+    """Give the files of the attack tests, the likely ones first and those that start servers last."""
+
+    def rank(file: Path) -> int:
+        name = file.stem.removeprefix("test_")
+        return -1 if name == FIRST.get(number[0]) else LAST.index(name) + 1 if name in LAST else 0
+
+    return [str(file) for file in sorted((ROOT / "tests/attacks").glob("test_*.py"), key=rank)]
+
+
+def attack(number: str, log: Path) -> int:
+    """Fork, run the attack tests without step `number` in the copy, and give its process id."""
+    child = os.fork()
+    if child:
+        return child
+    code = 3  # pytest's own for an error inside it
+    try:  # the copy must never return into what the original was doing
+        import pytest
+
+        output = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        arguments = ["-p", "tests.mutation", "--without-step", number, "-x", "-q", "--no-header", "--tb=no"]
+        arguments += ["-p", "no:randomly", "-p", "no:xdist", "-m", "not network"]
+        arguments += [
+            "-W",
+            "ignore::pytest.PytestAssertRewriteWarning",
+        ]  # imported before pytest looked: that is the point
+        code = int(pytest.main([*arguments, *attacks(number)]))
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def run_all(numbers: list[str], folder: Path) -> Iterator[tuple[str, bool, float, str]]:
+    """Give number, whether it was noticed, seconds, and by what; as they end, two at a time."""
+    waiting, running = list(numbers), dict[int, tuple[str, float]]()
+    while waiting or running:
+        while waiting and len(running) < (os.cpu_count() or 1):
+            number = waiting.pop(0)
+            running[attack(number, folder / number)] = (number, time.monotonic())
+        child, status = os.wait()
+        number, started = running.pop(child)
+        lines = (folder / number).read_text(errors="replace").splitlines()
+        failed = next((line for line in lines if line.startswith("FAILED")), None)
+        noticed = os.waitstatus_to_exitcode(status) == NOTICED and failed is not None
+        yield number, noticed, time.monotonic() - started, failed or " / ".join(lines[-3:])
 
 
 def main() -> int:
@@ -38,12 +100,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("steps", nargs="*", help="step numbers (default: all)")
     wanted = parser.parse_args().steps or step_numbers()
+    for module in WARM:
+        import_module(module)
+    os.chdir(ROOT)
     survivors = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for number, code, output, seconds in pool.map(attack, wanted):
-            noticed = next((line for line in output.splitlines() if line.startswith("FAILED")), output.strip()[-300:])
-            print(f"{number:>4}  {'noticed' if code == NOTICED else 'SURVIVED'}  {seconds:5.1f} s  {noticed[:150]}")
-            if code != NOTICED:
+    with tempfile.TemporaryDirectory() as folder:
+        for number, noticed, seconds, by in run_all(wanted, Path(folder)):
+            print(f"{number:>4}  {'noticed' if noticed else 'SURVIVED'}  {seconds:5.1f} s  {by[:150]}", flush=True)
+            if not noticed:
                 survivors.append(number)
     print(f"{len(wanted) - len(survivors)} of {len(wanted)} steps are guarded by an attack test")
     return 1 if survivors else 0
