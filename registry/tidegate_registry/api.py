@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
+
+JsonDocument = dict[str, JsonValue]  # a JSON object in an answer; pydantic cannot read our own recursive type
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 MAX_CURSOR = 255  # the longest agent name
@@ -33,6 +35,7 @@ async def _page(
 
 Paging = Annotated[Page, Depends(_page)]
 Namespace = Annotated[str, Path(examples=["acme"])]
+VersionText = Annotated[str, Path(examples=["1.2.0"], description="A semantic version, as it was admitted")]
 AgentName = Annotated[str, Path(examples=["support-agent"], description="The agent's name within its namespace")]
 
 

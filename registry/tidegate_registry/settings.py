@@ -146,7 +146,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     ] = ("dev", "staging", "canary", "stable")
     channel_tags_readable: Annotated[
         bool,
-        Field(description="Whether a channel may be read as a tag. Whoever does believes the registry, unverified"),
+        Field(
+            description="Whether a channel, once a promotion set it, may be read as a tag; whoever does believes the registry"
+        ),
     ] = False
     limits: Annotated[Limits, Field(description="What one caller may ask for")] = Limits()
 

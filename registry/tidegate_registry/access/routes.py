@@ -90,8 +90,11 @@ def get_token(
     request: Request,
     response: Response,
     gate: Gate,
-    scope: Annotated[list[str] | None, Query()] = None,
-    service: str | None = None,
+    scope: Annotated[
+        list[str] | None,
+        Query(description="What it will be used for; may be repeated", examples=[["repository:acme/agent:pull,push"]]),
+    ] = None,
+    service: Annotated[str | None, Query(description="As in `WWW-Authenticate`: this registry's URL")] = None,
 ) -> TokenOut:
     """Give a token for Basic credentials `oidc:TOKEN`. Other parameters, such as `account`, mean nothing here."""
     credential = parse_basic(request.headers.get("authorization"))

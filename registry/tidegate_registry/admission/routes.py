@@ -9,13 +9,12 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
 
 from tidegate.formats.charter import Charter
-from tidegate.formats.jcs import JsonObject
 from tidegate.formats.reference import parse_version
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.lists import find_agent, find_release, list_agents, list_releases
-from tidegate_registry.api import AgentName, Namespace, Out, Paging, answer
+from tidegate_registry.api import AgentName, JsonDocument, Namespace, Out, Paging, VersionText, answer
 from tidegate_registry.artifacts.naming import Release
 from tidegate_registry.services import App
 
@@ -69,7 +68,7 @@ class ReleaseOut(Out):
     digest: str
     admitted_at: datetime
     event_id: str = Field(description="The entry of the audit log that records it")
-    decision: JsonObject
+    decision: JsonDocument
 
     @classmethod
     def of(cls, release: Release) -> ReleaseOut:
@@ -141,7 +140,7 @@ def get_releases(
     response_model=ReleaseOut,
 )
 def get_release(
-    *, namespace: Namespace, agent: AgentName, version: str, request: Request, app: App, who: ReleaseReader
+    *, namespace: Namespace, agent: AgentName, version: VersionText, request: Request, app: App, who: ReleaseReader
 ) -> Response:
     """Say which manifest it is and what its admission rested on."""
     return answer(request, ReleaseOut.of(find_release(app, who, f"{namespace}/{agent}", parse_version(version))))

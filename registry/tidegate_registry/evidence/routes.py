@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import Field
 
 from tidegate.digest import Digest
-from tidegate.formats.jcs import JsonObject, parse_object
+from tidegate.formats.jcs import parse_object
 from tidegate.formats.reference import parse_version
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.lists import find_release
-from tidegate_registry.api import AgentName, Namespace, Out, Paging, answer
+from tidegate_registry.api import AgentName, JsonDocument, Namespace, Out, Paging, VersionText, answer
 from tidegate_registry.evidence.lists import list_evidence
 from tidegate_registry.evidence.tables import EvidenceRow
 from tidegate_registry.services import App
@@ -42,7 +42,7 @@ class EvidenceOut(Out):
     manifest: str = Field(description="Digest of the referrer that attaches it")
     bundle: str = Field(description="Digest of the blob that is the Sigstore bundle")
     event_id: str
-    attestation: JsonObject = Field(description="All that verification found out, with the numbers of its steps")
+    attestation: JsonDocument = Field(description="All that verification found out, with the numbers of its steps")
 
     @classmethod
     def of(cls, row: EvidenceRow) -> EvidenceOut:
@@ -68,7 +68,7 @@ def get_release_evidence(
     *,
     namespace: Namespace,
     agent: AgentName,
-    version: str,
+    version: VersionText,
     request: Request,
     app: App,
     who: EvidenceReader,

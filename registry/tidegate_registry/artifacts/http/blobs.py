@@ -36,6 +36,7 @@ def get_blob(name: Name, digest: DigestText, app: App, who: Caller) -> Response:
     operation_id="headBlob",
     summary="Ask whether a blob is there, and how long it is",
     response_class=Response,
+    response_description="It is there; `Content-Length` is its length",
     responses=errors(400, 403, 404),
 )
 def head_blob(name: Name, digest: DigestText, app: App, who: Caller) -> Response:
@@ -51,7 +52,7 @@ def head_blob(name: Name, digest: DigestText, app: App, who: Caller) -> Response
     responses=errors(405),
 )
 def delete_blob(name: Name, digest: DigestText) -> Response:
-    """Refuse."""
+    """Refuse: a release names what it needs for ever."""
     raise DeletesRefused("blobs are not deleted through this API", found=f"{name}@{digest}"[:300], hint=RETENTION_HINT)
 
 

@@ -49,6 +49,7 @@ def get_manifest(name: Name, reference: Reference, app: App, who: Caller) -> Res
     operation_id="headManifest",
     summary="Ask which manifest a reference names",
     response_class=Response,
+    response_description="It is there; `Docker-Content-Digest` names it",
     responses=errors(400, 403, 404),
 )
 def head_manifest(name: Name, reference: Reference, app: App, who: Caller) -> Response:
