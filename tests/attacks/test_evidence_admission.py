@@ -21,11 +21,11 @@ from sqlmodel import select
 
 from tests.forge import dump
 from tests.registry.admission.world import GateWorld, codes_of, reasons_of
-from tests.workshop import AGENT, EVALS_JOB, RELEASE_JOB, VERSION
+from tests.workshop import AGENT, EVALS_JOB, RELEASE_JOB, VERSION, root_of
 from tidegate.digest import Digest
-from tidegate.errors import AdmissionRefused
+from tidegate.errors import AdmissionRefused, EvidenceRefused
 from tidegate.formats.charter import Charter
-from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Manifest, image_manifest
+from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Manifest, evidence_manifest, image_manifest
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.predicates import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate.verify.trust import Trust
@@ -35,7 +35,7 @@ from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Refused
 from tidegate_registry.evidence.tables import EvidenceRow
 from tidegate_registry.sandbox.jobs import JobRequest
-from tidegate_registry.storage.blobs import BlobKey, BlobStore
+from tidegate_registry.storage.blobs import BlobKey, BlobStore, StoreUnavailable
 from tidegate_registry.storage.s3 import S3BlobStore
 
 OTHER_AGENT = "acme/other-agent"
@@ -334,6 +334,43 @@ class TestWhatChangesMeanwhile:
             admit(gate_world.services, trust, self.request(gate_world, manifest))
         assert [reason.code for reason in caught.value.reasons] == ["builder-too-low"]
         assert gate_world.data_of("release.admitted") == []
+
+    def test_a_root_that_is_replaced_while_it_is_decided_decides(self, gate_world: GateWorld) -> None:
+        manifest = gate_world.prepare(gate_world.client())
+        shop = gate_world.shop
+        replaced = [root_of(shop.other, "main"), shop.roots["other"]]
+        states = [shop.trust, Trust.from_parts(replaced, [shop.charter], allow_sandbox=True)]
+        with pytest.raises(AdmissionRefused) as caught:
+            admit(
+                gate_world.services,
+                lambda: states.pop(0) if len(states) > 1 else states[0],
+                self.request(gate_world, manifest),
+            )
+        assert "no-signature" in [reason.code for reason in caught.value.reasons]
+
+    def test_a_store_that_does_not_answer_is_no_refusal(self, gate_world: GateWorld) -> None:
+        manifest = gate_world.prepare(gate_world.client())
+
+        def fail() -> None:
+            raise StoreUnavailable("the object store did not answer")
+
+        services = replace(gate_world.services, blobs=SlowStore(gate_world.services.blobs, fail))
+        with pytest.raises(StoreUnavailable) as caught:
+            admit(services, lambda: gate_world.trust, self.request(gate_world, manifest))
+        assert caught.value.reasons[0].code == "store-unavailable"
+
+    def test_a_charter_that_is_gone_when_evidence_is_verified_makes_nobodys_evidence_count(
+        self, gate_world: GateWorld
+    ) -> None:
+        _, manifest = pushed(gate_world)
+        shop = gate_world.about(manifest)
+        raw = dump(shop.sign(shop.release_statement()))
+        referrer = evidence_manifest(raw, manifest.descriptor, PREDICATE_RELEASE)
+        who = self.request(gate_world, manifest).who
+        gate_world.govern()
+        with pytest.raises(EvidenceRefused) as caught:
+            gate_world.services.gate.verify_referrer(gate_world.services, who, repository=AGENT, manifest=referrer)
+        assert caught.value.reasons[0].code == "no-charter"
 
     def test_a_charter_that_never_stands_still_admits_nothing(self, gate_world: GateWorld) -> None:
         manifest = gate_world.prepare(gate_world.client())

@@ -154,7 +154,6 @@ def _record(
         naming.lock_agent(tx, request.repository, now)
         if not read_grounds(app, tx, trust(), request).same_as(grounds):
             raise _OvertakenError
-        app.access.demand(request.who, Permission.RELEASE_PUBLISH, request.repository)
         return naming.record_release(
             tx,
             app,
