@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 
 from tidegate.errors import Conflict, LimitExceeded
-from tidegate_registry.sandbox.files import FILE_MODE
+from tidegate_registry.sandbox.files import FILE_MODE, sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,12 @@ class AppendLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        is_new = not path.exists()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
         self.records: list[bytes] = []
         self._end = 0
+        if is_new:
+            sync_folder(path.parent)
         self._load()
 
     def append(self, body: bytes) -> int:

@@ -36,6 +36,7 @@ def create_file(path: Path, content: bytes) -> bool:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+    sync_folder(path.parent)
     return True
 
 
@@ -50,6 +51,15 @@ def replace_file(path: Path, content: bytes) -> None:
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable, as fsync of a file alone does not."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_exclusively(path: Path, content: bytes) -> None:

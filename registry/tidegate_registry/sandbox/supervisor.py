@@ -64,8 +64,9 @@ def run_sandbox(
             sandbox = Sandbox(folder, folder.choose_ports(registry_port, sigstore_port))
             try:
                 sandbox.start(patient=not clean)
-                out.write(banner(folder, sandbox.ports, time.monotonic() - started))
-                out.flush()
+                with contextlib.suppress(BrokenPipeError):  # who started us need not listen
+                    out.write(banner(folder, sandbox.ports, time.monotonic() - started))
+                    out.flush()
                 sandbox.watch()
             finally:
                 _ignore_signals()  # a second Ctrl-C must not leave half of it running

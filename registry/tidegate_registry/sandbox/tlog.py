@@ -55,18 +55,22 @@ class TransparencyLog:
         return self._index_of.get(leaf)
 
     def records(self, start: int, count: int) -> list[bytes]:
-        return self._file.records[start : start + count]
+        with self._lock:
+            return self._file.records[start : start + count]
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """Raises IndexError outside the tree."""
-        return self._tree.inclusion(index, size)
+        with self._lock:
+            return self._tree.inclusion(index, size)
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """Raises IndexError outside the tree."""
-        return self._tree.consistency(old, new)
+        with self._lock:
+            return self._tree.consistency(old, new)
 
     def tile(self, level: int, index: int, width: int) -> bytes | None:
-        return self._tree.tile(level, index, width)
+        with self._lock:  # an append writes one level after the other
+            return self._tree.tile(level, index, width)
 
     def close(self) -> None:
         self._file.close()

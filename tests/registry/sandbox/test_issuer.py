@@ -109,6 +109,17 @@ def test_tokens_of_another_key_audience_issuer_or_algorithm_are_refused(
         assert error.value.reasons[0].code == "unauthenticated"
 
 
+@pytest.mark.parametrize("missing", ["iss", "aud", "sub", "exp", "iat"])
+def test_a_token_without_one_of_its_claims_is_refused(instance: SigstoreInstance, missing: str) -> None:
+    issuer = instance.issuer
+    claims = dict(issuer.verify(instance.mint_token("alice"), "sigstore").claims)
+    del claims[missing]
+    token = jwt.encode({"alg": "RS256", "kid": issuer.key_id}, claims, issuer._key, algorithms=["RS256"])
+    with pytest.raises(Unauthenticated, match="not valid") as refused:
+        issuer.verify(token, "sigstore")
+    assert refused.value.reasons[0].code == "unauthenticated"
+
+
 @pytest.mark.parametrize("audience", ["", "x" * 257, "new\nline"])
 def test_an_audience_is_one_short_line(instance: SigstoreInstance, audience: str) -> None:
     with pytest.raises(InvalidInput) as refused:

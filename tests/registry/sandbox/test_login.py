@@ -104,13 +104,18 @@ def test_a_code_works_once(http: httpx2.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"redirect_uri": "http://localhost:1/other"}, {"client_id": "sigstore"}, {"code": "made-up"}],
-    ids=["redirect", "client", "code"],
+    ("asked", "shown"),
+    [
+        ({}, {"redirect_uri": "http://localhost:1/other"}),
+        ({}, {"redirect_uri": ""}),
+        ({}, {"code": "made-up"}),
+        ({"client_id": "somebody-else"}, {}),
+    ],
+    ids=["redirect", "no-redirect", "code", "client"],
 )
-def test_a_code_is_bound_to_its_request(http: httpx2.Client, changes: dict[str, str]) -> None:
-    code = code_for(http, client_id="somebody-else")
-    refused = redeem(http, **({"code": code} | changes))
+def test_a_code_is_bound_to_its_request(http: httpx2.Client, asked: dict[str, str], shown: dict[str, str]) -> None:
+    code = code_for(http, **asked)
+    refused = redeem(http, **({"code": code} | shown))
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
 
 
