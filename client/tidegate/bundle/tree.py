@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -27,12 +27,18 @@ _SPECIAL = (
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A regular file as it was when the folder was read. `real` differs from `path` for a materialised link."""
+    """A regular file as it was when the folder was read. `target`: for a materialised link, the path it leads to."""
 
+    root: Path
     path: str
-    real: Path
     identity: FileIdentity
     mode: Literal["x", "-"]
+    target: str | None = None
+
+    @property
+    def real(self) -> Path:
+        """Where its bytes are."""
+        return self.root / (self.target or self.path)
 
     @property
     def size(self) -> int:
@@ -160,8 +166,7 @@ class _Walk:
             target = Path(os.path.realpath(self._source / path))  # Path.resolve raises RuntimeError on a loop
             inside = target.relative_to(root).as_posix() if target.is_relative_to(root) else None
             if inside in known:
-                file = known[inside]
-                self.files.append(SourceFile(path, file.real, file.identity, file.mode))
+                self.files.append(replace(known[inside], path=path, target=inside))
             else:
                 yield self._bad_link(path, target, inside)
 
@@ -205,7 +210,7 @@ class _Walk:
             self.reasons.append(Reason("not-a-file", message, hint=f"ignore it in {IGNORE_FILE}"))
             return
         mode: Literal["x", "-"] = "x" if status.st_mode & stat.S_IXUSR else "-"
-        self.files.append(SourceFile(path, self._source / path, FileIdentity.of(status), mode))
+        self.files.append(SourceFile(self._source, path, FileIdentity.of(status), mode))
 
 
 def _ignore_file(source: Path) -> list[str]:

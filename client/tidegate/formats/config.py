@@ -6,12 +6,13 @@ Source: docs/spec/bundle.md, "Config". Here are shape and digests; `tidegate.bun
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as checked
 from pydantic_core import ErrorDetails
 
 from tidegate.digest import Digest, Hasher
@@ -78,14 +79,19 @@ class Kind(StrEnum):
 ORDER: Mapping[Kind, int] = {kind: index for index, kind in enumerate(Kind)}
 
 
-class FileEntry(Closed):
-    """One file of the agent's folder."""
+@checked(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class FileEntry:
+    """One file of the agent's folder. With slots, as there may be MAX_FILES of them."""
 
     path: BundlePath
     size: int = Field(ge=0, le=MAX_BLOB_BYTES)
     mode: Literal["x", "-"] = Field(description="`x` for an executable file (0755), `-` for any other (0644).")
     sha256: Digest = Field(description="Digest of the bytes of the file.")
     component: Kind
+
+    def canonical(self) -> bytes:
+        """Give its RFC 8785 form."""
+        return canonical_bytes({name: getattr(self, name) for name in self.__slots__})
 
 
 class Component(Closed):
@@ -142,14 +148,24 @@ class AgentConfig(Closed):
 
     def canonical(self) -> bytes:
         """Give the bytes of the config blob: RFC 8785, members that equal their default left out."""
-        # member by member, and file by file: one tree of the whole would take several times the bytes it makes
-        members = {name: canonical_bytes(value) for name, value in self._as_json(exclude={"files"}).items()}
-        members["files"] = b"[" + b",".join(canonical_bytes(_dump(entry)) for entry in self.files) + b"]"
-        return b"{" + b",".join(b'"%s":%s' % (name.encode(), members[name]) for name in sorted(members)) + b"}"
+        # file by file: one tree of the whole would take several times the bytes it makes
+        members = self._as_json(exclude={"files"})
+        raw = bytearray()
+        for name in sorted([*members, "files"]):
+            raw += b'%s"%s":' % (b"," if raw else b"{", name.encode())
+            if name != "files":
+                raw += canonical_bytes(members[name])
+                continue
+            for index, entry in enumerate(self.files):
+                raw += b"," if index else b"["
+                raw += entry.canonical()
+            raw += b"]" if self.files else b"[]"
+        raw += b"}"
+        return bytes(raw)
 
     def computed_behaviour(self) -> Digest:
         """Compute the behavioural version: sha256(JCS({kind: digest})). Source: docs/spec/bundle.md."""
-        digests: JsonObject = {"agent": _jcs_digest(self._as_json(include=DECLARED))}
+        digests: JsonObject = {"agent": _jcs_digest(self._as_json(include=set(DECLARED)))}
         modes = {entry.path: entry.mode for entry in self.files}
         by_kind: defaultdict[Kind, list[Component]] = defaultdict(list)
         for component in self.components:
@@ -164,14 +180,8 @@ class AgentConfig(Closed):
         """The models whose ids can float."""
         return tuple(model for model in self.models if model.floats)
 
-    def _as_json(self, *, include: Set[str] | None = None, exclude: Set[str] | None = None) -> JsonObject:
-        return self.model_dump(
-            mode="json",
-            by_alias=True,
-            exclude_defaults=True,
-            include=None if include is None else set(include),
-            exclude=None if exclude is None else set(exclude),
-        )
+    def _as_json(self, *, include: set[str] | None = None, exclude: set[str] | None = None) -> JsonObject:
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=include, exclude=exclude)
 
 
 def tar_content_digest(files: Iterable[FileEntry]) -> Digest:

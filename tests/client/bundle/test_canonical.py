@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
@@ -96,7 +97,7 @@ def test_long_names_read_back_by_us_and_by_others(path: str) -> None:
 
 
 def test_a_file_above_eight_gibibytes_has_its_size_in_a_pax_header() -> None:
-    large = entry("model.bin").model_copy(update={"size": 9 << 30})
+    large = replace(entry("model.bin"), size=9 << 30)
     header = member_header(large)
     assert len(header) == 3 * 512
     info = tarfile.TarInfo.frombuf(header[1024:], "utf-8", "strict")
