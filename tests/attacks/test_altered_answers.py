@@ -1,4 +1,4 @@
-"""Somebody with the keys of bucket and database changes what was released; or tries to, through the registry."""
+"""Bucket or database were changed, or the registry lies: a host asks for what was released and gets something else."""
 
 from __future__ import annotations
 
