@@ -18,7 +18,7 @@ from tidegate_registry.artifacts.store import count_referrers, insert_manifest
 from tidegate_registry.artifacts.tables import ManifestRow, ReleaseRow, WorkingTagRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
-from tidegate_registry.evidence.referrer import claims_evidence
+from tidegate_registry.evidence.referrer import claims_evidence, refuse_legacy_tag
 from tidegate_registry.storage.uploads import DigestDiffers
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def demand_put(app: Services, who: Principal, repository: str, target: Target) -
             app.access.demand(who, Permission.RELEASE_PUBLISH, repository)
         case WorkingTag():
             app.access.demand(who, Permission.WORKING_TAG_WRITE, repository)
+            refuse_legacy_tag(target.text)
         case Channel():
             app.access.demand(who, Permission.EVIDENCE_PUSH, repository)
             raise refuse_channel(target, repository)

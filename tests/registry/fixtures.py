@@ -1,3 +1,5 @@
+"""Fixtures of the registry's own tests, also used by the attacks."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
