@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-PACKAGES = ("tidegate.verify", "tidegate.bundle", "tidegate_registry.access", "tidegate_registry.admission")
+PACKAGES = ("tidegate.verify", "tidegate.bundle", "tidegate_registry.access", "tidegate_registry.evidence")
 
 
 def step_tables() -> Iterator[tuple[str, str, tuple[Any, ...]]]:

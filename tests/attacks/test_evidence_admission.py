@@ -25,8 +25,15 @@ from tests.workshop import AGENT, EVALS_JOB, RELEASE_JOB, VERSION, root_of
 from tidegate.digest import Digest
 from tidegate.errors import AdmissionRefused, EvidenceRefused
 from tidegate.formats.charter import Charter
-from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Manifest, evidence_manifest, image_manifest
-from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
+from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
+from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Descriptor, Manifest, evidence_manifest, image_manifest
+from tidegate.formats.mediatypes import (
+    OCI_MANIFEST,
+    PREDICATE_COSIGN_SIGN,
+    PREDICATE_RELEASE,
+    PREDICATE_SLSA_PROVENANCE,
+    SIGSTORE_BUNDLE,
+)
 from tidegate.formats.predicates import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate.verify.trust import Trust
 from tidegate_registry.access.principal import Grant, Principal, PrincipalKind
@@ -178,6 +185,42 @@ class TestWhatIsAttached:
         for raw in (dump(bundle), json.dumps(bundle, indent=1).encode(), json.dumps(bundle, indent=2).encode()):
             assert gate_world.attach(client, manifest, raw, PREDICATE_RELEASE).status_code == 201
         assert len(gate_world.data_of("evidence.verified")) == 1
+
+    @pytest.mark.parametrize("step", ["E1", "E2", "E3", "E4"])
+    def test_a_referrer_that_is_nearly_of_the_right_shape_is_refused(self, gate_world: GateWorld, step: str) -> None:
+        client, manifest = pushed(gate_world)
+        shop = gate_world.about(manifest)
+        raw = dump(shop.sign(shop.release_statement()))
+        gate_world.push_blob(client, raw)
+        sound = evidence_manifest(raw, manifest.descriptor, PREDICATE_RELEASE)
+        layer, config = sound.layers[0].as_json(), EMPTY_DESCRIPTOR.as_json()
+        twists: dict[str, JsonObject] = {
+            "E1": {"subject": {"mediaType": OCI_MANIFEST, "digest": Digest.of(b"x", "sha512"), "size": 1}},
+            "E2": {"artifactType": "application/vnd.dev.sigstore.bundle+json;version=0.2"},
+            "E3": {"layers": [layer, layer]},
+            "E4": {"config": {**config, "mediaType": "application/vnd.example.config"}},
+        }
+        document = parse_object(sound.raw, limit=1 << 20, what="a referrer")
+        answer = gate_world.put(client, Manifest.parse(canonical_bytes({**document, **twists[step]})))
+        assert step_and_code(answer)[0] == step
+
+    def test_a_bundle_beyond_the_limit_is_refused_unread(self, gate_world: GateWorld) -> None:
+        _, manifest = pushed(gate_world)
+        limit = gate_world.services.settings.limits.evidence_bytes
+        layer = Descriptor(SIGSTORE_BUNDLE, EMPTY_DESCRIPTOR.digest, limit + 1)
+        referrer = image_manifest(
+            artifact_type=SIGSTORE_BUNDLE, config=EMPTY_DESCRIPTOR, layers=(layer,), subject=manifest.descriptor
+        )
+        who = TestWhatChangesMeanwhile().request(gate_world, manifest).who
+        with pytest.raises(EvidenceRefused) as caught:
+            gate_world.services.gate.verify_referrer(gate_world.services, who, repository=AGENT, manifest=referrer)
+        assert (caught.value.reasons[0].step, caught.value.reasons[0].code) == ("E5", "bundle-too-large")
+
+    def test_a_signature_attached_by_a_tag_is_refused_rather_than_forgotten(self, gate_world: GateWorld) -> None:
+        client, manifest = pushed(gate_world)
+        for suffix in ("sig", "att", "sbom"):
+            answer = gate_world.put(client, manifest, f"sha256-{manifest.digest.hex}.{suffix}")
+            assert step_and_code(answer) == (None, "legacy-signature-tag")
 
     def test_artifacts_of_unknown_types_are_kept_and_never_count(self, gate_world: GateWorld) -> None:
         client, manifest = pushed(gate_world)

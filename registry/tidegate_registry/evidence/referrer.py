@@ -6,6 +6,7 @@ as it is and is never evidence. Source: docs/spec/evidence.md.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tidegate.errors import EvidenceRefused
@@ -133,10 +134,7 @@ REFERRER_STEPS: tuple[Step[Referrer], ...] = (
 
 
 def check_annotations(referrer: Referrer, predicate_type: str) -> None:
-    """E6: what the manifest writes about the bundle is what was verified. Raises EvidenceRefused.
-
-    Referrers lists repeat the annotations, so a wrong one would let a list show an evaluation as a provenance.
-    """
+    """E6: what the manifest writes about the bundle is what was verified. Raises EvidenceRefused."""
     content = referrer.manifest.annotations.get(ANNOTATION_BUNDLE_CONTENT, DSSE_ENVELOPE)
     if (referrer.claimed_type or predicate_type) != predicate_type or content != DSSE_ENVELOPE:
         raise EvidenceRefused(
@@ -145,4 +143,22 @@ def check_annotations(referrer: Referrer, predicate_type: str) -> None:
             found=bounded(f"{content}, {referrer.claimed_type}"),
             expected=f"{DSSE_ENVELOPE}, {bounded(predicate_type)}",
             step="E6",
+        )
+
+
+_LEGACY_TAG = re.compile(r"sha256-[0-9a-f]{64}\.(sig|att|sbom)")
+
+
+def refuse_legacy_tag(tag: str) -> None:
+    """Refuse a tag by which cosign before v3 attaches signatures: as a working tag it would never be looked at.
+
+    Raises EvidenceRefused (code `legacy-signature-tag`).
+    """
+    if _LEGACY_TAG.fullmatch(tag):
+        raise EvidenceRefused(
+            "signatures are not attached by tags here, so this one would never count",
+            code="legacy-signature-tag",
+            found=tag,
+            expected="a referrer with a Sigstore bundle of v0.3",
+            hint="use cosign v3, or `cosign sign --new-bundle-format`, or `tidegate sign`",
         )

@@ -21,6 +21,7 @@ from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
 from tidegate.verify.attestation import verify_attestation
+from tidegate.verify.steps import Step, run_steps
 from tidegate.verify.trust import Trust
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
@@ -28,7 +29,7 @@ from tidegate_registry.artifacts.content import read_blob
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor, timestamp
 from tidegate_registry.evidence.events import EvidenceVerified
-from tidegate_registry.evidence.referrer import check_annotations, check_referrer
+from tidegate_registry.evidence.referrer import Referrer, check_annotations, check_referrer
 from tidegate_registry.evidence.tables import EvidenceRow
 
 if TYPE_CHECKING:
@@ -124,24 +125,45 @@ def verify_referrer(
     attestation = verify_attestation(
         bundle, subject=referrer.subject.digest, agent=repository, charter=charter, trust=trust, now=now
     )
-    check_annotations(referrer, attestation.predicate_type)
-    if not app.access.may(who, Permission.ARTIFACT_PUSH, repository):
-        check_own_signature(who, attestation)
+    is_publisher = app.access.may(who, Permission.ARTIFACT_PUSH, repository)
+    run_steps(ATTACHMENT_STEPS, Attachment(referrer, attestation, who, is_publisher=is_publisher))
     root_digest = trust.root(attestation.root).digest
     return PendingEvidence(app, who, repository, manifest, attestation, charter, root_digest)
 
 
-def check_own_signature(who: Principal, attestation: VerifiedAttestation) -> None:
-    """E7: an attester attaches what they themselves signed. Raises EvidenceRefused."""
-    if who.identity is None or not same_signer(who.identity, attestation.identity):
-        raise EvidenceRefused(
-            "an attester may attach only what they signed themselves",
-            code="not-your-signature",
-            found=f"signed by {attestation.identity}",
-            expected=f"signed by {who.identity}",
-            hint="sign with the identity you are logged in as, or have a publisher attach it",
-            step="E7",
-        )
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A verified attestation, the referrer that brings it, and who attaches it."""
+
+    referrer: Referrer
+    attestation: VerifiedAttestation
+    who: Principal
+    is_publisher: bool
+
+
+def _step_e6_annotations(attachment: Attachment) -> None:
+    # referrers lists repeat the annotations: a wrong one would let a list show an evaluation as a provenance
+    check_annotations(attachment.referrer, attachment.attestation.predicate_type)
+
+
+def _step_e7_own_signature(attachment: Attachment) -> None:
+    caller, signer = attachment.who.identity, attachment.attestation.identity
+    if attachment.is_publisher or (caller is not None and same_signer(caller, signer)):
+        return
+    raise EvidenceRefused(
+        "an attester may attach only what they signed themselves",
+        code="not-your-signature",
+        found=f"signed by {signer}",
+        expected=f"signed by {caller}",
+        hint="sign with the identity you are logged in as, or have a publisher attach it",
+        step="E7",
+    )
+
+
+ATTACHMENT_STEPS: tuple[Step[Attachment], ...] = (
+    Step("E6", "the referrer's annotations are true of its bundle", _step_e6_annotations),
+    Step("E7", "an attester attaches what they signed themselves", _step_e7_own_signature),
+)
 
 
 def same_signer(caller: CertificateIdentity, signer: CertificateIdentity) -> bool:
