@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wcmatch.glob import WcMatcher
 
+_SPECIAL = frozenset("*?[]\\{}!()+@~")  # whatever a glob might read otherwise than as itself
 IGNORE_FILE = ".tidegateignore"
 MAX_IGNORE_FILE_BYTES = 256 << 10
 
@@ -48,9 +49,20 @@ class ComponentGlob:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    matcher: WcMatcher[str]
+    """`matcher` looks at the whole path if `anchored`, else at the last segment; None: that is `literal`."""
+
+    literal: str
+    matcher: WcMatcher[str] | None
+    anchored: bool
     negated: bool
     folders_only: bool
+
+    def matches(self, path: str, name: str, *, is_folder: bool) -> bool:
+        if self.folders_only and not is_folder:
+            return False
+        if self.matcher is None:
+            return name == self.literal
+        return self.matcher.match(path if self.anchored else name)
 
 
 class IgnoreRules:
@@ -61,8 +73,9 @@ class IgnoreRules:
 
     def ignores(self, path: str, *, is_folder: bool) -> bool:
         """Whether `path`, whose parent folders are not ignored, is."""
+        name = path.rpartition("/")[2]
         for rule in reversed(self._rules):
-            if (is_folder or not rule.folders_only) and rule.matcher.match(path):
+            if rule.matches(path, name, is_folder=is_folder):
                 return not rule.negated
         return False
 
@@ -79,5 +92,7 @@ def _parse(line: str) -> _Rule | None:
     body = body.rstrip("/")
     if not body:
         return None
-    anchored = body.removeprefix("/") if "/" in body else f"**/{body}"
-    return _Rule(compile_globs([anchored]), negated, folders_only)
+    anchored = "/" in body
+    plain = not anchored and not _SPECIAL.intersection(body)
+    matcher = None if plain else compile_globs([body.removeprefix("/")])
+    return _Rule(body, matcher, anchored, negated, folders_only)

@@ -135,29 +135,37 @@ class Layout:
         return tuple(self.manifest(digest) for digest in dict.fromkeys(entry.digest for entry in self.entries()))
 
     def by_version(self) -> dict[str, Manifest]:
-        """Give the bundles by the version that the index gives them, else by the one they give themselves."""
-        named = {entry.digest: entry.annotations.get(ANNOTATION_REF_NAME) for entry in self.entries()}
-        roots = [manifest for manifest in self.manifests() if manifest.subject is None]
-        versions = [
-            named[root.digest] or root.annotations.get(ANNOTATION_VERSION) or str(root.digest) for root in roots
-        ]
-        return dict(zip(versions, roots, strict=True))
+        """Give the bundles by the version that the index gives them, else by the one they give themselves.
+
+        Of several under one version the last; `root` refuses to choose among them.
+        """
+        return dict(self._roots())
 
     def root(self, version: str | None = None) -> Manifest:
         """Give the one bundle in the layout, or the one of that version. Raises NotFound, InvalidInput."""
-        versions = self.by_version()
-        if version is not None and version not in versions:
-            raise NotFound("the layout holds no such version", found=version, expected=", ".join(sorted(versions)))
-        if version is None and not versions:
+        roots = self._roots()
+        chosen = [manifest for found, manifest in roots if version is None or found == version]
+        if not roots:
             raise NotFound("the layout holds no bundle", found=self.path, hint="run tidegate build")
-        if version is None and len(versions) > 1:
+        if not chosen:
+            expected = ", ".join(sorted(found for found, _ in roots))
+            raise NotFound("the layout holds no such version", found=version, expected=expected)
+        if len(chosen) > 1:
             raise InvalidInput(
                 "the layout holds several bundles",
                 code="layout-ambiguous",
-                found=", ".join(sorted(versions)),
-                expected="one version to be named",
+                found=", ".join(sorted(found for found, _ in roots)),
+                expected="one version to be named" if version is None else "one bundle of that version",
             )
-        return versions[version] if version is not None else next(iter(versions.values()))
+        return chosen[0]
+
+    def _roots(self) -> list[tuple[str, Manifest]]:
+        named = {entry.digest: entry.annotations.get(ANNOTATION_REF_NAME) for entry in self.entries()}
+        return [
+            (named[found.digest] or found.annotations.get(ANNOTATION_VERSION) or str(found.digest), found)
+            for found in self.manifests()
+            if found.subject is None
+        ]
 
     def referrers(self, subject: Digest) -> tuple[Manifest, ...]:
         """Give the manifests about `subject`, in the order of the index."""

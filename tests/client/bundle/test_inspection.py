@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -8,10 +9,11 @@ from tests.client.bundle.agents import FULL_FILES, build_agent
 from tests.client.bundle.forged import Forged
 from tidegate.bundle.inspection import inspect_bundle
 from tidegate.bundle.layout import Layout
+from tidegate.digest import Digest
 from tidegate.errors import BundleRefused
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.jcs import canonical_bytes, parse_object
-from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, evidence_manifest, image_manifest
+from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Manifest, evidence_manifest, image_manifest
 
 
 def text_of(layout: Layout, *, files: bool = False, check: bool = False) -> str:
@@ -82,6 +84,34 @@ def test_an_artifact_of_another_tool_is_shown_as_such(tmp_path: Path) -> None:
     assert "an artifact of another tool" in text.lower()
     assert "application/vnd.example" in text
     assert inspect_bundle(layout, check=True).as_json()["config"] is None
+
+
+class Streaming:
+    """A source like a registry: blobs are streams that cannot be wound back."""
+
+    def __init__(self, forged: Forged) -> None:
+        self._forged, self._manifest = forged, forged.seal()
+
+    def root(self, version: str | None = None) -> Manifest:
+        assert version in {None, "1.2.0"}
+        return self._manifest
+
+    def manifest(self, digest: Digest) -> Manifest:
+        assert digest == self._manifest.digest
+        return self._manifest
+
+    def open_blob(self, digest: Digest) -> BinaryIO:
+        return self._forged.open_blob(digest)
+
+    def referrers(self, subject: Digest) -> tuple[Manifest, ...]:
+        assert subject == self._manifest.digest
+        return ()
+
+
+def test_any_source_of_bundles_can_be_inspected(tmp_path: Path) -> None:
+    built = build_agent(tmp_path)
+    remote = inspect_bundle(Streaming(Forged(built)), "1.2.0", check=True)
+    assert remote == inspect_bundle(built.layout, check=True)
 
 
 def test_a_bundle_that_lies_is_not_shown(tmp_path: Path) -> None:

@@ -87,6 +87,12 @@ def test_several_bundles_must_be_told_apart(tmp_path: Path, built: Built) -> Non
     with pytest.raises(NotFound):
         built.layout.root("3.0.0")
     assert built.layout.root("2.0.0") == other.manifest
+    index = built.layout.path / "index.json"
+    index.write_bytes(index.read_bytes().replace(b'"2.0.0"', b'"1.2.0"'))
+    for version in (None, "1.2.0"):
+        with pytest.raises(InvalidInput) as several:
+            built.layout.root(version)
+        assert code_of(several) == "layout-ambiguous"
 
 
 def test_an_empty_layout_holds_no_bundle(tmp_path: Path) -> None:
