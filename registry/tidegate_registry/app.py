@@ -29,7 +29,6 @@ from tidegate_registry.trust_source import TrustSource
 
 log = get_logger()
 
-ISSUER_SECONDS = 10.0  # longest wait for the keys of an OIDC issuer
 ROUTERS = (
     artifacts_routes.router,
     access_routes.router,
@@ -58,9 +57,8 @@ TAGS = [
 
 def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
     """Make everything that rooms may use. Opens no connection yet. Raises InvalidInput for an unusable key or file."""
-    import httpx2
-
     from tidegate_registry.access.compose import open_gatekeeper
+    from tidegate_registry.access.jwks import issuer_client
 
     trust = TrustSource(settings.trust_file, allow_sandbox=settings.allow_sandbox_roots)
     app = Services(
@@ -68,9 +66,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
         db=Db(settings.database_url.get_secret_value()),
         blobs=S3BlobStore(settings.s3),
         stage=SpoolStage(settings.spool_dir),
-        access=open_gatekeeper(
-            settings, charters=trust.charters, http=httpx2.Client(timeout=ISSUER_SECONDS), clock=clock
-        ),
+        access=open_gatekeeper(settings, charters=trust.charters, http=issuer_client(), clock=clock),
         gate=open_gate(trust=trust.current, clock=clock),
         trust=trust,
         clock=clock,

@@ -44,6 +44,11 @@ class FetchJson(Protocol):
         """GET `url`. Raises Unreachable."""
 
 
+def issuer_client() -> httpx2.Client:
+    """Make the client that asks issuers. It keeps no connection: minutes pass between two questions."""
+    return httpx2.Client(timeout=FETCH_SECONDS, limits=httpx2.Limits(max_keepalive_connections=0))
+
+
 class HttpFetch:
     """GET with limits: no redirects, MAX_DOCUMENT_BYTES, FETCH_SECONDS in all."""
 
