@@ -18,7 +18,7 @@ from tidegate.verify.attestation import STEP_TITLES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 STEP = re.compile(r"\b[A-Z]\d{1,2}\b")
 TEST_FILE = re.compile(r"test_[a-z0-9_]+\.py")
 
