@@ -498,7 +498,5 @@ def test_a_flood_of_an_attesters_evidence_hides_nothing(gate_world: GateWorld) -
         shop = gate_world.about(manifest)
         bundle = shop.sign(shop.statement(PREDICATE_EVALUATION, {"suite": str(number)}), EVALS_JOB)
         assert gate_world.attach(evals, manifest, bundle, PREDICATE_EVALUATION).status_code == 201
-    limits = gate_world.services.settings.limits.model_copy(update={"evidence_per_decision": 8})
-    settings = gate_world.services.settings.model_copy(update={"limits": limits})
-    object.__setattr__(gate_world.services, "settings", settings)
+    gate_world.limit(evidence_per_decision=8)
     assert gate_world.put(client, manifest, VERSION).status_code == 201

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +15,22 @@ if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
 
 
-@pytest.fixture
-def gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, tmp_path: Path) -> Iterator[GateWorld]:
-    """A running registry with an empty database and its own prefix in the store."""
-    with running_gate_world(sigstores, s3, database_url, tmp_path) as running:
+@pytest.fixture(scope="session")
+def gate_server(
+    sigstores: Sigstores, s3: S3Endpoint, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[GateWorld]:
+    """A registry that runs as long as the test process does."""
+    folder = tmp_path_factory.mktemp("gate")
+    database_url = f"sqlite:///{folder}/registry.db"
+    if os.environ.get("TIDEGATE_TEST_DATABASE") == "postgresql":
+        database_url = request.getfixturevalue("postgres_server")
+    with running_gate_world(sigstores, s3, database_url, folder) as running:
         yield running
+
+
+@pytest.fixture
+def gate_world(gate_server: GateWorld) -> Iterator[GateWorld]:
+    """That registry, with an empty database, the workshop's charter and nobody logged in."""
+    gate_server.renew()
+    yield gate_server
+    gate_server.renew()

@@ -49,8 +49,6 @@ def test_agents_come_in_pages_that_end_with_a_null(gate_world: GateWorld) -> Non
 
 
 def test_an_agent_shows_its_charter_and_what_was_admitted_last(gate_world: GateWorld, reader: httpx2.Client) -> None:
-    services = gate_world.services
-    object.__setattr__(services, "trust", Charters(gate_world))
     gate_world.publish("2.0.0")
     gate_world.publish("1.0.1")
     agent = reader.get(f"/api/v1/agents/{AGENT}").json()
@@ -62,16 +60,6 @@ def test_an_agent_shows_its_charter_and_what_was_admitted_last(gate_world: GateW
         "publishers": ["release"],
         "attesters": ["evals", "bob"],
     }
-
-
-class Charters:
-    """The trust source of an application, as far as an answer shows it."""
-
-    def __init__(self, world: GateWorld) -> None:
-        self._world = world
-
-    def charters(self) -> object:
-        return self._world.trust.charters
 
 
 def test_releases_are_listed_last_admitted_first_in_pages(gate_world: GateWorld, reader: httpx2.Client) -> None:

@@ -11,12 +11,12 @@ import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
 from pydantic import SecretStr
+from sqlmodel import SQLModel
 
 from tests.fixtures_sandbox import Sigstores
 from tests.forge import dump
@@ -60,14 +60,17 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # everything is on loopback; l
 
 @dataclass
 class GateWorld:
-    """A registry at `url`. `shop` signs; `trust` is what is in force and may be replaced at any moment."""
+    """A registry at `url`. `shop` signs; `trust` is what is in force and may be replaced at any moment.
+
+    One server serves a whole test process; `renew` gives each test an empty database and everything else as it was.
+    """
 
     url: str
     services: Services
     shop: Workshop
     trust: Trust
-    server: ServerThread
-    _clients: contextlib.ExitStack
+    _clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _anonymous: httpx2.Client | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _pushed: set[tuple[str, bytes]] = field(default_factory=set)
 
@@ -75,6 +78,7 @@ class GateWorld:
         """Exchange an identity token for a registry token, as `docker login -u oidc` would."""
         credential = self.shop.main.mint_token(who, audience or self.url)
         params = {"scope": list(scopes), "service": self.url}
+        self._anonymous = self._anonymous or self._open({})
         return self._anonymous.get("/v2/token", params=params, auth=("oidc", credential))
 
     def client(self, who: str | JobRequest = RELEASE_JOB, *scopes: str) -> httpx2.Client:
@@ -87,9 +91,22 @@ class GateWorld:
         client = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=30, verify=NO_TLS)
         return self._clients.enter_context(client)
 
-    @cached_property
-    def _anonymous(self) -> httpx2.Client:
-        return self._open({})
+    def renew(self) -> None:
+        """Forget all that happened."""
+        self._clients.close()
+        self._anonymous = None
+        self._pushed.clear()
+        self.trust = self.shop.trust
+        with self.services.db.engine.begin() as connection:
+            for table in reversed(SQLModel.metadata.sorted_tables):
+                connection.execute(table.delete())
+
+    def limit(self, **limits: int) -> None:
+        """Run under other limits until the test ends."""
+        settings = self.services.settings
+        changed = settings.model_copy(update={"limits": settings.limits.model_copy(update=limits)})
+        object.__setattr__(self.services, "settings", changed)
+        self._clients.callback(object.__setattr__, self.services, "settings", settings)
 
     def govern(self, *charters: Charter) -> None:
         """Put these charters in force."""
@@ -209,10 +226,22 @@ class GateWorld:
         return [data for event in self.events(type_) if isinstance(data := event["data"], dict)]
 
 
+class TrustInForce:
+    """The trust of the world there is: the part of an application's trust source that answers are made of."""
+
+    def __init__(self) -> None:
+        self.world: GateWorld | None = None
+
+    def current(self) -> Trust:
+        assert self.world is not None
+        return self.world.trust
+
+    def charters(self) -> CharterSet:
+        return self.current().charters
+
+
 @contextlib.contextmanager
-def running_gate_world(
-    sigstores: Sigstores, s3: S3Endpoint, database_url: str, folder: Path, *, limits: Limits | None = None
-) -> Iterator[GateWorld]:
+def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, folder: Path) -> Iterator[GateWorld]:
     """Run a registry with an empty database and its own prefix in the store."""
     listener = bind(0)
     url = f"http://{address(listener)}"
@@ -228,18 +257,13 @@ def running_gate_world(
             IssuerRule(issuer=issuer.url, kind="email", carried_claims=("groups",)),
             IssuerRule(issuer=issuer.ci_url, kind="github", server_url=SERVER_URL),
         ),
-        limits=limits or Limits(),
+        limits=Limits(refusals_per_minute=1_000_000),  # many tests share a minute
     )
-
-    def trust() -> Trust:
-        return world.trust
-
-    def charters() -> CharterSet:
-        return world.trust.charters
 
     def clock() -> datetime:
         return datetime.now(UTC)
 
+    in_force = TrustInForce()
     with contextlib.ExitStack() as stack:
         http = stack.enter_context(httpx2.Client(trust_env=False, verify=NO_TLS))
         db = Db(database_url)
@@ -249,14 +273,14 @@ def running_gate_world(
             db=db,
             blobs=S3BlobStore(settings.s3),
             stage=SpoolStage(settings.spool_dir),
-            access=open_gatekeeper(settings, charters=charters, http=http, clock=clock),
-            gate=open_gate(trust=trust, clock=clock),
+            access=open_gatekeeper(settings, charters=in_force.charters, http=http, clock=clock),
+            gate=open_gate(trust=in_force.current, clock=clock),
             clock=clock,
         )
+        object.__setattr__(services, "trust", in_force)
         services.roots.register("releases", naming.root_query)
         server = ServerThread(create_app(settings, services=services), listener, "gate-under-test")
-        clients = stack.enter_context(contextlib.ExitStack())
-        world = GateWorld(url, services, shop, shop.trust, server, clients)
+        world = in_force.world = GateWorld(url, services, shop, shop.trust)
         server.start()
         stack.callback(server.stop)
         server.wait()

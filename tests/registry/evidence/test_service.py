@@ -100,9 +100,7 @@ def test_the_same_referrer_again_changes_nothing(gate_world: GateWorld) -> None:
 def test_a_bundle_larger_than_the_setting_is_refused_before_it_is_read(gate_world: GateWorld) -> None:
     client, manifest = gate_world.client(), gate_world.bundle_for()
     gate_world.push(client, manifest)
-    limits = gate_world.services.settings.limits.model_copy(update={"evidence_bytes": 1 << 16})
-    settings = gate_world.services.settings.model_copy(update={"limits": limits})
-    object.__setattr__(gate_world.services, "settings", settings)
+    gate_world.limit(evidence_bytes=1 << 16)
     answer = gate_world.attach(client, manifest, b" " * ((1 << 16) + 1), PREDICATE_RELEASE)
     assert codes_of(answer) == ["bundle-too-large"]
 
