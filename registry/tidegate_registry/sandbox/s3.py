@@ -32,6 +32,7 @@ STOP_SECONDS = 3.0  # SIGTERM takes it one second, or for ever once in ten; SIGK
 REQUEST_SECONDS = 5.0
 FIRST_PROBE_SECONDS = 0.4  # a PUT that comes a moment too early hangs for 5 s, and the next one works at once
 MEMORY_LIMIT = "512MiB"
+SOCKET_FOLDER = Path("/tmp")  # noqa: S108 - SeaweedFS puts its sockets there, whatever TMPDIR says
 PROBE_KEY = "sandbox/ready"
 ACCESS_KEY_BYTES, SECRET_KEY_BYTES = 10, 20  # as long as AWS's
 
@@ -131,6 +132,7 @@ class Weed:
         for port in self.ports.listened():
             if not is_free(port):
                 raise port_taken(port, "object store")
+        self._remove_sockets()
         make_folder(self.folder / "tmp")
         # the kernel ends the store with the *thread* that started it, so only the main thread may ask for that
         parent = os.getpid() if threading.current_thread() is threading.main_thread() else 0
@@ -175,6 +177,7 @@ class Weed:
             self._process.kill()
             self._process.wait()
         self._process = None
+        self._remove_sockets()
 
     def _command(self, weed: Path) -> list[str]:
         ports = self.ports
@@ -238,6 +241,13 @@ class Weed:
             return False
         finally:
             connection.close()
+
+    def _remove_sockets(self) -> None:
+        """Remove the Unix sockets that the store leaves behind; they carry its port numbers."""
+        for port in self.ports.listened():
+            for left in SOCKET_FOLDER.glob(f"seaweedfs-*-{port}.sock"):
+                with contextlib.suppress(OSError):  # gone already, or of another user
+                    left.unlink()
 
     def _last_log_line(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []

@@ -130,6 +130,21 @@ def test_a_store_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pyt
     weed.stop()
 
 
+def test_a_store_leaves_no_socket_behind(tmp_path: Path) -> None:
+    for seconds in (3.0, 0.0):
+        weed = Weed(tmp_path)
+        weed.start()
+        weed.wait_ready()
+        assert sockets_of(weed)
+        weed.stop(seconds)
+        assert not sockets_of(weed)
+
+
+def sockets_of(weed: Weed) -> list[Path]:
+    ports = weed.ports.listened()
+    return [path for port in ports for path in store.SOCKET_FOLDER.glob(f"seaweedfs-*-{port}.sock")]
+
+
 PARENT = """
 import os, signal, sys
 from pathlib import Path
