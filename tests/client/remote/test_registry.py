@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
@@ -13,6 +13,7 @@ from tidegate.errors import (
     AccessDenied,
     AdmissionRefused,
     BundleRefused,
+    Conflict,
     EvidenceRefused,
     InvalidInput,
     LimitExceeded,
@@ -436,3 +437,45 @@ def test_pages_that_lead_elsewhere_or_never_end_are_refused() -> None:
     fake.before[:] = [lambda r: httpx2.Response(200, content=body, headers={"Link": f'<{r.url.path}>; rel="next"'})]
     with pytest.raises(LimitExceeded, match="no end of pages"):
         fake.registry().tags(NAME)
+
+
+def test_a_challenge_cannot_choose_the_audience() -> None:
+    fake = FakeRegistry()
+    header = {"WWW-Authenticate": f'Bearer realm="http://{HOST}/v2/token",service="sigstore",scope="sigstore"'}
+    once = [oci_error(401, "UNAUTHORIZED", "who are you?", headers=header)]
+    fake.before.append(lambda r: once.pop() if once and r.url.path == "/v2/" else None)
+    asked: list[str] = []
+    fake.registry(identity_noting(asked)).ping()
+    assert asked == [f"http://{HOST}"]
+
+
+def test_a_blob_without_end_is_cut_off_at_its_size() -> None:
+    fake = FakeRegistry()
+    sent: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            sent.append(1)
+            yield b"x" * 1000
+
+    fake.before.append(lambda _: httpx2.Response(200, content=endless()))
+    with pytest.raises(BundleRefused) as caught:
+        fake.registry().read_blob(NAME, blob(b"x" * 2500), limit=10_000)
+    assert caught.value.reasons[0].code == "blob-altered"
+    assert len(sent) == 3
+
+
+def test_a_descriptor_that_overstates_a_size_is_noticed() -> None:
+    fake = FakeRegistry()
+    fake.put_blob(b"data")
+    with pytest.raises(BundleRefused) as caught:
+        fake.registry().read_blob(NAME, Descriptor("application/x", Digest.of(b"data"), 5), limit=10)
+    assert caught.value.reasons[0].found == "4 bytes"
+
+
+def test_a_registry_that_stores_something_else_is_noticed() -> None:
+    fake = FakeRegistry()
+    headers = {"Docker-Content-Digest": Digest.of(b"other")}
+    fake.before.append(lambda _: httpx2.Response(201, headers=headers))
+    with pytest.raises(Conflict):
+        fake.registry().push_manifest(NAME, some_manifest())
