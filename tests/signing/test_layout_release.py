@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,9 @@ from tidegate.bundle.layout import Layout
 from tidegate.credentials.login import LoginStore
 from tidegate.credentials.sources import Credentials
 from tidegate.errors import BundleRefused, InvalidInput, NotFound, SigningRefused, StatementInvalid, TidegateError
-from tidegate.formats.charter import Charter, SignerRule
+from tidegate.formats.charter import Charter, CharterSet, SignerRule
 from tidegate.formats.manifest import EMPTY_DESCRIPTOR, image_manifest
+from tidegate.releases.offline import NetworkUsed
 from tidegate.releases.verify import verify
 from tidegate.signing.signer import Signer
 from tidegate.signing.sigstore import load_sigstore
@@ -221,3 +223,20 @@ def test_offline_nothing_is_looked_up(trust: Trust) -> None:
     with pytest.raises(InvalidInput) as caught:
         verify(f"127.0.0.1:1/{AGENT}:{VERSION}", trust=trust, offline=True)
     assert caught.value.reasons[0].code == "offline-reference"
+
+
+class CallingHome(CharterSet):
+    """Charters that look something up on the network, which nothing in a verification may do."""
+
+    def for_agent(self, name: str) -> Charter | None:
+        socket.create_connection(("127.0.0.1", 9))
+        return super().for_agent(name)
+
+
+def test_offline_nothing_in_a_verification_reaches_the_network(released: Path, trust: Trust) -> None:
+    calling = Trust({root.name: root for root in trust.roots}, CallingHome(trust.charters))
+    with pytest.raises(NetworkUsed) as caught:
+        verify(str(released), trust=calling, offline=True)
+    assert caught.value.reasons[0].code == "offline"
+    with pytest.raises(ConnectionRefusedError):
+        verify(str(released), trust=calling)

@@ -140,6 +140,18 @@ def test_a_bundle_of_another_statement_or_signer_is_not_ours(sigstore: RunningSi
     assert job_signer.verify_own(same, Statement.parse(STATEMENT)).is_publisher
 
 
+def test_each_part_of_our_identity_counts(
+    sigstore: RunningSigstore, instance: Sigstore, job_signer: Signer, tmp_path: Path
+) -> None:
+    alice = signer_with(instance, tmp_path, sigstore.instance.mint_token("alice"))
+    other_commit = JobRequest(repository=AGENT, ref=JOB.ref, sha="b" * 40)  # the same subject, another claim
+    for signer, who in ((alice, "bob"), (job_signer, other_commit)):
+        theirs = forge.dump(forge.sign_statement(sigstore.instance, who, STATEMENT))
+        with pytest.raises(SigningRefused) as caught:
+            signer.verify_own(theirs, Statement.parse(STATEMENT))
+        assert caught.value.reasons[0].code == "identity-not-in-charter"
+
+
 def test_what_begins_like_signed_dsse_bytes_is_never_signed(job_signer: Signer) -> None:
     with pytest.raises(SigningRefused) as caught:
         job_signer.sign_statement(forge.pae(forge.IN_TOTO, STATEMENT))
