@@ -42,7 +42,7 @@ class Background:
         while True:
             try:
                 dropped = await run_in_threadpool(sweep_uploads, self._app)
-            except (TidegateError, OSError) as error:
+            except TidegateError as error:
                 log.warning("uploads.sweep_failed", error=str(error))
             else:
                 if dropped:

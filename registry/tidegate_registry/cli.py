@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.errors import InvalidInput, TidegateError, Unreachable
+from tidegate.errors import Conflict, InvalidInput, TidegateError, Unreachable
 
 if TYPE_CHECKING:
+    import socket
+
     from tidegate_registry.settings import Settings
 
 EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
+BACKLOG = 2048  # connections that wait to be accepted; uvicorn's own default
 DRAIN_SECONDS = 20  # for requests under way after SIGTERM; orchestrators kill after 30
 
 
@@ -86,8 +89,6 @@ def _serve(args: argparse.Namespace) -> int:
     check_start(services)  # before the port opens: what is wrong is one line, not a traceback of the server
     config = uvicorn.Config(
         create_app(settings, services=services, checked=True),
-        host=settings.listen_host,
-        port=settings.listen_port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -95,8 +96,24 @@ def _serve(args: argparse.Namespace) -> int:
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     server = uvicorn.Server(config)
-    server.run()
+    with _listen(settings.listen_host, settings.listen_port) as listener:
+        server.run(sockets=[listener])
     return EXIT_DONE if server.started else EXIT_REFUSED
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Conflict(
+            f"cannot listen on {host}:{port}",
+            code="port-taken",
+            found=error.strerror,
+            hint="choose another with --port or TIDEGATE_REGISTRY_LISTEN_PORT",
+        ) from error
 
 
 def _migrate(args: argparse.Namespace) -> int:

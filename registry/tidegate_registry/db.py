@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,12 @@ import sqlalchemy
 from sqlalchemy import Engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session as OrmSession
 from sqlmodel import Session, SQLModel
 
-from tidegate.errors import Unreachable
+from tidegate.errors import InvalidInput, Unreachable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -46,6 +47,12 @@ class DatabaseUnavailable(Unreachable):
     code = "database-unavailable"
 
 
+class DatabaseUrlInvalid(InvalidInput):
+    """Not a URL of a database we know."""
+
+    code = "database-url-invalid"
+
+
 class NotAudited(AssertionError):
     """A transaction wrote without appending to the audit log. A fault of ours, never of a caller."""
 
@@ -54,9 +61,7 @@ class Db:
     """The engine, and the three ways to use it: `begin` (decide and write), `read`, `scratch`."""
 
     def __init__(self, url: str) -> None:
-        parsed = make_url(url)
-        if parsed.drivername in ("postgresql", "postgres"):
-            parsed = parsed.set(drivername="postgresql+psycopg")
+        parsed = _parse_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite and parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -118,6 +123,25 @@ class Db:
     def _session(self, engine: Engine) -> Iterator[Tx]:
         with _translated(), Session(engine, expire_on_commit=False) as tx:
             yield tx
+
+
+def _parse_url(url: str) -> sqlalchemy.URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        parsed = sqlalchemy.URL.create("unreadable")
+    if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
+        if find_spec("psycopg") is None:
+            raise DatabaseUrlInvalid("PostgreSQL needs its driver", hint="pip install 'tidegate-registry[postgresql]'")
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername != "sqlite":  # the URL itself is not shown: it may hold a password
+        raise DatabaseUrlInvalid(
+            "database_url is not the URL of a database we know",
+            found=parsed.drivername,
+            expected="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE",
+            hint="set TIDEGATE_REGISTRY_DATABASE_URL",
+        )
+    return parsed
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class Readiness(BaseModel):
     """What the registry needs, each `ok` or what is wrong with it."""
 
     status: Literal["ready", "not ready"]
-    checks: dict[str, str] = Field(examples=[{"database": "ok", "store": "the object store did not answer"}])
+    checks: dict[str, str] = Field(examples=[{"database": "ok", "store": "store-unavailable"}])
 
 
 @router.get("/healthz", operation_id="health", summary="Ask whether the process answers")
@@ -88,7 +88,7 @@ def _outcome(name: str, check: Callable[[], None]) -> str:
     started = time.perf_counter()
     try:
         check()
-    except (TidegateError, OSError) as error:
+    except TidegateError as error:
         log.warning("not_ready", dependency=name, error=str(error), ms=round((time.perf_counter() - started) * 1000))
-        return error.message if isinstance(error, TidegateError) else type(error).__name__
+        return error.message
     return "ok"

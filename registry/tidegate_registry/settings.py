@@ -147,7 +147,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     channel_tags_readable: Annotated[
         bool,
         Field(
-            description="Whether a channel, once a promotion set it, may be read as a tag; whoever does believes the registry"
+            description="Whether a channel may be read as a tag, once promotions set it; who does believes the registry"
         ),
     ] = False
     limits: Annotated[Limits, Field(description="What one caller may ask for")] = Limits()

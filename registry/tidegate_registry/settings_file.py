@@ -27,7 +27,12 @@ class SettingsInvalid(InvalidInput):
 
 class _FromEnvironment(BaseSettings, Settings):
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # an empty variable is one that is not set
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
     )
 
     @classmethod

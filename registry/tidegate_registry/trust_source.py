@@ -1,8 +1,8 @@
 """The trust file while the registry runs: read at start, read again when it changes.
 
 An edit that cannot be read does not empty the registry's trust, nor stop it: the last good state stays in force, the
-log says so, and `/readyz` fails until the file is right. Files that trust.yaml names are read with it: touch it after
-changing one of them.
+log says so, and `/readyz` fails until the file is right. A change of any file that trust.yaml names counts: to take a
+root or a publisher out of the file has to take them out of the running registry.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-Signature = tuple[int, int, int]
+Signature = tuple[tuple[int, int, int] | None, ...]
 
 
 class TrustSource:
@@ -31,6 +31,7 @@ class TrustSource:
         self._path = path
         self._allow_sandbox = allow_sandbox
         self._lock = threading.Lock()
+        self._files: list[Path] = []
         self._signature: Signature | None = None
         self._trust: Trust | None = None
         self._fault: TrustFileInvalid | None = None
@@ -42,9 +43,7 @@ class TrustSource:
                 "no trust file is configured", code="trust-file-missing", hint="set TIDEGATE_REGISTRY_TRUST_FILE"
             )
         with self._lock:
-            signature = _signature(self._path)
-            if signature != self._signature:
-                self._signature = signature
+            if self._signature is None or _signature(self._files) != self._signature:
                 self._load(self._path)
             if self._trust is None:
                 raise self._fault or TrustFileInvalid(f"{self._path}: cannot be read", code="trust-file-unreadable")
@@ -63,18 +62,32 @@ class TrustSource:
     def _load(self, path: Path) -> None:
         from tidegate.verify.trust import load_trust
 
+        stats: dict[Path, tuple[int, int, int] | None] = {}
+
+        def on_read(file: Path) -> None:
+            if file not in stats:  # looked at before it is read: a change in between is a change next time
+                stats[file] = _stat(file)
+
         try:
-            self._trust, self._fault = load_trust(path, allow_sandbox=self._allow_sandbox), None
+            self._trust, self._fault = load_trust(path, allow_sandbox=self._allow_sandbox, on_read=on_read), None
         except TrustFileInvalid as error:
-            self._fault = error
-            log.warning(
-                "trust_file.invalid", path=str(path), error=str(error), previous_in_force=self._trust is not None
-            )
+            self._refuse(path, error)
+        except Exception as error:  # noqa: BLE001 - whatever a broken file does to a parser, it is not trust in force
+            self._refuse(path, TrustFileInvalid(f"{path}: cannot be read", found=type(error).__name__))
+        self._files, self._signature = list(stats), tuple(stats.values())
+
+    def _refuse(self, path: Path, error: TrustFileInvalid) -> None:
+        self._fault = error
+        log.warning("trust_file.invalid", path=str(path), error=str(error), previous_in_force=self._trust is not None)
 
 
-def _signature(path: Path) -> Signature | None:
+def _signature(files: list[Path]) -> Signature:
+    return tuple(_stat(file) for file in files)
+
+
+def _stat(file: Path) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
-    except OSError:
+        found = file.stat()
+    except (OSError, ValueError):
         return None  # reported by reading it
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -86,7 +86,7 @@ def test_ready_names_what_is_missing(world: World, monkeypatch: pytest.MonkeyPat
     answer = world.client(None).get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["status"] == "not ready"
-    assert answer.json()["checks"]["store"] == "the object store did not answer"
+    assert answer.json()["checks"]["store"] == "store-unavailable"
     assert answer.json()["checks"]["database"] == "ok"
     assert "10.0.0.1" not in answer.text
 

@@ -57,6 +57,30 @@ def test_a_broken_change_leaves_the_last_good_state_in_force_and_is_not_ready(pa
     assert gone.value.reasons[0].code == "trust-file-unreadable"
 
 
+def test_a_file_that_trust_yaml_names_counts_as_a_change(path: Path) -> None:
+    source = TrustSource(path, allow_sandbox=True)
+    before = source.current()
+    root = path.with_name("trusted_root.json")
+    change(root, "{}")
+    assert source.current() is before
+    with pytest.raises(TrustFileInvalid):
+        source.check()
+
+
+def test_whatever_a_broken_file_does_to_its_reader_it_is_not_ready_until_mended(path: Path) -> None:
+    source = TrustSource(path, allow_sandbox=True)
+    good = source.current()
+    text = path.read_text()
+    change(path, text.replace("file: trusted_root.json", 'file: "a\\0b"'))
+    assert source.current() is good
+    for _ in range(2):
+        with pytest.raises(TrustFileInvalid) as caught:
+            source.check()
+        assert caught.value.reasons[0].code == "trust-file-unreadable"
+    change(path, text)
+    source.check()
+
+
 def test_a_sandbox_root_is_refused_in_production(path: Path) -> None:
     with pytest.raises(TrustFileInvalid) as caught:
         TrustSource(path, allow_sandbox=False).current()

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
-MAX_FACTS_BYTES = 64 << 10  # a handful of identities and levels
+MAX_FACTS_BYTES = 1 << 20  # identities and steps of as many signatures as one decision looks at
+MAX_ENTRY_FACTS_BYTES = 32 << 10  # an entry must fit a log tile; larger facts are named by their digest there
 MAX_EVIDENCE_NAMED = 200  # digests in one entry; an entry must fit a log tile
 
 
@@ -105,7 +106,7 @@ def record_release(
         digest=manifest.digest,
         size=len(manifest.raw),
         evidence=tuple(evidence)[:MAX_EVIDENCE_NAMED],
-        facts=facts,
+        facts=_for_entry(facts),
     )
     event_id = audit.append(tx, event, entropy=app.entropy)
     row = ReleaseRow(
@@ -137,6 +138,11 @@ def check_same_digest(existing: Release, digest: Digest) -> None:
 def root_query() -> Select[str, str]:
     """Give the retention root of this room: every release."""
     return select(col(ReleaseRow.repository), col(ReleaseRow.digest))
+
+
+def _for_entry(facts: JsonObject) -> JsonObject:
+    raw = canonical_bytes(facts)
+    return facts if len(raw) <= MAX_ENTRY_FACTS_BYTES else {"digest": Digest.of(raw)}
 
 
 def _next_number(tx: Tx, repository: str) -> int:

@@ -62,6 +62,8 @@ class S3BlobStore:
         original = self.stat(source)
         if original is None:
             raise BlobMissing("the store does not hold that blob", found=str(source.digest))
+        if source.digest.algorithm == "sha256" and original.sha256 != source.digest:
+            raise _differs(original, original.size, source.digest, self._key(source))  # never spread altered bytes
         with _translated("copy a blob"):
             try:
                 self.client.copy_object(
@@ -125,15 +127,19 @@ class S3BlobStore:
         if stored is None:
             raise StoreUnavailable("the store said that a blob is there, and then that it is not", hint="try again")
         if (stored.size, stored.sha256) != (size, sha256):
-            raise StoredBytesDiffer(
-                "the store holds other bytes under this digest",
-                found=f"{stored.size} bytes, {stored.sha256 or 'no checksum'}",
-                expected=f"{size} bytes, {sha256}",
-                hint=f"someone wrote to {self._key(key)} behind the registry; restore or remove that object",
-            )
+            raise _differs(stored, size, sha256, self._key(key))
 
     def _key(self, key: BlobKey) -> str:
         return self.prefix + key.path
+
+
+def _differs(stored: StoredBlob, size: int, sha256: Digest | None, key: str) -> StoredBytesDiffer:
+    return StoredBytesDiffer(
+        "the store holds other bytes under this digest",
+        found=f"{stored.size} bytes, {stored.sha256 or 'no checksum'}",
+        expected=f"{size} bytes, {sha256}",
+        hint=f"someone wrote to {key} behind the registry; restore or remove that object",
+    )
 
 
 def _client(settings: S3Settings, endpoint: str | None) -> S3Client:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from tidegate.digest import CHUNK_BYTES, Digest, Hasher, chunks_of
-from tidegate.errors import DigestInvalid, LimitExceeded, NotFound
+from tidegate.errors import DigestInvalid, LimitExceeded, NotFound, Unreachable
 from tidegate_registry.storage.blobs import BlobKey, BlobStore
 
 SINK_BYTES = 1 << 20  # coalesce what ASGI hands out (64 KiB) so that a thread hop is paid once a MiB
@@ -36,6 +38,12 @@ class UploadLost(NotFound):
     """The bytes of an upload are gone, or another replica has them."""
 
     code = "upload-lost"
+
+
+class SpoolUnavailable(Unreachable):
+    """The spool folder cannot be written, as when its disk is full."""
+
+    code = "spool-unavailable"
 
 
 class UploadSink(Protocol):
@@ -70,7 +78,7 @@ class UploadStage(Protocol):
         """Forget what is kept for `session`, if anything is."""
 
     def ping(self) -> None:
-        """Raise an OSError or Unreachable unless bytes can be kept."""
+        """Raise SpoolUnavailable unless bytes can be kept."""
 
 
 class SpoolStage:
@@ -81,8 +89,9 @@ class SpoolStage:
 
     def open(self, session: str, *, size: int, limit: int) -> SpoolSink:
         """See UploadStage.open."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return SpoolSink(self._path(session), size=size, limit=limit)
+        with _translated(self.folder):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return SpoolSink(self._path(session), size=size, limit=limit)
 
     def discard(self, session: str) -> None:
         """See UploadStage.discard."""
@@ -90,14 +99,23 @@ class SpoolStage:
 
     def ping(self) -> None:
         """See UploadStage.ping."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _translated(self.folder):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(self.folder, os.W_OK):
-            raise PermissionError(f"{self.folder} is not writable")
+            raise SpoolUnavailable("the spool folder cannot be written", found=str(self.folder))
 
     def _path(self, session: str) -> Path:
         if not _SESSION.fullmatch(session):  # it came in a URL
             raise ValueError("not a session id")
         return self.folder / session
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SpoolUnavailable("the spool folder cannot be written", found=f"{folder}: {error.strerror}") from error
 
 
 class SpoolSink:
@@ -123,14 +141,16 @@ class SpoolSink:
         """See UploadSink.write."""
         if self._size + len(chunk) > self._limit:
             raise UploadTooLarge("that is more than one blob may have", expected=f"at most {self._limit} bytes")
-        self._file.write(chunk)
+        with _translated(self._path.parent):
+            self._file.write(chunk)
         self._size += len(chunk)
         if self._hasher is not None:
             self._hasher.update(chunk)
 
     def suspend(self) -> int:
         """See UploadSink.suspend."""
-        self._file.close()
+        with _translated(self._path.parent):
+            self._file.close()
         return self._size
 
     def commit(self, namespace: str, digest: Digest, store: BlobStore) -> BlobKey:
@@ -144,13 +164,15 @@ class SpoolSink:
 
     def discard(self) -> None:
         """See UploadSink.discard."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk could not take is being dropped anyway
+            self._file.close()
         self._path.unlink(missing_ok=True)
 
     def _hashed(self, digest: Digest) -> Digest:
         """Check `digest` and give the sha256, which the store checks whatever algorithm the client chose."""
         if self._hasher is not None and digest.algorithm == "sha256":
-            self._file.flush()
+            with _translated(self._path.parent):
+                self._file.flush()
             found, sha256 = self._hasher.digest, self._hasher.digest
         else:
             self._file.seek(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 import uuid
 from pathlib import Path
@@ -13,7 +14,7 @@ from tests.registry.world import store_settings
 from tidegate.digest import Digest
 from tidegate_registry.storage.blobs import BlobKey
 from tidegate_registry.storage.s3 import S3BlobStore
-from tidegate_registry.storage.uploads import DigestDiffers, SpoolStage, UploadLost, UploadTooLarge
+from tidegate_registry.storage.uploads import DigestDiffers, SpoolStage, SpoolUnavailable, UploadLost, UploadTooLarge
 
 if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
@@ -103,5 +104,21 @@ def test_a_session_that_is_none_names_no_file(stage: SpoolStage, session: str) -
 
 def test_a_folder_that_cannot_be_written_is_not_ready(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        SpoolStage(tmp_path / "file" / "spool").ping()
+    stage = SpoolStage(tmp_path / "file" / "spool")
+    for use in (stage.ping, lambda: stage.open(SESSION, size=0, limit=LIMIT)):
+        with pytest.raises(SpoolUnavailable) as caught:
+            use()
+        assert caught.value.reasons[0].code == "spool-unavailable"
+
+
+def test_a_full_disk_is_unavailable_and_not_a_fault(stage: SpoolStage) -> None:
+    sink = stage.open(SESSION, size=0, limit=1 << 30)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(SpoolUnavailable) as caught:
+            sink.write(b"x" * (1 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.reasons[0].code == "spool-unavailable"
+    sink.discard()

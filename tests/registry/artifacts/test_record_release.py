@@ -1,0 +1,70 @@
+"""Recording a release, as the admission room calls it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.registry.world import AGENT, T0, World
+from tidegate.digest import Digest
+from tidegate.formats.jcs import JsonObject, canonical_bytes
+from tidegate_registry.access.principal import ANONYMOUS
+from tidegate_registry.artifacts import naming
+from tidegate_registry.artifacts.errors import VersionTaken
+
+if TYPE_CHECKING:
+    from tidegate.formats.manifest import Manifest
+
+
+@pytest.fixture
+def manifest(world: World) -> Manifest:
+    return world.make_manifest(world.client(), b"layer")
+
+
+def record(world: World, manifest: Manifest, version: str, facts: JsonObject | None = None) -> naming.Named:
+    with world.services.db.begin() as tx:
+        naming.lock_agent(tx, AGENT, T0)
+        return naming.record_release(
+            tx,
+            world.services,
+            who=ANONYMOUS,
+            repository=AGENT,
+            version=version,
+            manifest=manifest,
+            facts=facts or {},
+            evidence=[Digest.of(bytes([n])) for n in range(250)],
+            now=T0,
+        )
+
+
+def test_releases_are_listed_by_admission_whatever_the_clock_says(world: World, manifest: Manifest) -> None:
+    for version in ("2.0.0", "1.0.0", "1.5.0"):
+        assert record(world, manifest, version, {"seen": version}).created
+    with world.services.db.read() as tx:
+        found = naming.releases(tx, AGENT)
+    assert [(each.version, each.facts) for each in found] == [
+        ("1.5.0", {"seen": "1.5.0"}),
+        ("1.0.0", {"seen": "1.0.0"}),
+        ("2.0.0", {"seen": "2.0.0"}),
+    ]
+
+
+def test_the_same_again_is_the_release_that_there_is(world: World, manifest: Manifest) -> None:
+    first, again = record(world, manifest, "1.0.0", {"a": 1}), record(world, manifest, "1.0.0", {"a": 2})
+    assert (again.created, again.release) == (False, first.release)
+    other = world.make_manifest(world.client(), b"other")
+    with pytest.raises(VersionTaken) as caught:
+        record(world, other, "1.0.0")
+    assert caught.value.reasons[0].code == "version-taken"
+
+
+def test_an_entry_names_large_facts_by_their_digest_and_the_row_has_them(world: World, manifest: Manifest) -> None:
+    facts: JsonObject = {"signers": ["x" * 2000] * 100}
+    release = record(world, manifest, "1.0.0", facts).release
+    assert release.facts == facts
+    data = world.events("release.admitted")[0]["data"]
+    assert isinstance(data, dict)
+    assert data["facts"] == {"digest": Digest.of(canonical_bytes(facts))}
+    assert isinstance(data["evidence"], list)
+    assert len(data["evidence"]) == naming.MAX_EVIDENCE_NAMED
