@@ -8,6 +8,8 @@ import socket
 from tidegate.errors import Conflict
 
 HOST = "127.0.0.1"
+LOOPBACK = (HOST, "localhost")
+PROXY_EXCEPTIONS = ("NO_PROXY", "no_proxy")  # libraries read the one or the other
 GRPC_OFFSET = 10_000  # SeaweedFS listens for gRPC on each HTTP port + 10000
 # below 32768, where Linux hands out ephemeral ports, so that no outgoing connection sits on a port we come back to
 LOWEST, HIGHEST = 20_000, 22_700

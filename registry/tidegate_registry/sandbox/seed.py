@@ -8,6 +8,7 @@ import shlex
 from tidegate_registry.sandbox.files import replace_file
 from tidegate_registry.sandbox.folder import SandboxFolder, SandboxPorts
 from tidegate_registry.sandbox.jobs import SERVER_URL
+from tidegate_registry.sandbox.ports import LOOPBACK, PROXY_EXCEPTIONS
 from tidegate_registry.sandbox.sigstore import SigstoreInstance
 from tidegate_registry.sandbox.users import DEMO_AGENT, DEMO_NAMESPACE, USERS
 
@@ -37,6 +38,9 @@ def environment(folder: SandboxFolder, ports: SandboxPorts) -> dict[str, str]:
 
 def environment_file(folder: SandboxFolder, ports: SandboxPorts) -> str:
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment(folder, ports).items()]
+    # a shell behind a proxy reaches this machine without it
+    hosts = ",".join(LOOPBACK)
+    lines += [f'export {name}="{hosts}${{{name}:+,${name}}}"' for name in PROXY_EXCEPTIONS]
     return "\n".join(["# source this file to use the sandbox; nothing in it is secret", *lines, ""])
 
 

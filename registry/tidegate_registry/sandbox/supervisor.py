@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import logging
+import os
 import shlex
 import signal
 import socket
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from tidegate.errors import Unreachable
 from tidegate_registry.sandbox.files import FILE_MODE, make_folder
 from tidegate_registry.sandbox.folder import SandboxFolder, SandboxPorts
-from tidegate_registry.sandbox.ports import HOST, bind, is_free
+from tidegate_registry.sandbox.ports import HOST, LOOPBACK, PROXY_EXCEPTIONS, bind, is_free
 from tidegate_registry.sandbox.s3 import S3Endpoint, Weed
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Sandbox:
         """Start all parts and return when each has answered. `patient`: wait for a killed sandbox's store to end."""
         self._log = _FileLog(make_folder(self.folder.logs) / LOG_NAME)
         log.info("starting in %s", self.folder.path)
+        _bypass_proxies()
         if patient:
             _wait_for_free(self.ports.s3.listened())
         self._listeners.append(bind(self.ports.registry, "registry"))
@@ -222,6 +224,12 @@ def _stop_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _bypass_proxies() -> None:
+    """Reach this machine directly: boto3 and requests would ask a configured proxy even for 127.0.0.1."""
+    for name in PROXY_EXCEPTIONS:
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), *LOOPBACK)))
 
 
 def _ignore_signals() -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 COMMAND = [str(Path(sys.executable).with_name("tidegate-registry")), "sandbox"]
+NOWHERE = "http://127.0.0.1:9"  # a proxy that would break every connection
 SIGSTORE = Path(sys.executable).with_name("sigstore")
 
 
@@ -69,6 +70,7 @@ def sandbox(folder: Path, *arguments: str) -> Iterator[Running]:
     """Start a sandbox and wait until it says that it is ready; killed at the end if it still runs."""
     with subprocess.Popen(
         [*COMMAND, "--dir", str(folder), *arguments],
+        env=os.environ | {"HTTP_PROXY": NOWHERE, "http_proxy": NOWHERE, "NO_PROXY": "", "no_proxy": ""},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -91,7 +93,9 @@ def sandbox(folder: Path, *arguments: str) -> Iterator[Running]:
 def sourced(folder: Path) -> dict[str, str]:
     """Give the environment of a shell that sourced DIR/env."""
     script = f". {shlex.quote(str(folder / 'env'))} && exec env -0"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=20, check=True, env={})
+    done = subprocess.run(
+        ["sh", "-c", script], capture_output=True, text=True, timeout=20, check=True, env={"NO_PROXY": "intranet"}
+    )
     return dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
 
 
@@ -108,6 +112,10 @@ def test_everything_starts_answers_and_stops(tmp_path: Path) -> None:
         assert ports
         assert environment["TIDEGATE_SANDBOX"] == "1"
         assert environment["TIDEGATE_REGISTRY"] == ports.registry_address
+        assert (environment["NO_PROXY"], environment["no_proxy"]) == (
+            "127.0.0.1,localhost,intranet",
+            "127.0.0.1,localhost",
+        )
         trust, _ = parse_trust_file(Path(environment["TIDEGATE_TRUST"]).read_bytes(), name="trust.yaml")
         assert trust.roots["sandbox"].sandbox
         root = folder / trust.roots["sandbox"].file
