@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,14 +140,20 @@ class Trust:
         return tuple(self._roots[name] for name in sorted(self._roots))
 
 
-def load_trust(path: Path, *, allow_sandbox: bool) -> Trust:
+def load_trust(path: Path, *, allow_sandbox: bool, on_read: Callable[[Path], None] = lambda _: None) -> Trust:
     """Read a trust.yaml and the files it names, which are relative to it.
 
+    `on_read` is told of each file before it is opened, so that a reader can watch them all.
     Raises TrustFileInvalid: with file, line and path of each mistake, or because a file cannot be read.
     """
-    trust_file, _ = parse_trust_file(_read(path, MAX_TRUST_FILE_BYTES), name=path.name)
+
+    def read(file: Path, limit: int) -> bytes:
+        on_read(file)
+        return _read(file, limit)
+
+    trust_file, _ = parse_trust_file(read(path, MAX_TRUST_FILE_BYTES), name=path.name)
     roots = [
-        Root(name, _read(path.parent / entry.file, MAX_TRUSTED_ROOT_BYTES), sandbox=entry.sandbox)
+        Root(name, read(path.parent / entry.file, MAX_TRUSTED_ROOT_BYTES), sandbox=entry.sandbox)
         for name, entry in trust_file.roots.items()
     ]
     charters = []
@@ -155,7 +161,7 @@ def load_trust(path: Path, *, allow_sandbox: bool) -> Trust:
         if isinstance(entry, Charter):
             charters.append(entry)
         else:
-            raw = _read(path.parent / entry.file, MAX_CHARTER_BYTES)
+            raw = read(path.parent / entry.file, MAX_CHARTER_BYTES)
             charters.append(parse_charter(raw, name=entry.file, roots=trust_file.roots))
     return Trust.from_parts(roots, charters, allow_sandbox=allow_sandbox)
 
@@ -164,8 +170,9 @@ def _read(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
             raw = file.read(limit + 1)
-    except OSError as error:
-        raise TrustFileInvalid(f"{path}: cannot be read", found=error.strerror, code="trust-file-unreadable") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with U+0000
+        found = error.strerror if isinstance(error, OSError) else "not a file's name"
+        raise TrustFileInvalid(f"{path}: cannot be read", found=found, code="trust-file-unreadable") from error
     if len(raw) > limit:
         raise TrustFileInvalid(f"{path}: too large", expected=f"at most {limit} bytes")
     return raw
