@@ -38,7 +38,9 @@ TEXT = b"Be brief.\n"
 @pytest.fixture
 def forged(tmp_path: Path) -> Forged:
     """A small honest bundle with one prompt, to be edited."""
-    return Forged(build_agent(tmp_path, {"agent.yaml": AGENT, PROMPT: TEXT, "tools.json": '{"name": "x"}'}))
+    return Forged(
+        build_agent(tmp_path, {"agent.yaml": AGENT, PROMPT: TEXT, "tools.json": '{"name": "x"}', "model.bin": "w"})
+    )
 
 
 AGENT = """\
@@ -46,7 +48,7 @@ name: acme/support-agent
 version: 1.2.0
 entrypoint: [python3, main.py]
 runtime: vendored
-components: {prompts: prompts/**, tools: tools.json}
+components: {prompts: prompts/**, tools: tools.json, weights: model.bin}
 models:
   - {id: gpt-4o, unpinned: there is no other name}
 """
@@ -201,6 +203,15 @@ def test_a_layer_of_other_bytes_than_the_manifest_names_is_refused(forged: Forge
     digest = Digest(str(forged.component("tools")["digest"]))
     forged.blobs[digest] = b'{"name":"x"} '
     assert codes(refused(forged, tmp_path)) == ["layer-digest"]
+
+
+def test_weights_of_other_bytes_are_noticed_when_they_are_unpacked(forged: Forged, tmp_path: Path) -> None:
+    forged.blobs[Digest(str(forged.component("weights")["digest"]))] = b"x"
+    check_bundle(forged.seal(), forged.open_blob)  # whoever stores raw layers has checked their digest
+    with pytest.raises(BundleRefused) as caught:
+        unpack(forged.seal(), forged.open_blob, tmp_path / "victim" / "agent")
+    assert codes(caught.value) == ["layer-digest"]
+    assert not (tmp_path / "victim").exists()
 
 
 def test_a_layer_that_is_not_there_is_refused(forged: Forged, tmp_path: Path) -> None:
@@ -358,6 +369,11 @@ LIES: dict[str, tuple[Callable[[Forged], object], str, str]] = {
     "a tar that is a file": (say(code, path="main.py"), "component-inconsistent", "B4"),
     "a media type": (say(code, mediaType="application/x-tar"), "component-inconsistent", "B4"),
     "a content digest": (say(code, contentDigest=OTHER), "component-inconsistent", "B4"),
+    "the content digest of weights": (
+        say(lambda it: it.component("weights"), contentDigest=OTHER),
+        "component-inconsistent",
+        "B4",
+    ),
     "a file's layer": (say(lambda it: it.component("tools"), digest=OTHER), "component-inconsistent", "B4"),
     "the layer of pins": (say(lambda it: it.component("models"), path="m.json"), "component-inconsistent", "B4"),
     "the order of layers": (lambda it: it.list_of("components").reverse(), "components-unsorted", "B4"),

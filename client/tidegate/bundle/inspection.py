@@ -119,7 +119,8 @@ def inspect_bundle(source: BundleSource, version: str | None = None, *, check: b
     config = None
     if manifest.effective_artifact_type == AGENT_BUNDLE:
         config = (check_bundle if check else check_structure)(manifest, source.open_blob)
-    return Inspection(manifest, config, source.referrers(manifest.digest), content_checked=check and config is not None)
+    referrers = tuple(source.referrers(manifest.digest))
+    return Inspection(manifest, config, referrers, content_checked=check and config is not None)
 
 
 def _unpinned(models: Sequence[ModelPin]) -> Iterator[str]:

@@ -55,7 +55,7 @@ def _check_file(folder: Path, entry: FileEntry) -> Reason | None:
     except (FileNotFoundError, NotADirectoryError):
         return Reason("file-missing", f"a file is missing: {name}", hint=_HINT)
     if not stat.S_ISREG(status.st_mode):
-        return _changed(name, "neither link nor folder", "a regular file")
+        return _changed(name, "a link, a folder or a device", "a regular file")
     if status.st_size != entry.size:
         return _changed(name, f"{status.st_size} bytes", f"{entry.size} bytes")
     mode = "x" if status.st_mode & stat.S_IXUSR else "-"

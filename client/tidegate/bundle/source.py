@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import BinaryIO, Protocol
 
 from tidegate.digest import Digest
@@ -23,6 +24,6 @@ class BundleSource(Protocol):
         """Open a blob for reading from its start to its end; it may not be seekable. Raises NotFound."""
         ...
 
-    def referrers(self, subject: Digest) -> tuple[Manifest, ...]:
-        """Give the manifests whose subject is `subject`, in a stable order."""
+    def referrers(self, subject: Digest) -> Iterable[Manifest]:
+        """Give the manifests whose subject is `subject`, in a stable order, perhaps only as they are asked for."""
         ...
