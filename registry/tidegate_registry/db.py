@@ -16,7 +16,7 @@ import sqlalchemy
 from sqlalchemy import Engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session as OrmSession
 from sqlmodel import Session, SQLModel
@@ -150,6 +150,8 @@ def _translated() -> Iterator[None]:
         yield
     except (OperationalError, PoolTimeout) as error:
         raise DatabaseUnavailable("the database did not answer", hint="try again in a moment") from error
+    except DataError as error:  # PostgreSQL's text cannot hold U+0000, which a URL can; SQLite finds nothing instead
+        raise InvalidInput("a value cannot be text", code="text-unstorable", expected="text without U+0000") from error
 
 
 def mark_audited(tx: Tx) -> None:

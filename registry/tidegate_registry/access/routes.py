@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from tidegate.errors import InvalidInput, LimitExceeded
+from tidegate.errors import InvalidInput
 from tidegate_registry.access.challenge import TOKEN_PATH
 from tidegate_registry.access.credentials import (
     MAX_FORM_BYTES,
@@ -27,6 +27,7 @@ from tidegate_registry.access.rights import Permission
 from tidegate_registry.access.tokens import IssuedToken
 from tidegate_registry.access.whoami import describe_caller
 from tidegate_registry.api import Out
+from tidegate_registry.artifacts.http.body import read_body
 from tidegate_registry.services import App
 
 router = APIRouter()
@@ -65,15 +66,10 @@ class WhoamiOut(Out):
     standings: list[StandingOut]
 
 
-async def _form(request: Request) -> Mapping[str, list[str]]:
+async def _form(request: Request, app: App) -> Mapping[str, list[str]]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise InvalidInput("the token endpoint takes a form", code="form-invalid", expected=f"Content-Type: {FORM}")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise LimitExceeded("the form is too large", expected=f"at most {MAX_FORM_BYTES} bytes")
-    return parse_form(bytes(body))
+    return parse_form(await read_body(request, most=MAX_FORM_BYTES, limits=app.settings.limits, what="a form"))
 
 
 async def _gatekeeper(app: App) -> Gatekeeper:

@@ -165,6 +165,12 @@ class TestTokenEndpoint:
             assert answer.status_code == 200, answer.text
             assert answer.json()["scope"] == f"repository:{AGENT}:pull"
 
+    def test_a_form_beyond_the_limit_is_refused(self, gate_world: GateWorld) -> None:
+        answer = httpx2.post(
+            f"{gate_world.url}/v2/token", data={"password": "x" * (1 << 20)}, trust_env=False, verify=NO_TLS
+        )
+        assert answer.status_code == 413, answer.text
+
     def test_a_token_for_fulcio_is_refused_and_never_repeated(self, gate_world: GateWorld) -> None:
         credential = self.credential(gate_world, "sigstore")
         answer = self.exchange(gate_world, auth=("oidc", credential))

@@ -22,7 +22,8 @@ from tests.registry.world import (
     running_world,
 )
 from tidegate.digest import Digest
-from tidegate.formats.mediatypes import OCI_INDEX
+from tidegate.formats.manifest import MAX_REFERRER_BYTES
+from tidegate.formats.mediatypes import OCI_INDEX, SIGSTORE_BUNDLE
 from tidegate_registry.artifacts import lists
 from tidegate_registry.settings import Limits
 
@@ -77,6 +78,9 @@ class TestTags:
         assert client.get(TAGS, params={"last": "Beta"}).json()["tags"] == ["beta", "zeta"]
         assert client.get(TAGS, params={"last": "alphabet"}).json()["tags"] == ["Beta", "beta", "zeta"]
         assert client.get(TAGS, params={"last": "zz"}).json()["tags"] == []
+
+    def test_after_what_no_database_may_hold_are_no_fault_of_the_registry(self, tagged: World) -> None:
+        assert tagged.client().get(f"/v2/{AGENT}/tags/list?last=%00").status_code in (200, 400)
 
     def test_of_a_page_of_zero_are_none(self, tagged: World) -> None:
         answer = tagged.client().get(TAGS, params={"n": "0"})
@@ -154,7 +158,8 @@ class TestReferrers:
         answer = world.client().get(f"/v2/{AGENT}/referrers/{digest}")
         assert error_of(answer) == (400, "DIGEST_INVALID", "digest-invalid")
 
-    def test_come_in_pages_that_keep_the_filter(self, world: World) -> None:
+    def test_come_in_pages_that_keep_the_filter(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lists, "PAGE_BYTES", MAX_REFERRER_BYTES)
         client, subject = world.client(), missing_subject()
         filler = {"dev.example.filler": "x" * (lists.PAGE_BYTES // 2)}
         pushed = set()
@@ -177,7 +182,7 @@ class TestReferrers:
     def test_of_a_quarantined_manifest_are_hidden_with_it(self, world: World) -> None:
         publisher = world.client()
         subject = world.make_manifest(publisher, b"layer")
-        referrer = world.make_manifest(publisher, b"sbom", subject=subject.descriptor)
+        referrer = world.make_manifest(publisher, b"bundle", artifact_type=SIGSTORE_BUNDLE, subject=subject.descriptor)
         world.put(publisher, subject)
         world.put(publisher, referrer)
         assert len(self.listed(world.client(ATTESTER), subject.digest)) == 1

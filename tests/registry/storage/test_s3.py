@@ -96,6 +96,18 @@ def test_a_copy_onto_other_bytes_is_noticed_and_one_of_nothing_is_refused(store:
     assert missing.value.reasons[0].code == "blob-missing"
 
 
+def test_altered_bytes_are_not_copied_to_another_namespace(store: S3BlobStore) -> None:
+    key, _ = put(store, DATA)
+    target = dataclasses.replace(key, namespace="umbra")
+    store.client.put_object(
+        Bucket=store.bucket, Key=store.prefix + key.path, Body=b"altered", ChecksumAlgorithm="SHA256"
+    )
+    with pytest.raises(StoredBytesDiffer) as caught:
+        store.copy(key, target)
+    assert caught.value.reasons[0].code == "stored-bytes-differ"
+    assert store.stat(target) is None
+
+
 def test_what_is_not_there_is_missing(store: S3BlobStore) -> None:
     key = BlobKey("acme", Digest.of(b"nothing"))
     assert store.stat(key) is None

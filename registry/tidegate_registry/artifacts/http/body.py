@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from tidegate_registry.storage.uploads import UploadSink
 
 
-async def read_body(request: Request, *, most: int, limits: Limits) -> bytes:
+async def read_body(request: Request, *, most: int, limits: Limits, what: str = "a manifest") -> bytes:
     """Read a body of at most `most` bytes into memory. Raises ManifestTooLarge, RequestTimeout."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > most:
-        raise _too_large(most)
+        raise _too_large(most, what)
     parts, size = [], 0
     async for part in _timed(request, seconds=limits.request_seconds, idle=limits.idle_seconds):
         size += len(part)
         if size > most:
-            raise _too_large(most)
+            raise _too_large(most, what)
         parts.append(part)
     return b"".join(parts)
 
@@ -70,5 +70,5 @@ async def _timed(request: Request, *, seconds: int, idle: int) -> AsyncIterator[
         yield part
 
 
-def _too_large(most: int) -> ManifestTooLarge:
-    return ManifestTooLarge("that is more than a manifest may have", expected=f"at most {most} bytes")
+def _too_large(most: int, what: str) -> ManifestTooLarge:
+    return ManifestTooLarge(f"that is more than {what} may have", expected=f"at most {most} bytes")
