@@ -170,7 +170,7 @@ class _Run:
             return
         if identity is None:
             raise SigningRefused(
-                "nothing says where this bundle was built, and without --sign nobody is asked to",
+                "nothing says where this bundle was built, and with --no-sign nobody signs here",
                 code="provenance-missing",
                 hint="pass --provenance FILE with a Sigstore bundle that CI made for this digest",
             )

@@ -148,12 +148,16 @@ class AgentFile:
         path = folder / FILE_NAME
         try:
             raw = path.read_bytes()
-        except OSError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise AgentFileInvalid(
-                "there is no agent.yaml to read" if not path.exists() else "agent.yaml cannot be read",
+                "there is no agent.yaml to read",
                 code="agent-file-missing",
                 found=path,
                 hint=f"run `tidegate init {folder}`",
+            ) from error
+        except OSError as error:
+            raise AgentFileInvalid(
+                f"{path}: cannot be read or written: {error.strerror or error}", code="file-not-usable"
             ) from error
         return cls.parse(raw)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -72,10 +73,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
     except Exception as error:
+        if unusable := _unusable(error):
+            out.error(unusable)
+            return EXIT_USAGE
         if os.environ.get("TIDEGATE_DEBUG") == "1":
             raise
         out.error(_defect(error))
         return EXIT_REFUSED
+
+
+def _unusable(error: Exception) -> InvalidInput | None:
+    """Tell the file that the system would not read or write; None for any other failure, such as a connection's."""
+    if not isinstance(error, OSError) or isinstance(error, ConnectionError | TimeoutError | socket.gaierror):
+        return None
+    what = error.filename if isinstance(error.filename, str | bytes) else "a file"
+    return InvalidInput(
+        f"{os.fsdecode(what)}: cannot be read or written: {error.strerror or error}", code="file-not-usable"
+    )
 
 
 def _defect(error: Exception) -> TidegateError:

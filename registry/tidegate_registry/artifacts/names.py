@@ -98,7 +98,7 @@ def refuse_channel(channel: Channel, repository: str) -> ChannelNotMovable:
         f"{channel.text} is a channel: pushing a tag never moves it",
         found=f"{repository}:{channel.text}",
         expected="a version such as 1.2.0, or a working tag",
-        hint=f"push a version, then run `tidegate promote {repository}:VERSION --to {channel.text}`",
+        hint="push a version; channels move by promotion, which this version does not offer yet, and never by a tag",
     )
 
 

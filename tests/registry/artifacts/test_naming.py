@@ -62,7 +62,7 @@ def test_a_channel_is_not_moved_by_pushing_a_tag(world: World, channel: str) -> 
     client = world.client()
     answer = world.put(client, world.make_manifest(client, b"one"), channel)
     assert error_of(answer) == (403, "DENIED", "channel-not-movable")
-    assert "tidegate promote" in answer.json()["errors"][0]["message"]
+    assert "promotion" in answer.json()["errors"][0]["message"]
     assert error_of(client.get(path(channel))) == (404, "MANIFEST_UNKNOWN", "manifest-unknown")
 
 
@@ -123,39 +123,45 @@ class TestWhatNamingSetsFree:
         inner = make_index(member)
         outer = make_index(inner)
         evidence = world.make_manifest(publisher, b"sig", artifact_type=SIGSTORE_BUNDLE, subject=member.descriptor)
-        about_evidence = world.make_manifest(publisher, b"sig of sig", subject=evidence.descriptor)
+        about_evidence = world.make_manifest(
+            publisher, b"sig of sig", artifact_type=SIGSTORE_BUNDLE, subject=evidence.descriptor
+        )
+        opaque = world.make_manifest(publisher, b"claims to be about it", subject=member.descriptor)
         bystander = world.make_manifest(publisher, b"bystander")
-        for each in (evidence, about_evidence, member, inner, bystander):
+        for each in (evidence, about_evidence, opaque, member, inner, bystander):
             assert world.put(publisher, each).status_code == 201
             assert not self.readable(world, each)
         assert world.put(publisher, outer, "1.0.0").status_code == 201
         for each in (outer, inner, member, evidence, about_evidence):
             assert self.readable(world, each)
         assert not self.readable(world, bystander)
+        assert not self.readable(world, opaque)
 
     def test_evidence_that_comes_later(self, world: World, publisher: httpx2.Client) -> None:
         released = world.make_manifest(publisher, b"released")
         world.put(publisher, released, "1.0.0")
-        later = world.make_manifest(publisher, b"scan", subject=released.descriptor)
+        later = world.make_manifest(publisher, b"scan", artifact_type=SIGSTORE_BUNDLE, subject=released.descriptor)
         world.put(publisher, later)
         assert self.readable(world, later)
         stored = world.events("manifest.stored")[-1]["data"]
         assert isinstance(stored, dict)
         assert stored["released"] is True
 
-    def test_a_bundle_or_an_index_is_not_set_free_by_referring_to_a_release(
+    def test_whatever_is_no_evidence_is_not_set_free_by_referring_to_a_release(
         self, world: World, publisher: httpx2.Client
     ) -> None:
         released = world.make_manifest(publisher, b"released")
         hidden = world.make_manifest(publisher, b"hidden")
         world.put(publisher, hidden)
         sneaky = make_index(hidden, subject=released.descriptor)
+        opaque = world.make_manifest(publisher, b"the next agent", subject=released.descriptor)
         early = make_index(hidden, released, subject=released.descriptor)
         world.put(publisher, released)
         world.put(publisher, early)
         world.put(publisher, released, "1.0.0")
-        world.put(publisher, sneaky)
-        for each in (hidden, sneaky, early):
+        for each in (sneaky, opaque):
+            assert world.put(publisher, each).status_code == 201
+        for each in (hidden, sneaky, early, opaque):
             assert not self.readable(world, each)
 
     def test_the_release_is_a_retention_root(self, world: World, publisher: httpx2.Client) -> None:

@@ -1,0 +1,63 @@
+"""What a person meets who makes a mistake: which option, which file, which line, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.client.bundle.agents import write_agent
+from tests.client.bundle.test_build import VECTOR
+from tidegate.cli.main import main
+from tidegate.formats.jcs import JsonObject, parse_object
+
+AGENT = "acme/support-agent"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def error_of(out: str) -> JsonObject:
+    error = parse_object(out.encode(), limit=1 << 20, what="output")["error"]
+    assert isinstance(error, dict)
+    return error
+
+
+# -- files that the system does not let us use (as root too: permissions would not stop it) ----------------------------
+
+
+def test_a_file_that_cannot_be_used_is_named_and_is_no_defect_of_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_agent(tmp_path / "agent", VECTOR)
+    (folder / "agent.yaml").rename(tmp_path / "kept")
+    (folder / "agent.yaml").mkdir()
+    long = "x" * 300  # more than any file system takes
+    for arguments, path in (
+        (("verify", f"{AGENT}:1.2.0", "--trust", long), long),
+        (("init", folder, "--force"), folder / "agent.yaml"),
+        (("build", folder), folder / "agent.yaml"),
+    ):
+        code, _, err = run(capsys, *arguments)
+        assert code == 2
+        assert f"error: {path}: cannot be read or written: " in err
+        assert "[file-not-usable]" in err
+        assert "tidegate init" not in err
+    (folder / "agent.yaml").rmdir()
+    (tmp_path / "kept").rename(folder / "agent.yaml")
+    code, _, err = run(capsys, "build", folder, "--out", "/proc/x")
+    assert (code, "[file-not-usable]" in err, "/proc/x" in err) == (2, True, True)
+
+
+def test_a_lost_connection_is_not_taken_for_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr("tidegate.cli.verify.run", broken)
+    code, _, err = run(capsys, "verify", f"{AGENT}:1.2.0")
+    assert (code, "[internal-error]" in err) == (1, True)
