@@ -1,6 +1,7 @@
 """`tidegate-registry serve | migrate | sandbox`. Errors become one line on stderr and an exit code, here alone.
 
-Exit codes: 0 done, 1 refused (store or schema are not what they must be), 2 usage, 3 a service does not answer.
+Exit codes: 0 done, 1 refused (store or schema are not what they must be), 2 usage, 3 a service does not answer,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tidegate_registry.settings import Settings
 
 EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
+EXIT_INTERRUPTED = 130  # 128 + SIGINT
 BACKLOG = 2048  # connections that wait to be accepted; uvicorn's own default
 DRAIN_SECONDS = 20  # for requests under way after SIGTERM; orchestrators kill after 30
 
@@ -33,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, InvalidInput):
             return EXIT_USAGE
         return EXIT_UNREACHABLE if isinstance(error, Unreachable) else EXIT_REFUSED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     return code
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tidegate_registry.sandbox.folder import SandboxFolder
 
 EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
-EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND = 126, 127  # as shells answer
 REQUEST_SECONDS = 10
 MAX_ANSWER_BYTES = 64 << 10
 HIGHEST_PORT = 65_535
@@ -75,7 +74,11 @@ def _add_ci(verbs: _SubParsersAction[argparse.ArgumentParser]) -> None:
     _add_dir(ci, argparse.SUPPRESS)
     ci.add_argument("--repository", required=True, metavar="OWNER/NAME", help="the repository the job belongs to")
     ci.add_argument("--ref", metavar="REF", help="full git ref (default: refs/heads/main)")
-    ci.add_argument("--sha", metavar="COMMIT", help="commit, 40 hexadecimal digits")
+    ci.add_argument(
+        "--sha",
+        metavar="COMMIT",
+        help="commit, 40 hexadecimal digits (default: the current folder's, in a git checkout)",
+    )
     ci.add_argument("--workflow", metavar="PATH", help="workflow file (default: .ci/workflows/release.yml)")
     ci.add_argument("--event", metavar="NAME", help="what started it (default: push)")
     ci.add_argument("--run-id", metavar="NUMBER", help="run id (default: 1)")
@@ -106,8 +109,7 @@ def _port(text: str) -> int:
 
 def _run_ci(args: argparse.Namespace) -> int:
     """Run the command as a job; its exit code is ours, or 128 + the signal that ended it."""
-    import subprocess
-
+    from tidegate_registry.sandbox.command import head_commit, run_command
     from tidegate_registry.sandbox.folder import SandboxFolder
 
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
@@ -116,7 +118,7 @@ def _run_ci(args: argparse.Namespace) -> int:
     job = {
         "repository": args.repository,
         "ref": args.ref,
-        "sha": args.sha,
+        "sha": head_commit() if args.sha is None else args.sha,
         "workflow": args.workflow,
         "event": args.event,
         "run_id": args.run_id,
@@ -126,12 +128,7 @@ def _run_ci(args: argparse.Namespace) -> int:
     }
     given = {name: value for name, value in job.items() if value is not None}
     environment = register_job(SandboxFolder(args.dir.expanduser().absolute()), given)
-    try:
-        done = subprocess.run(command, env=os.environ | environment, check=False)
-    except OSError as error:
-        sys.stderr.write(f"error: {command[0]}: {error.strerror}\n")
-        return EXIT_NOT_FOUND if isinstance(error, FileNotFoundError) else EXIT_NOT_EXECUTABLE
-    return done.returncode if done.returncode >= 0 else 128 - done.returncode
+    return run_command(command, environment)
 
 
 def register_job(folder: SandboxFolder, job: dict[str, object]) -> dict[str, str]:
