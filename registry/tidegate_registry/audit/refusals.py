@@ -68,6 +68,9 @@ class RefusalLimiter:
             return suppressed
 
 
+NO_CREDENTIAL = "login-needed"  # the code of what a request without any credential is answered
+
+
 def record_refusal(request: Request, error: TidegateError, *, status: int) -> None:
     """Write the entry of a refused request, if it is one that gets an entry. Never makes the answer fail.
 
@@ -106,8 +109,8 @@ def record_refusal(request: Request, error: TidegateError, *, status: int) -> No
 def _is_refusal(request: Request, error: TidegateError) -> bool:
     if isinstance(error, Unreachable):
         return False  # the registry could not; it did not refuse
-    if isinstance(error, Unauthenticated):
-        return "authorization" in request.headers
+    if isinstance(error, Unauthenticated):  # a form may hold a credential too
+        return "authorization" in request.headers or error.reasons[0].code != NO_CREDENTIAL
     return request.method in WRITES or not isinstance(error, NotFound)
 
 

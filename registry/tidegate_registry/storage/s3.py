@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 import boto3
 from botocore.client import Config
@@ -16,6 +16,7 @@ from tidegate.digest import Digest
 from tidegate_registry.storage.blobs import BlobKey, BlobMissing, StoredBlob, StoredBytesDiffer, StoreUnavailable
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
 
     from tidegate_registry.settings import S3Settings
@@ -102,7 +103,7 @@ class S3BlobStore:
                 if _status(error) == NOT_FOUND:
                     raise BlobMissing("the store does not hold that blob", found=str(key.digest)) from error
                 raise
-        return cast("BinaryIO", answer["Body"])  # botocore's StreamingBody: an io.IOBase with read and close
+        return cast("BinaryIO", _Reading(answer["Body"]))
 
     def presign_get(self, key: BlobKey) -> str:
         """See BlobStore.presign_get."""
@@ -131,6 +132,26 @@ class S3BlobStore:
 
     def _key(self, key: BlobKey) -> str:
         return self.prefix + key.path
+
+
+class _Reading:
+    """The bytes of an object on their way; what breaks on that way is the store not answering."""
+
+    def __init__(self, body: StreamingBody) -> None:
+        self._body = body
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, size: int = -1) -> bytes:
+        with _translated("send a blob to its end"):
+            return self._body.read(None if size < 0 else size)
+
+    def close(self) -> None:
+        self._body.close()
 
 
 def _differs(stored: StoredBlob, size: int, sha256: Digest | None, key: str) -> StoredBytesDiffer:

@@ -74,6 +74,7 @@ async def begin_upload(
         if await run_in_threadpool(mount_blob, app, who, repository, wanted, from_):
             return Response(status_code=201, headers=created_blob(repository, wanted))
     whole = Digest.parse(digest) if digest is not None else None
+    _content_range(request)  # one that is none is refused before a session is begun that nobody would end
     upload = await run_in_threadpool(uploads.begin_upload, app, who, repository)
     if whole is None:
         return Response(status_code=202, headers=upload_headers(upload))
