@@ -50,14 +50,15 @@ def issuer_client() -> httpx2.Client:
 
 
 class HttpFetch:
-    """GET with limits: no redirects, MAX_DOCUMENT_BYTES, FETCH_SECONDS in all."""
+    """GET with limits: no redirects, MAX_DOCUMENT_BYTES, `seconds` from connecting to the last byte."""
 
-    def __init__(self, client: httpx2.Client) -> None:
+    def __init__(self, client: httpx2.Client, *, seconds: float = FETCH_SECONDS) -> None:
         self._client = client
+        self._seconds = seconds
 
     def __call__(self, url: str) -> bytes:
         """GET `url`. Raises Unreachable."""
-        deadline = time.monotonic() + FETCH_SECONDS
+        deadline = time.monotonic() + self._seconds
         try:
             with self._client.stream(
                 "GET", url, headers={"accept": "application/json"}, follow_redirects=False, timeout=FETCH_SECONDS
@@ -70,7 +71,7 @@ class HttpFetch:
                     if len(body) > MAX_DOCUMENT_BYTES:
                         raise _unreachable(url, "a longer document", f"at most {MAX_DOCUMENT_BYTES} bytes")
                     if time.monotonic() > deadline:
-                        raise _unreachable(url, "a slower answer", f"at most {FETCH_SECONDS} s")
+                        raise _unreachable(url, "a slower answer", f"at most {self._seconds} s")
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise _unreachable(url, f"{type(error).__name__}: {error}", "an answer") from error
         return bytes(body)

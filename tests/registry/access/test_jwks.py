@@ -159,6 +159,14 @@ def test_a_document_is_not_read_beyond_its_limit(issuer: FakeIssuer) -> None:
     assert "a longer document" in (caught.value.reasons[0].found or "")
 
 
+def test_a_document_that_takes_too_long_is_given_up(issuer: FakeIssuer) -> None:
+    fetch = HttpFetch(httpx2.Client(trust_env=False, verify=NO_TLS), seconds=0)
+    with pytest.raises(Unreachable) as caught:
+        fetch(issuer.url + DISCOVERY)
+    assert caught.value.reasons[0].code == "issuer-unreachable"
+    assert "a slower answer" in (caught.value.reasons[0].found or "")
+
+
 def test_an_https_issuer_cannot_send_the_registry_to_its_own_loopback(issuer: FakeIssuer, clock: Clock) -> None:
     asked: list[str] = []
 
