@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
-from tidegate.formats.manifest import MAX_MANIFEST_BYTES
+from tidegate.formats.bundle import MAX_BUNDLE_BYTES
+from tidegate.formats.manifest import MAX_MANIFEST_BYTES, MAX_REFERRERS
 from tidegate.formats.reference import TagKind, classify_tag, is_tag
 from tidegate_registry.access.issuers import IssuerRule
 
@@ -83,12 +84,16 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
         int, Unit("bytes"), Field(description="Largest blob", ge=1 << 20, le=MAX_SINGLE_PUT_BYTES)
     ] = MAX_SINGLE_PUT_BYTES
     evidence_bytes: Annotated[
-        int, Unit("bytes"), Field(description="Largest Sigstore bundle, and largest blob of an attester", ge=1 << 16)
-    ] = 16 << 20
+        int,
+        Unit("bytes"),
+        Field(description="Largest Sigstore bundle, and largest blob of an attester", ge=1 << 16, le=MAX_BUNDLE_BYTES),
+    ] = MAX_BUNDLE_BYTES
     evidence_per_decision: Annotated[
         int, Field(description="Most signatures that one admission verifies; publishers' come first", ge=8, le=1000)
     ] = 100
-    referrers_per_subject: Annotated[int, Field(description="Most referrers that one manifest may have", ge=1)] = 1000
+    referrers_per_subject: Annotated[
+        int, Field(description="Most referrers that one manifest may have", ge=1, le=MAX_REFERRERS)
+    ] = MAX_REFERRERS
     uploads_in_flight: Annotated[int, Field(description="Most unfinished uploads of one caller", ge=1)] = 64
     upload_session_seconds: Annotated[
         int, Unit("seconds"), Field(description="An upload that nobody continued for so long is dropped", ge=60)

@@ -8,9 +8,9 @@ from tests.forge import dump
 from tests.shelf import Shelf
 from tidegate.digest import Digest
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES
-from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Descriptor, image_manifest
+from tidegate.formats.manifest import EMPTY_DESCRIPTOR, MAX_REFERRERS, Descriptor, image_manifest
 from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
-from tidegate.verify.release import MAX_EVIDENCE_BYTES, MAX_REFERRERS
+from tidegate.verify.release import MAX_EVIDENCE_BYTES
 
 
 def test_evidence_that_is_swapped_for_other_good_evidence_is_refused(agent_shelf: Shelf) -> None:

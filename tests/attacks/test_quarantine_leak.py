@@ -83,6 +83,30 @@ def test_naming_is_what_makes_it_visible(gate_world: GateWorld) -> None:
     assert len(reader.get(f"/v2/{AGENT}/referrers/{manifest.digest}").json()["manifests"]) == 2
 
 
+@pytest.mark.parametrize("order", ["before naming", "after naming"])
+def test_a_claim_to_be_about_a_release_sets_nothing_free(gate_world: GateWorld, order: str) -> None:
+    """Whoever pushes writes the subject: an agent that refers to a release would be readable without admission."""
+    publisher = gate_world.client()
+    released = gate_world.prepare(publisher)
+    gate_world.push_blob(publisher, SECRET)
+    layer = Descriptor("application/octet-stream", Digest.of(SECRET), len(SECRET))
+    sneaky = image_manifest(
+        artifact_type="application/vnd.example.agent",
+        config=EMPTY_DESCRIPTOR,
+        layers=(layer,),
+        subject=released.descriptor,
+    )
+    for step in (sneaky, released) if order == "before naming" else (released, sneaky):
+        assert gate_world.put(publisher, step, VERSION if step is released else "").status_code == 201
+    reader = gate_world.client("dave", f"repository:{AGENT}:pull")
+    assert reader.get(f"/v2/{AGENT}/manifests/{released.digest}").status_code == 200
+    assert reader.get(f"/v2/{AGENT}/manifests/{sneaky.digest}").status_code == 404
+    assert reader.get(f"/v2/{AGENT}/blobs/{Digest.of(SECRET)}").status_code == 404
+    listed = reader.get(f"/v2/{AGENT}/referrers/{released.digest}").json()["manifests"]
+    assert sneaky.digest not in {each["digest"] for each in listed}
+    assert len(listed) == 2, "evidence follows its release"
+
+
 def test_a_working_tag_shows_nothing_to_others(gate_world: GateWorld) -> None:
     publisher = gate_world.client()
     manifest = layered(gate_world, publisher)

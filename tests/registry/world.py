@@ -37,6 +37,7 @@ from tidegate_registry.app import create_app
 from tidegate_registry.artifacts import naming
 from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db, Tx
+from tidegate_registry.evidence.tables import EvidenceRow
 from tidegate_registry.sandbox.ports import address, bind
 from tidegate_registry.sandbox.serve import ServerThread
 from tidegate_registry.services import Gate, Services
@@ -87,12 +88,35 @@ class Clock:
         self.now += timedelta(**by)
 
 
-class NoEvidenceRow:
-    """Evidence that was verified and has nothing more to write."""
+@dataclass
+class BelievedEvidence:
+    """Evidence that nobody verified: its row is written all the same, as what follows a release is found by it."""
+
+    repository: str
+    manifest: Manifest
 
     def record(self, tx: Tx, *, now: datetime) -> None:
         assert tx.in_transaction()
-        assert now.tzinfo is not None
+        assert self.manifest.subject is not None
+        digest = self.manifest.digest
+        row = EvidenceRow(
+            repository=self.repository,
+            subject=self.manifest.subject.digest,
+            signature=digest,
+            manifest=digest,
+            bundle=self.manifest.layers[0].digest,
+            payload=digest,
+            predicate_type="https://example.org/believed",
+            role="publisher",
+            root="public",
+            issuer=ISSUER,
+            identity=f"{PUBLISHER}@acme.example",
+            signed_at=now,
+            attestation=b"{}",
+            event_id=str(uuid.uuid4()),
+        )
+        tx.add(row)
+        tx.flush()
 
 
 @dataclass
@@ -103,13 +127,15 @@ class FakeGate:
     refuse_admission: tuple[Reason, ...] = ()
     asked: list[str] = field(default_factory=list)
 
-    def verify_referrer(self, app: Services, who: Principal, *, repository: str, manifest: Manifest) -> NoEvidenceRow:
+    def verify_referrer(
+        self, app: Services, who: Principal, *, repository: str, manifest: Manifest
+    ) -> BelievedEvidence:
         self.asked.append(f"evidence {repository} {who.name}")
         assert app.clock().tzinfo is not None
         assert manifest.artifact_type == SIGSTORE_BUNDLE
         if self.refuse_evidence:
             raise EvidenceRefused.because("the evidence does not verify", self.refuse_evidence)
-        return NoEvidenceRow()
+        return BelievedEvidence(repository, manifest)
 
     def admit(
         self,

@@ -20,6 +20,9 @@ from tidegate.formats.mediatypes import (
 )
 
 MAX_MANIFEST_BYTES = 4 << 20  # OCI distribution-spec 1.1, "Pushing manifests": registries should accept at least 4 MB
+MAX_REFERRERS = 1000  # of one manifest; a release with weekly scans for ten years has half of that
+MAX_REFERRER_BYTES = 16 << 10  # a manifest that attaches a Sigstore bundle; what cosign v3 writes has about 1 KiB
+MAX_LISTED_BYTES = 4 * MAX_REFERRER_BYTES  # the same for those who read, from registries that bound nothing
 MAX_LAYERS = 10_000  # one raw layer a weight file; the largest sharded models have a few hundred
 MAX_BLOB_BYTES = 5 << 40  # S3: largest object
 IMAGE_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})

@@ -19,7 +19,7 @@ from tidegate.formats.bundle import MAX_BUNDLE_BYTES
 from tidegate.formats.charter import Charter
 from tidegate.formats.identity import ClaimName
 from tidegate.formats.jcs import JsonObject
-from tidegate.formats.manifest import Descriptor, Manifest
+from tidegate.formats.manifest import MAX_REFERRERS, Descriptor, Manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE, ANNOTATION_PREDICATE_TYPE, SIGSTORE_BUNDLE
 from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
 from tidegate.policy.floor import ReleaseFacts
@@ -31,7 +31,6 @@ from tidegate.verify.trust import Trust
 if TYPE_CHECKING:
     from tidegate.formats.config import AgentConfig
 
-MAX_REFERRERS = 1000  # of one manifest; a release with weekly scans for ten years has half of that
 NO_VERSION = "of any version"  # no semantic version, so nothing is ever released under it
 MAX_EVIDENCE_BYTES = 256 << 20  # of all its Sigstore bundles together
 

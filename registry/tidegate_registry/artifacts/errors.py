@@ -96,6 +96,18 @@ class TooManyReferrers(LimitExceeded):
     code = "too-many-referrers"
 
 
+class ReferrerTooLarge(LimitExceeded):
+    """A referrer's annotations are more than a referrers list repeats."""
+
+    code = "referrer-too-large"
+
+
+class TooMuchEvidence(LimitExceeded):
+    """A subject has as many bytes of Sigstore bundles as a host reads."""
+
+    code = "too-much-evidence"
+
+
 class TooManyUploads(LimitExceeded):
     """A caller has as many unfinished uploads as they may have."""
 

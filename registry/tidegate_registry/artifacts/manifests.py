@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
-from tidegate.errors import BundleRefused
-from tidegate.formats.manifest import Manifest
+from tidegate.errors import AdmissionRefused, BundleRefused
+from tidegate.formats.jcs import canonical_bytes
+from tidegate.formats.manifest import MAX_REFERRER_BYTES, Manifest
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.content import check_content, check_references
-from tidegate_registry.artifacts.errors import ManifestUnknown, TooManyReferrers
+from tidegate_registry.artifacts.errors import ManifestUnknown, ReferrerTooLarge, TooManyReferrers
 from tidegate_registry.artifacts.events import ManifestStored, WorkingTagMoved
 from tidegate_registry.artifacts.names import Channel, Target, Version, WorkingTag, refuse_channel, sort_key
-from tidegate_registry.artifacts.store import count_referrers, insert_manifest
+from tidegate_registry.artifacts.store import as_referrer, count_referrers, insert_manifest
 from tidegate_registry.artifacts.tables import ManifestRow, ReleaseRow, WorkingTagRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
@@ -94,8 +95,16 @@ def put_manifest(
     is_evidence = claims_evidence(manifest)
     if not is_evidence:
         app.access.demand(who, Permission.ARTIFACT_PUSH, repository)
+        _check_listable(manifest)
     put = _Put(app, who, repository, manifest)
     if isinstance(target, Version):
+        if is_evidence:  # naming stores it without a look at the bundle, and it would be listed among what was verified
+            raise AdmissionRefused(
+                "evidence is about a release and never is one",
+                code="evidence-not-a-release",
+                found=manifest.effective_artifact_type,
+                hint=f"put the referrer by its digest, and give {target.text} to the manifest that it is about",
+            )
         return _name(put, target)
     tag = target if isinstance(target, WorkingTag) else None
     if _changes_nothing(put, tag):
@@ -142,7 +151,7 @@ def _store(put: _Put, tag: WorkingTag | None, evidence: PendingEvidence | None) 
         naming.lock_agent(tx, put.repository, now)
         if tx.get(ManifestRow, (put.repository, put.manifest.digest)) is None:
             _check_room(put, tx)
-            event_id = _insert(put, tx, now)
+            event_id = _insert(put, tx, now, verified=evidence is not None)
             if evidence is not None:
                 evidence.record(tx, now=now)
         if tag is not None:
@@ -150,9 +159,9 @@ def _store(put: _Put, tag: WorkingTag | None, evidence: PendingEvidence | None) 
     return _accepted(put.manifest, event_id)
 
 
-def _insert(put: _Put, tx: Tx, now: datetime) -> str:
+def _insert(put: _Put, tx: Tx, now: datetime, *, verified: bool) -> str:
     manifest = put.manifest
-    insert_manifest(tx, put.repository, manifest, now=now)
+    insert_manifest(tx, put.repository, manifest, now=now, verified=verified)
     event = ManifestStored(
         at=now,
         actor=Actor.of(put.who),
@@ -194,6 +203,18 @@ def _changes_nothing(put: _Put, tag: WorkingTag | None) -> bool:
             return True
         tagged = tx.get(WorkingTagRow, (put.repository, tag.text))
         return tagged is not None and tagged.digest == put.manifest.digest
+
+
+def _check_listable(manifest: Manifest) -> None:
+    """Bound what a referrers list repeats: whoever attaches must not make the list too long for those who read it."""
+    size = len(canonical_bytes(as_referrer(manifest).as_json())) if manifest.subject else 0
+    if size > MAX_REFERRER_BYTES:
+        raise ReferrerTooLarge(
+            "the annotations of a manifest with a subject are too large",
+            found=f"{size} bytes as a descriptor",
+            expected=f"at most {MAX_REFERRER_BYTES} bytes",
+            hint="put what is long into a layer",
+        )
 
 
 def _check_room(put: _Put, tx: Tx) -> None:

@@ -8,11 +8,11 @@ from sqlmodel import col, func, select, update
 
 from tidegate.digest import Digest
 from tidegate.formats.jcs import canonical_bytes
-from tidegate.formats.manifest import INDEX_TYPES, Descriptor
-from tidegate.formats.mediatypes import AGENT_BUNDLE
+from tidegate.formats.manifest import Descriptor
 from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow
 from tidegate_registry.db import insert_once
+from tidegate_registry.evidence.tables import EvidenceRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from tidegate_registry.db import Tx
 
 
-def insert_manifest(tx: Tx, repository: str, manifest: Manifest, *, now: datetime, released: bool = False) -> bool:
+def insert_manifest(
+    tx: Tx, repository: str, manifest: Manifest, *, now: datetime, released: bool = False, verified: bool = False
+) -> bool:
     """Write the manifest's row and edges unless they are there; say whether they were written.
 
-    A manifest whose subject is released is readable at once, as evidence and the like must be, except for indexes and
-    agent bundles: naming is the one way by which those leave quarantine. Call `naming.lock_agent` first.
+    `verified`: it attaches evidence that was verified, so it is readable at once if its subject is. Whatever else
+    claims a subject stays in quarantine: the claim is its author's alone. Call `naming.lock_agent` first.
     """
     if tx.get(ManifestRow, (repository, manifest.digest)) is not None:
         return False
@@ -37,9 +39,9 @@ def insert_manifest(tx: Tx, repository: str, manifest: Manifest, *, now: datetim
             media_type=manifest.media_type,
             artifact_type=manifest.effective_artifact_type,
             subject=manifest.subject.digest if manifest.subject else None,
-            descriptor=canonical_bytes(_as_referrer(manifest).as_json()),
+            descriptor=canonical_bytes(as_referrer(manifest).as_json()),
             raw=manifest.raw,
-            released=released or _follows_its_subject(tx, repository, manifest),
+            released=released or (verified and _is_about_a_release(tx, repository, manifest)),
             created_at=now,
         )
     )
@@ -55,7 +57,7 @@ def insert_manifest(tx: Tx, repository: str, manifest: Manifest, *, now: datetim
 
 
 def release_closure(tx: Tx, repository: str, digest: Digest) -> None:
-    """Set free what a newly named manifest reaches: itself, members of an index, and what refers to any of them."""
+    """Set free what a newly named manifest reaches: itself, members of an index, and their evidence."""
     frontier: set[str] = {digest}
     seen: set[str] = set()
     while frontier:
@@ -94,15 +96,21 @@ def known_manifests(tx: Tx, repository: str, digests: set[Digest]) -> dict[str, 
 
 
 def _release_referrers(tx: Tx, repository: str, subjects: Iterable[str]) -> None:
-    """Follow referrers of referrers too (a signature over an SBOM); indexes and agent bundles stay in quarantine."""
+    """Follow verified evidence, and evidence about evidence; whatever else refers to a release stays in quarantine."""
     frontier = set(subjects)
     while frontier:
-        query = select(ManifestRow.digest).where(
-            ManifestRow.repository == repository,
-            col(ManifestRow.subject).in_(frontier),
-            col(ManifestRow.released).is_(False),
-            col(ManifestRow.media_type).not_in(INDEX_TYPES),
-            (col(ManifestRow.artifact_type).is_(None)) | (col(ManifestRow.artifact_type) != AGENT_BUNDLE),
+        query = (
+            select(EvidenceRow.manifest)
+            .join(
+                ManifestRow,
+                (col(ManifestRow.repository) == EvidenceRow.repository)
+                & (col(ManifestRow.digest) == EvidenceRow.manifest),
+            )
+            .where(
+                EvidenceRow.repository == repository,
+                col(EvidenceRow.subject).in_(frontier),
+                col(ManifestRow.released).is_(False),
+            )
         )
         frontier = set(tx.exec(query).all())
         if frontier:
@@ -113,14 +121,14 @@ def _release_referrers(tx: Tx, repository: str, subjects: Iterable[str]) -> None
             )
 
 
-def _follows_its_subject(tx: Tx, repository: str, manifest: Manifest) -> bool:
-    if manifest.subject is None or manifest.is_index or manifest.effective_artifact_type == AGENT_BUNDLE:
+def _is_about_a_release(tx: Tx, repository: str, manifest: Manifest) -> bool:
+    if manifest.subject is None:
         return False
     subject = tx.get(ManifestRow, (repository, manifest.subject.digest))
     return subject is not None and subject.released
 
 
-def _as_referrer(manifest: Manifest) -> Descriptor:
+def as_referrer(manifest: Manifest) -> Descriptor:
     """Give the descriptor under which a referrers list shows the manifest: its artifact type, its annotations."""
     return Descriptor(
         manifest.media_type,

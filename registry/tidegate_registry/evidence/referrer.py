@@ -1,4 +1,4 @@
-"""The OCI shape in which a Sigstore bundle is attached: one manifest, one layer, a subject. Steps E1 to E5. Pure.
+"""The OCI shape in which a Sigstore bundle is attached: one manifest, one layer, a subject. Steps E1-E6, E8. Pure.
 
 The shape is that of `tidegate`, cosign v3 and the `@sigstore/oci` client. Whatever else refers to a manifest is stored
 as it is and is never evidence. Source: docs/spec/evidence.md.
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from tidegate.errors import EvidenceRefused
-from tidegate.formats.manifest import Descriptor, Manifest
+from tidegate.formats.manifest import MAX_REFERRER_BYTES, Descriptor, Manifest
 from tidegate.formats.mediatypes import (
     ANNOTATION_BUNDLE_CONTENT,
     ANNOTATION_PREDICATE_TYPE,
@@ -124,12 +124,27 @@ def _step_e5_size(referrer: Referrer) -> None:
         )
 
 
+def _step_e8_small_manifest(referrer: Referrer) -> None:
+    # referrers lists repeat annotations, and every host fetches every referrer: padding would keep them from verifying
+    size = len(referrer.manifest.raw)
+    if size > MAX_REFERRER_BYTES:
+        raise EvidenceRefused(
+            "the referrer's manifest is too large",
+            code="referrer-too-large",
+            found=f"{size} bytes",
+            expected=f"at most {MAX_REFERRER_BYTES} bytes, annotations included",
+            hint="leave out annotations, or put what is long into the signed statement",
+            step="E8",
+        )
+
+
 REFERRER_STEPS: tuple[Step[Referrer], ...] = (
     Step("E1", "it is an image manifest about a manifest named by sha256", _step_e1_subject),
     Step("E2", "its type is a Sigstore bundle of version 0.3", _step_e2_type),
     Step("E3", "it attaches exactly one bundle", _step_e3_one_layer),
     Step("E4", "its config is empty", _step_e4_empty_config),
     Step("E5", "the bundle is of bounded size", _step_e5_size),
+    Step("E8", "the referrer's manifest is of bounded size", _step_e8_small_manifest),
 )
 
 

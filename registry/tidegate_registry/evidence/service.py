@@ -30,15 +30,13 @@ from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor, timestamp
 from tidegate_registry.evidence.events import EvidenceVerified
 from tidegate_registry.evidence.referrer import Referrer, check_annotations, check_referrer
+from tidegate_registry.evidence.room import check_room
 from tidegate_registry.evidence.tables import EvidenceRow
 
 if TYPE_CHECKING:
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
-MAX_BUNDLE_BYTES_READ = (
-    16 << 20
-)  # tidegate.formats.bundle.MAX_BUNDLE_BYTES is what a bundle may have; a limit may be less
 DECIDING_TYPES = (PREDICATE_RELEASE, PREDICATE_COSIGN_SIGN, PREDICATE_SLSA_PROVENANCE)
 # what makes two runs of a pipeline the same signer: the certificate's subject is the workflow's, which other
 # repositories may share (facts: a reusable workflow), so the source repository must agree as well
@@ -58,11 +56,17 @@ class PendingEvidence:
     root_digest: Digest
 
     def record(self, tx: Tx, *, now: datetime) -> None:
-        """Write row and entry, unless the same signature is known: attaching it again is no new evidence."""
+        """Write row and entry. Steps E9 and E10, under the agent's lock: what is attached decides on them.
+
+        Raises EvidenceRefused (code "evidence-already-attached"), TooManyReferrers, TooMuchEvidence.
+        """
         signature, found = signature_of(self.attestation), self.attestation
         subject = found.statement.subject.digest
-        if tx.get(EvidenceRow, (self.repository, subject, signature)) is not None:
-            return
+        known = tx.get(EvidenceRow, (self.repository, subject, signature))
+        if known is not None:
+            raise _already_attached(known)
+        size, most = self.manifest.layers[0].size, self.app.settings.limits.referrers_per_subject
+        check_room(tx, self.repository, subject, role=found.role, size=size, most=most)
         event = EvidenceVerified(
             at=now,
             actor=Actor.of(self.who),
@@ -104,12 +108,24 @@ class PendingEvidence:
         tx.flush()
 
 
+def _already_attached(known: EvidenceRow) -> EvidenceRefused:
+    """E9: wrapped differently as often as one likes, one signature would fill the list that every host reads."""
+    return EvidenceRefused(
+        "that signature is attached already",
+        code="evidence-already-attached",
+        found=known.manifest,
+        expected="one referrer for each signature",
+        hint=f"use the referrer that there is: {known.manifest}",
+        step="E9",
+    )
+
+
 def verify_referrer(
     app: Services, trust: Trust, who: Principal, *, repository: str, manifest: Manifest, now: datetime
 ) -> PendingEvidence:
     """Verify the bundle that `manifest` attaches. Reads the store and verifies signatures: never in a transaction.
 
-    Raises EvidenceRefused with the step (E1…E7, A1…A19), BlobUnknown when the bundle is not there yet.
+    Raises EvidenceRefused with the step (E1…E8, A1…A19), BlobUnknown when the bundle is not there yet.
     """
     limit = app.settings.limits.evidence_bytes
     referrer = check_referrer(manifest, limit=limit)

@@ -9,7 +9,7 @@ import pytest
 
 from tidegate.digest import Digest
 from tidegate.errors import EvidenceRefused
-from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Descriptor, Manifest, evidence_manifest
+from tidegate.formats.manifest import EMPTY_DESCRIPTOR, MAX_REFERRER_BYTES, Descriptor, Manifest, evidence_manifest
 from tidegate.formats.mediatypes import (
     AGENT_BUNDLE,
     OCI_INDEX,
@@ -110,6 +110,7 @@ LEGACY = "application/vnd.dev.sigstore.bundle+json;version=0.2"
         (Shape(config={**LAYER.as_json(), "mediaType": "application/vnd.x+json"}), "E4", "referrer-config"),
         (Shape(config={**EMPTY_DESCRIPTOR.as_json(), "size": MAX_CONFIG_BYTES + 1}), "E4", "referrer-config"),
         (Shape(layers=(replace(LAYER, size=LIMIT + 1),)), "E5", "bundle-too-large"),
+        (Shape(annotations=(("padding", "x" * MAX_REFERRER_BYTES),)), "E8", "referrer-too-large"),
     ],
 )
 def test_what_is_nearly_such_a_shape_is_refused(shape: Shape, step: str, code: str) -> None:
