@@ -7,16 +7,35 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from tidegate.errors import InvalidInput
+
 MARK = b"# SANDBOX KEY: made by `tidegate-registry sandbox` for this machine only. Never trust it anywhere else.\n"
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 
 
 def make_folder(folder: Path) -> Path:
-    """Make `folder` (and its parents) readable by its owner alone; an existing one is tightened."""
-    folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    folder.chmod(FOLDER_MODE)
+    """Make `folder` (and its parents) readable by its owner alone; one that is there keeps its mode.
+
+    Raises InvalidInput when it cannot be made.
+    """
+    try:
+        if not folder.is_dir():
+            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            folder.chmod(FOLDER_MODE)  # whatever the umask is
+    except OSError as error:
+        raise unusable(folder, error) from error
     return folder
+
+
+def unusable(folder: Path, error: OSError) -> InvalidInput:
+    """Tell why the sandbox cannot have that folder."""
+    return InvalidInput(
+        f"{folder} cannot be the sandbox's folder",
+        code="sandbox-folder-unusable",
+        found="a file" if isinstance(error, FileExistsError) else error.strerror or error,
+        hint="choose a folder that you may write to with --dir",
+    )
 
 
 def create_file(path: Path, content: bytes) -> bool:

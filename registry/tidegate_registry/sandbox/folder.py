@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from tidegate.errors import Conflict, JsonInvalid
+from tidegate.errors import Conflict, InvalidInput, JsonInvalid
 from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
-from tidegate_registry.sandbox.files import FILE_MODE, make_folder, replace_file
+from tidegate_registry.sandbox.files import FILE_MODE, make_folder, replace_file, unusable
 from tidegate_registry.sandbox.ports import HOST, pick_ports
 from tidegate_registry.sandbox.s3 import S3Ports
 
 MAX_STATE_BYTES = 64 << 10
 STATE_VERSION = 1
+BEFORE_STATE = frozenset({"lock", "logs", "s3"})  # what a first start makes before it keeps its ports
 
 
 class FolderInUse(Conflict):
@@ -103,9 +104,16 @@ class SandboxFolder:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:
-        """Hold the folder for this process; gives whether the one before ended cleanly. Raises FolderInUse."""
+        """Hold the folder for this process; gives whether the one before ended cleanly.
+
+        Raises FolderInUse, and InvalidInput when it cannot be made, is not writable, or holds something else.
+        """
         make_folder(self.path)
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            self._refuse_others()
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        except OSError as error:
+            raise unusable(self.path, error) from error
         with contextlib.closing(os.fdopen(descriptor, "r+b", buffering=0)) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,13 +132,26 @@ class SandboxFolder:
             finally:
                 lock.truncate(0)
 
+    def _refuse_others(self) -> None:
+        """Never fill a folder that holds something else: a home folder, a checkout."""
+        if self._state.exists():
+            return
+        others = sorted(entry.name for entry in self.path.iterdir() if entry.name not in BEFORE_STATE)
+        if others:
+            raise InvalidInput(
+                f"{self.path} is not empty, and no sandbox",
+                code="sandbox-folder-not-empty",
+                found=others[0],
+                hint="choose a new or empty folder with --dir",
+            )
+
     def load_ports(self) -> SandboxPorts | None:
         """Read the ports of an earlier start; None when there was none. Raises Conflict on a file we cannot read."""
-        if not self._state.exists():
-            return None
         try:
+            if not self._state.exists():
+                return None
             return _parse_ports(parse_object(self._state.read_bytes(), limit=MAX_STATE_BYTES, what=str(self._state)))
-        except (JsonInvalid, KeyError, ValueError) as error:
+        except (JsonInvalid, KeyError, ValueError, OSError) as error:
             raise Conflict(
                 f"{self._state} is not a file this version of the sandbox wrote",
                 code="sandbox-state-invalid",
@@ -139,25 +160,27 @@ class SandboxFolder:
             ) from error
 
     def choose_ports(self, registry: int | None = None, sigstore: int | None = None) -> SandboxPorts:
-        """Give this folder's ports, choosing and keeping them at the first start.
+        """Give this folder's ports, chosen at the first start; `keep_ports` keeps them once they are bound.
 
         A `registry` port given later moves the registry; a `sigstore` port given later must be the one it has.
         """
         known = self.load_ports()
         if known is None:
-            own = pick_ports(2)
-            ports = SandboxPorts(registry or own[0], sigstore or own[1], S3Ports.pick(avoid=frozenset(own)))
-        else:
-            if sigstore not in (None, known.sigstore):
-                raise Conflict(
-                    f"the Sigstore of {self.path} is bound to port {known.sigstore}: its certificates name it",
-                    code="sandbox-port-fixed",
-                    hint="start on a new folder with --dir to use another port",
-                )
-            ports = SandboxPorts(registry or known.registry, known.sigstore, known.s3)
-        if ports != known:
+            free = pick_ports(2)
+            registry, sigstore = registry or free[0], sigstore or free[1]
+            return SandboxPorts(registry, sigstore, S3Ports.pick(avoid=frozenset({registry, sigstore})))
+        if sigstore not in (None, known.sigstore):
+            raise Conflict(
+                f"the Sigstore of {self.path} is bound to port {known.sigstore}: its certificates name it",
+                code="sandbox-port-fixed",
+                hint="start on a new folder with --dir to use another port",
+            )
+        return SandboxPorts(registry or known.registry, known.sigstore, known.s3)
+
+    def keep_ports(self, ports: SandboxPorts) -> None:
+        """Keep the ports for the starts to come: only those that could be bound, or a taken one would spoil all."""
+        if ports != self.load_ports():
             replace_file(self._state, json.dumps({"version": STATE_VERSION, **asdict(ports)}, indent=1).encode())
-        return ports
 
 
 def _parse_ports(document: JsonObject) -> SandboxPorts:

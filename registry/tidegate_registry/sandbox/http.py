@@ -23,6 +23,8 @@ from tidegate.formats.jcs import parse_json
 
 MAX_BODY_BYTES = 64 << 10  # the largest real request, a Rekor entry with an RSA-4096 certificate, is below 8 KiB
 MAX_TREE_SIZE = (1 << 53) - 1
+MAX_SHOWN = 80
+UNEXPECTED_FORM = "unexpected_form"  # of a field whose validator says what it expects, and nothing else
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost"})
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -64,7 +66,7 @@ def parse_model(raw: bytes, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise InvalidInput("that request is not valid", found=_first_problem(error)) from None
+        raise _first_problem(error) from None
 
 
 def query_integer(request: Request, name: str) -> int:
@@ -124,6 +126,9 @@ class LoopbackOnly:
         await self._app(scope, receive, send)
 
 
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc']) or 'body'}: {first['msg']}"
+def _first_problem(error: ValidationError) -> InvalidInput:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "body"
+    if first["type"] == UNEXPECTED_FORM:
+        return InvalidInput(f"`{where}` is not valid", found=repr(first["input"])[:MAX_SHOWN], expected=first["msg"])
+    return InvalidInput("that request is not valid", found=f"{where}: {first['msg']}")

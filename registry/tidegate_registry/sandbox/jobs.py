@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tidegate.errors import AccessDenied, LimitExceeded, Unauthenticated
-from tidegate_registry.sandbox.http import bearer_token, json_endpoint
+from tidegate_registry.sandbox.http import UNEXPECTED_FORM, bearer_token, json_endpoint
 from tidegate_registry.sandbox.issuer import Issuer
 
 SERVER_URL = "https://git.sandbox.internal"  # the forge that the jobs claim to come from; it does not exist
@@ -29,13 +31,27 @@ MAX_JOBS = 1000
 JOB_TOKEN_BYTES = 32
 ID_DIGITS = 9
 
-Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-Ref = Annotated[str, Field(pattern=r"^refs/(heads|tags|pull)/[A-Za-z0-9._/-]{1,200}$")]
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
-WorkflowPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-][A-Za-z0-9._/-]{0,200}$")]
-WorkflowRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{3,400}@refs/[A-Za-z0-9._/-]{1,200}$")]
-Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-Number = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
+
+def _form(pattern: str, expected: str) -> AfterValidator:
+    """Check text against `pattern`, and say what is expected in a person's words."""
+    form = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if form.fullmatch(text) is None:
+            raise PydanticCustomError(UNEXPECTED_FORM, "{expected}", {"expected": expected})
+        return text
+
+    return AfterValidator(check)
+
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+Repository = Annotated[str, _form(rf"{_NAME}/{_NAME}", "OWNER/NAME")]
+Ref = Annotated[str, _form(r"refs/(heads|tags|pull)/[A-Za-z0-9._/-]{1,200}", "refs/heads/NAME or refs/tags/NAME")]
+Commit = Annotated[str, _form(r"[0-9a-f]{40}([0-9a-f]{24})?", "40 or 64 hexadecimal digits")]
+WorkflowPath = Annotated[str, _form(r"[A-Za-z0-9._-][A-Za-z0-9._/-]{0,200}", "a path, as .ci/workflows/release.yml")]
+WorkflowRef = Annotated[str, _form(r"[A-Za-z0-9._/-]{3,400}@refs/[A-Za-z0-9._/-]{1,200}", "OWNER/NAME/PATH@REF")]
+Word = Annotated[str, _form(r"[a-z][a-z0-9_-]{0,39}", "a lower-case word")]
+Number = Annotated[str, _form(r"[0-9]{1,18}", "a number")]
 
 DEFAULT_COMMIT = "5a" * 20
 

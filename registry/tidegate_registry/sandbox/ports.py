@@ -24,9 +24,11 @@ class PortTaken(Conflict):
 
 
 def port_taken(port: int, purpose: str) -> PortTaken:
+    flag = {"registry": "choose another with --port N, ", "Sigstore": "choose another with --sigstore-port N, "}
     return PortTaken(
         f"port {port} on {HOST}, which the sandbox needs for its {purpose}, is taken",
-        hint="stop the process that listens there, or start on a new folder with --dir (it gets other ports)",
+        hint=f"stop the process that listens there, {flag.get(purpose, '')}"
+        "or start on a new folder with --dir (it gets other ports)",
     )
 
 

@@ -48,7 +48,7 @@ def trust_file(issuer: str) -> str:
     """Give the trust file: the sandbox's root, and the charters of the demo namespace."""
     alice, bob = USERS["alice"].email, USERS["bob"].email
     workflow = f"{SERVER_URL}/{DEMO_AGENT}/.ci/workflows"
-    shared = f"{SERVER_URL}/{DEMO_NAMESPACE}/workflows/.ci/workflows"
+    shared = f"{SERVER_URL}/{DEMO_NAMESPACE}/workflows/.ci/workflows/release.yml"
     return f"""\
 # Whom this machine believes about agents: the trusted roots by name, and the charters.
 # It trusts a SANDBOX root, under which anybody on this machine may sign as anybody: never copy it to a real host.
@@ -59,16 +59,12 @@ roots:
     file: trusted_root.json
     sandbox: true
 charters:
-  # every agent of the namespace that has no charter of its own
+  # every agent of the namespace that has no charter of its own: a reusable workflow of another repository publishes
+  # it, so the certificate's subject has the workflow's ref, and `refs` are those of the agent's repository
   - agent: {DEMO_NAMESPACE}/*
     publishers:
-      - name: shared-workflow
-        root: {ROOT_NAME}
-        issuer: {issuer}/ci
-        workflow: {shared}/release.yml
-        refs: [refs/heads/main, refs/tags/v*]
-        claims:
-          sourceRepositoryOwnerURI: {SERVER_URL}/{DEMO_NAMESPACE}
+{_shared_rule("shared-workflow-main", f"{shared}@refs/heads/main", issuer)}
+{_shared_rule("shared-workflow-v1", f"{shared}@refs/tags/v1", issuer)}
       - name: alice
         root: {ROOT_NAME}
         issuer: {issuer}
@@ -80,8 +76,8 @@ charters:
         identity: {bob}
         types: [review]
     builders:
-      {shared}/release.yml@refs/tags/v*: 3
-      {shared}/release.yml@refs/heads/main: 3
+      {shared}@refs/tags/v1: 3
+      {shared}@refs/heads/main: 3
     protectedRefs: [refs/heads/main, refs/tags/v*]
   # the example agent: its own repository's pipeline publishes it, another one evaluates it
   - agent: {DEMO_AGENT}
@@ -110,6 +106,17 @@ charters:
       {workflow}/release.yml@refs/heads/main: 2
     protectedRefs: [refs/heads/main, refs/tags/v*]
 """
+
+
+def _shared_rule(name: str, identity: str, issuer: str) -> str:
+    return f"""\
+      - name: {name}
+        root: {ROOT_NAME}
+        issuer: {issuer}/ci
+        identity: {identity}
+        refs: [refs/heads/main, refs/tags/v*]
+        claims:
+          sourceRepositoryOwnerURI: {SERVER_URL}/{DEMO_NAMESPACE}"""
 
 
 def _json(document: dict[str, object]) -> bytes:

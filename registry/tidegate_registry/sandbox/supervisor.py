@@ -21,7 +21,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tidegate.errors import Unreachable
-from tidegate_registry.sandbox.files import FILE_MODE, make_folder
+from tidegate_registry.sandbox.files import FILE_MODE, create_file, make_folder
 from tidegate_registry.sandbox.folder import SandboxFolder, SandboxPorts
 from tidegate_registry.sandbox.ports import HOST, LOOPBACK, PROXY_EXCEPTIONS, bind, is_free
 from tidegate_registry.sandbox.s3 import S3Endpoint, Weed
@@ -55,8 +55,8 @@ def run_sandbox(
 ) -> int:
     """Run a sandbox over `path` until a signal asks it to stop; then give 0.
 
-    Must run in the main thread. Raises Conflict (folder or port in use), NotFound (no object store), Unreachable when
-    a part does not start or dies.
+    Must run in the main thread. Raises InvalidInput (unusable folder), Conflict (folder or port in use), NotFound (no
+    object store), Unreachable when a part does not start or dies.
     """
     started = time.monotonic()
     folder = SandboxFolder(path.expanduser().absolute())
@@ -96,6 +96,7 @@ class Sandbox:
             _wait_for_free(self.ports.s3.listened())
         self._listeners.append(bind(self.ports.registry, "registry"))
         self._listeners.append(bind(self.ports.sigstore, "Sigstore"))
+        self.folder.keep_ports(self.ports)
         self._store.start()
         from tidegate_registry.sandbox.seed import write_files
         from tidegate_registry.sandbox.serve import ServerThread
@@ -163,6 +164,7 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3En
     from tidegate_registry.settings import Mode, S3Settings, Settings
 
     KeyStore(folder.keys).ed25519_key(REGISTRY_TOKEN_KEY)
+    create_file(folder.database, b"")  # SQLite would make it readable by all who may enter the folder
     return Settings(
         mode=Mode.SANDBOX,
         public_url=ports.registry_url,

@@ -69,6 +69,7 @@ def test_ports_are_free_with_their_grpc_twins_and_below_the_ephemeral_range() ->
 def test_a_taken_port_is_named(tmp_path: Path, offset: int) -> None:
     ports = S3Ports.pick()
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the probe that found it free
         other.bind(("127.0.0.1", ports.filer + offset))
         other.listen()
         assert not is_free(ports.filer + offset)

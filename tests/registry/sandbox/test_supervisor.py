@@ -24,12 +24,13 @@ import pytest
 from botocore.config import Config
 
 from tests.registry.sandbox.test_s3 import wait_until_gone
-from tidegate.errors import Conflict
+from tidegate.errors import Conflict, InvalidInput
+from tidegate.formats.charter import Charter
 from tidegate.formats.trustfile import parse_trust_file
 from tidegate_registry.cli import main
 from tidegate_registry.sandbox.cli import default_folder
 from tidegate_registry.sandbox.files import read_secret
-from tidegate_registry.sandbox.folder import FolderInUse, SandboxFolder
+from tidegate_registry.sandbox.folder import FolderInUse, SandboxFolder, SandboxPorts
 from tidegate_registry.sandbox.ports import PortTaken
 from tidegate_registry.sandbox.seed import trust_file
 from tidegate_registry.sandbox.supervisor import run_sandbox
@@ -131,7 +132,10 @@ def test_everything_starts_answers_and_stops(tmp_path: Path) -> None:
         check_that_only_loopback_is_listened_on(running, ports.s3.filer)
         running.stop()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for file in (folder / name for name in ("env", "trust.yaml", "sandbox.json", "client_trust_config.json", "lock")):
+    for file in (
+        folder / name
+        for name in ("env", "trust.yaml", "sandbox.json", "client_trust_config.json", "lock", "registry.db")
+    ):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     for file in (folder / "keys").iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -230,13 +234,89 @@ def test_a_folder_in_use_is_refused_with_the_process_that_holds_it(
         assert not clean
 
 
+def chosen(folder: SandboxFolder) -> SandboxPorts:
+    """Give the ports of a folder that a sandbox has used."""
+    ports = folder.choose_ports()
+    folder.keep_ports(ports)
+    return ports
+
+
+@pytest.mark.parametrize("below", [".", "below"])
+def test_a_folder_that_cannot_be_made_is_one_line(
+    tmp_path: Path, below: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(InvalidInput) as refused:
+        run_sandbox(file / below)
+    assert refused.value.reasons[0].code == "sandbox-folder-unusable"
+    assert run(["--dir", str(file / below)]) == 2
+    assert_one_line(capsys.readouterr().err, str(file), "--dir")
+
+
+def test_a_folder_that_is_not_writable_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "lock").mkdir()  # what no permission hides from root
+    assert run(["--dir", str(tmp_path)]) == 2
+    assert_one_line(capsys.readouterr().err, str(tmp_path), "--dir")
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "thesis.txt").touch()
+    tmp_path.chmod(0o755)
+    with pytest.raises(InvalidInput) as refused:
+        run_sandbox(tmp_path)
+    assert refused.value.reasons[0].code == "sandbox-folder-not-empty"
+    assert run(["--dir", str(tmp_path)]) == 2
+    assert_one_line(capsys.readouterr().err, str(tmp_path), "thesis.txt", "--dir")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_folder_is_private_when_the_sandbox_makes_it(tmp_path: Path) -> None:
+    with SandboxFolder(tmp_path / "new").held():
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    there = tmp_path / "there"
+    there.mkdir()
+    there.chmod(0o755)
+    with SandboxFolder(there).held():
+        assert stat.S_IMODE(there.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("flag", ["--port", "--sigstore-port"])
+def test_a_taken_port_is_not_kept(tmp_path: Path, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        number = str(other.getsockname()[1])
+        assert run(["--dir", str(tmp_path), flag, number]) == 1
+    assert_one_line(capsys.readouterr().err, f"port {number} ", f"{flag} N")
+    folder = SandboxFolder(tmp_path)
+    assert folder.load_ports() is None
+    with folder.held():  # and the folder can still be a sandbox's
+        assert int(number) not in (folder.choose_ports().registry, folder.choose_ports().sigstore)
+
+
+def test_a_sandbox_is_not_moved_to_a_taken_port(tmp_path: Path) -> None:
+    before = chosen(SandboxFolder(tmp_path))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(PortTaken) as refused:
+            run_sandbox(tmp_path, registry_port=other.getsockname()[1])
+    assert refused.value.reasons[0].code == "port-taken"
+    assert SandboxFolder(tmp_path).load_ports() == before
+
+
 @pytest.mark.parametrize("which", ["registry", "sigstore", "filer"])
 def test_a_port_that_is_taken_is_named_with_its_purpose(
     tmp_path: Path, which: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ports = SandboxFolder(tmp_path).choose_ports()
+    ports = chosen(SandboxFolder(tmp_path))
     number = {"registry": ports.registry, "sigstore": ports.sigstore, "filer": ports.s3.filer}[which]
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the probe that found it free
         other.bind(("127.0.0.1", number))
         other.listen()
         with pytest.raises(PortTaken) as refused:
@@ -262,14 +342,17 @@ def test_a_missing_wheel_is_one_line(
 def test_ports_are_chosen_once_and_sigstores_never_moves(tmp_path: Path) -> None:
     folder = SandboxFolder(tmp_path)
     assert folder.load_ports() is None
-    chosen = folder.choose_ports(registry=5001)
-    assert chosen.registry == 5001
-    assert folder.choose_ports() == chosen == folder.load_ports()
-    moved = folder.choose_ports(registry=5002, sigstore=chosen.sigstore)
-    assert (moved.registry, moved.sigstore, moved.s3) == (5002, chosen.sigstore, chosen.s3)
+    first = folder.choose_ports(registry=5001)
+    assert first.registry == 5001
+    assert folder.load_ports() is None
+    folder.keep_ports(first)
+    assert folder.choose_ports() == first == folder.load_ports()
+    moved = folder.choose_ports(registry=5002, sigstore=first.sigstore)
+    assert (moved.registry, moved.sigstore, moved.s3) == (5002, first.sigstore, first.s3)
+    folder.keep_ports(moved)
     assert folder.load_ports() == moved
     with pytest.raises(Conflict) as refused:
-        folder.choose_ports(sigstore=chosen.sigstore + 1)
+        folder.choose_ports(sigstore=first.sigstore + 1)
     assert refused.value.reasons[0].code == "sandbox-port-fixed"
 
 
@@ -300,6 +383,17 @@ def test_the_trust_file_is_one_the_verifier_reads() -> None:
     assert [getattr(charter, "agent", None) for charter in trust.charters] == ["acme/*", "acme/support-agent"]
 
 
+@pytest.mark.parametrize("workflow_ref", ["refs/heads/main", "refs/tags/v1"])
+def test_the_shared_workflow_may_publish_agents_of_the_namespace(workflow_ref: str) -> None:
+    trust, _ = parse_trust_file(trust_file("http://127.0.0.1:1").encode(), name="trust.yaml")
+    charter = next(c for c in trust.charters if isinstance(c, Charter) and c.agent == "acme/*")
+    shared = "https://git.sandbox.internal/acme/workflows/.ci/workflows/release.yml"
+    rules = [rule for rule in charter.publishers if rule.identity == f"{shared}@{workflow_ref}"]
+    assert [rule.refs for rule in rules] == [("refs/heads/main", "refs/tags/v*")]
+    assert [dict(rule.claims) for rule in rules] == [{"sourceRepositoryOwnerURI": "https://git.sandbox.internal/acme"}]
+    assert charter.builders[f"{shared}@{workflow_ref}"] == 3
+
+
 @pytest.mark.parametrize("arguments", [["--port", "0"], ["--port", "65536"], ["--port", "http"], ["--port", "²"]])
 def test_a_port_is_a_number_that_exists(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as usage:
@@ -323,7 +417,7 @@ def test_a_ci_job_needs_a_sandbox_that_runs(tmp_path: Path, capsys: pytest.Captu
     assert run([*job, "--", "true"]) == 1
     assert_one_line(capsys.readouterr().err, "there is no sandbox", str(tmp_path))
     folder = SandboxFolder(tmp_path)
-    folder.choose_ports()
+    chosen(folder)
     folder.keys.mkdir()
     folder.admin_secret.write_text("x")
     assert run([*job, "--", "true"]) == 3
@@ -344,6 +438,11 @@ def test_a_ci_command_that_is_not_there_answers_as_a_shell_does(
     capsys.readouterr()
     assert run([*job, "--sha", "HEAD", "--", "true"]) == 2
     assert_one_line(capsys.readouterr().err, "refused the job", "sha")
+    assert run([*job, "--ref", "main", "--", "true"]) == 2
+    expected = "expected: refs/heads/NAME or refs/tags/NAME"
+    assert_one_line(capsys.readouterr().err, "`ref` is not valid", "'main'", expected)
+    assert run([*job, "--repository", "bad", "--", "true"]) == 2
+    assert_one_line(capsys.readouterr().err, "`repository` is not valid", "'bad'", "expected: OWNER/NAME")
 
 
 @pytest.fixture
@@ -353,7 +452,7 @@ def sigstore_folder(tmp_path: Path) -> Iterator[Path]:
 
     folder = SandboxFolder(tmp_path / "box")
     folder.path.mkdir()
-    ports = folder.choose_ports()
+    ports = chosen(folder)
     with start_sigstore(folder.path, ports.sigstore):
         yield folder.path
 
