@@ -88,6 +88,8 @@ RENDERED: dict[type[BaseException], Rendered] = {
     oci.TooManyUploads: Rendered(429, "TOOMANYREQUESTS", retry=True),
     oci.ManifestTooLarge: Rendered(413, "MANIFEST_INVALID"),
     oci.TooManyReferrers: Rendered(403, "DENIED"),
+    oci.TooMuchEvidence: Rendered(403, "DENIED"),
+    oci.ReferrerTooLarge: Rendered(413, "MANIFEST_INVALID"),
     oci.DeletesRefused: Rendered(405, "UNSUPPORTED"),
     oci.RequestTimeout: Rendered(408, "TOOMANYREQUESTS"),
     Unreachable: Rendered(503, "TOOMANYREQUESTS", retry=True),
