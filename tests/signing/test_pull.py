@@ -26,6 +26,7 @@ from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Manifest, evidence_manif
 from tidegate.formats.mediatypes import PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import make_statement
+from tidegate.releases import pull
 from tidegate.releases.pull import fetch_release
 from tidegate.verify.release import VerifiedRelease
 from tidegate.verify.trust import Root, Trust
@@ -129,6 +130,21 @@ def test_what_is_fetched_is_the_release_with_the_evidence_that_counts(
     assert len(kept.referrers(release.digest)) == 2
     assert not kept.has(Digest.of(noise))
     assert (tmp_path / "agent" / "bundle" / "main.py").read_bytes() == (EXAMPLE / "main.py").read_bytes()
+
+
+def test_evidence_beyond_what_is_remembered_is_fetched_again_and_never_held(
+    origin: Layout, trust: Trust, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attached = origin.referrers(origin.root().digest)
+    bundles = {referrer.layers[0].digest for referrer in attached}
+    for limit, times in ((pull.MAX_REMEMBERED_BYTES, 1), (0, 2)):
+        monkeypatch.setattr(pull, "MAX_REMEMBERED_BYTES", limit)
+        source = Source(origin)
+        release = fetch(source, tmp_path / str(limit), trust)
+        assert len(release.attestations) == len(bundles)
+        assert {source.asked.count(bundle) for bundle in bundles} == {times}
+        kept = Layout.open(tmp_path / str(limit) / "layout")
+        assert len(kept.referrers(release.digest)) == len(bundles)
 
 
 def test_without_evidence_no_layer_is_even_fetched(origin: Layout, trust: Trust, tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ from tidegate.verify.trust import Trust, load_trust
 if TYPE_CHECKING:
     from tidegate.bundle.source import BundleSource
 
+MAX_REMEMBERED_BYTES = 32 << 20  # of evidence, held in memory: that of a usual release has far less than 1 MiB
+
 ShowProgress = Callable[[int], AbstractContextManager[Progress]]  # given the total, in bytes
 
 
@@ -148,10 +150,11 @@ class _Fetching:
             evidence = gather_evidence(
                 kept, self._manifest.digest, agent=self._wanted.name, charter=charter, trust=self._trust, now=self._now
             )
-        if config is not None:
+        version = self._wanted.version or (config.version if config else None)
+        if version is not None:  # else only a release statement says it, and `verify_release` reads that
             decision = decide_release(
                 agent=self._wanted.name,
-                version=self._wanted.version or config.version,
+                version=version,
                 digest=self._manifest.digest,
                 config=config,
                 attestations=evidence.attestations,
@@ -195,25 +198,34 @@ class _Fetching:
 
 
 class _Remembering:
-    """An evidence source that keeps what was read through it, so that what counts is fetched once."""
+    """An evidence source that keeps what was read through it, so that what counts is fetched once.
+
+    Beyond MAX_REMEMBERED_BYTES it keeps nothing more, and what counts is fetched again.
+    """
 
     def __init__(self, source: BundleSource) -> None:
         self._source = source
         self._read: dict[Digest, bytes] = {}
-        self.listed: tuple[Manifest, ...] = ()
+        self._size = 0
+        self.listed: list[Manifest] = []
 
     def open_blob(self, digest: Digest, /) -> BinaryIO:
         return io.BytesIO(self.read(digest))
 
-    def referrers(self, subject: Digest, /) -> tuple[Manifest, ...]:
-        self.listed = self._source.referrers(subject)
-        return self.listed
+    def referrers(self, subject: Digest, /) -> Iterator[Manifest]:
+        for manifest in self._source.referrers(subject):
+            self.listed.append(manifest)
+            yield manifest
 
     def read(self, digest: Digest) -> bytes:
-        if digest not in self._read:
-            with self._source.open_blob(digest) as stream:
-                self._read[digest] = stream.read(MAX_BUNDLE_BYTES + 1)
-        return self._read[digest]
+        if digest in self._read:
+            return self._read[digest]
+        with self._source.open_blob(digest) as stream:
+            raw = stream.read(MAX_BUNDLE_BYTES + 1)
+        if self._size + len(raw) <= MAX_REMEMBERED_BYTES:
+            self._read[digest] = raw
+            self._size += len(raw)
+        return raw
 
 
 def _check_space(folder: Path, needed: int) -> None:

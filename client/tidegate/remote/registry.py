@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urljoin
 from tidegate.digest import Digest
 from tidegate.errors import BundleRefused, Conflict, LimitExceeded, NotFound
 from tidegate.formats.jcs import JsonObject, parse_object
-from tidegate.formats.manifest import MAX_MANIFEST_BYTES, Descriptor, Manifest
+from tidegate.formats.manifest import MAX_MANIFEST_BYTES, MAX_REFERRERS, Descriptor, Manifest
 from tidegate.formats.mediatypes import OCI_INDEX, OCI_MANIFEST
 from tidegate.remote.address import RegistryAddress
 from tidegate.remote.blobs import open_blob_stream
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import httpx2
 
 MAX_PAGES = 100  # of tags or referrers
-MAX_REFERRERS = 2000  # of one subject; a release has a handful
 MAX_TAGS = 100_000
 MAX_TAGS_ANSWER_BYTES = 4 << 20
 MAX_WHOAMI_BYTES = 1 << 20
@@ -80,15 +79,18 @@ class Registry:
         except NotFound:
             return None
 
-    def manifest(self, name: str, reference: str) -> Manifest:
-        """Fetch a manifest by digest or version. Raises NotFound, BundleRefused (code "manifest-altered")."""
+    def manifest(self, name: str, reference: str, *, limit: int = MAX_MANIFEST_BYTES) -> Manifest:
+        """Fetch a manifest of at most `limit` bytes by digest or version.
+
+        Raises NotFound, LimitExceeded, BundleRefused (code "manifest-altered").
+        """
         answer = self._transport.request(
             "GET",
             f"/v2/{name}/manifests/{reference}",
             what=f"give the manifest {name}{_at(reference)}",
             scopes=pull_scope(name),
             headers={"Accept": _ACCEPT},
-            limit=MAX_MANIFEST_BYTES,
+            limit=limit,
         )
         wanted = Digest.parse(reference) if ":" in reference else None
         manifest = Manifest.parse(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from tidegate.digest import Digest
-from tidegate.errors import InvalidInput, NotFound
-from tidegate.formats.manifest import Descriptor, Manifest
+from tidegate.errors import InvalidInput, LimitExceeded, NotFound
+from tidegate.formats.manifest import MAX_LISTED_BYTES, Descriptor, Manifest
 from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
 from tidegate.remote.registry import Registry
 
@@ -43,13 +44,23 @@ class RegistrySource:
             raise NotFound("no manifest names that blob", code="blob-missing", found=digest)
         return self._registry.open_blob(self._name, self._blobs[digest])
 
-    def referrers(self, subject: Digest) -> tuple[Manifest, ...]:
-        """Fetch the manifests that the registry lists as Sigstore bundles about `subject`, by digest.
+    def referrers(self, subject: Digest) -> Iterator[Manifest]:
+        """Fetch, one by one, the manifests that the registry lists as Sigstore bundles about `subject`, by digest.
 
-        Whether they are is for the verifier to see (docs/spec/verification.md, steps V2 to V5).
+        Whether they are is for the verifier to see (docs/spec/verification.md, steps V2 to V5). Raises LimitExceeded
+        (code "referrer-too-large") before any is fetched.
         """
-        listed = {item.digest for item in self._registry.referrers(self._name, subject, SIGSTORE_BUNDLE)}
-        return tuple(self.manifest(digest) for digest in sorted(listed))
+        listed = {item.digest: item.size for item in self._registry.referrers(self._name, subject, SIGSTORE_BUNDLE)}
+        for digest, size in listed.items():
+            if size > MAX_LISTED_BYTES:
+                raise LimitExceeded(
+                    "a referrer's manifest is too large",
+                    code="referrer-too-large",
+                    found=f"{size} bytes for {digest}",
+                    expected=f"at most {MAX_LISTED_BYTES} bytes",
+                )
+        for digest in sorted(listed):
+            yield self._noted(self._registry.manifest(self._name, digest, limit=MAX_LISTED_BYTES))
 
     def _noted(self, manifest: Manifest) -> Manifest:
         self._blobs |= {blob.digest: blob for blob in manifest.blobs}
