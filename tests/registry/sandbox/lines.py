@@ -1,0 +1,25 @@
+"""What tests of the sandbox's command line share."""
+
+from __future__ import annotations
+
+from tidegate_registry.cli import main
+from tidegate_registry.sandbox.folder import SandboxFolder, SandboxPorts
+
+
+def run(arguments: list[str]) -> int:
+    return main(["sandbox", *arguments])
+
+
+def assert_one_line(text: str, *parts: str) -> None:
+    assert text.startswith("error: ")
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+    for part in parts:
+        assert part in text
+
+
+def chosen(folder: SandboxFolder) -> SandboxPorts:
+    """Give the ports of a folder that a sandbox has used."""
+    ports = folder.choose_ports()
+    folder.keep_ports(ports)
+    return ports
