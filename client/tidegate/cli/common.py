@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from tidegate.errors import InvalidInput
+from tidegate.errors import InvalidInput, ReferenceInvalid
 
 DEFAULT_TRUST = "~/.config/tidegate/trust.yaml"
 
@@ -45,6 +45,27 @@ def add_registry(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("TIDEGATE_REGISTRY"),
         help="registry for references that name none, as host[:port] (default: $TIDEGATE_REGISTRY)",
     )
+
+
+def add_channel(parser: argparse.ArgumentParser) -> None:
+    """Add `--channel`, whose values are names of channels."""
+    parser.add_argument(
+        "--channel",
+        action="append",
+        default=[],
+        type=_channel,
+        metavar="NAME",
+        help="a channel it may enter by itself (repeatable)",
+    )
+
+
+def _channel(text: str) -> str:
+    from tidegate.formats.predicates import parse_channel
+
+    try:
+        return parse_channel(text)
+    except ReferenceInvalid as error:
+        raise argparse.ArgumentTypeError(f"{text!r:.160} names no channel: give {error.reasons[0].expected}") from error
 
 
 def trust_path(args: argparse.Namespace) -> Path:

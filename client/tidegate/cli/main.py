@@ -40,6 +40,7 @@ VERBS: dict[str, dict[str, str]] = {
         "whoami": "show who you are and what you may do",
     },
 }
+QUIET = "say nothing but results and errors"
 _EXITS: tuple[tuple[type[TidegateError], int], ...] = (
     (InvalidInput, EXIT_USAGE),
     (Unreachable, EXIT_UNREACHABLE),
@@ -47,11 +48,25 @@ _EXITS: tuple[tuple[type[TidegateError], int], ...] = (
 )
 
 
+class _Misused(Exception):
+    """The arguments are not what `parser` takes."""
+
+    def __init__(self, parser: argparse.ArgumentParser, message: str) -> None:
+        super().__init__(message)
+        self.parser, self.message = parser, message
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        sys.stderr.write(f"error: {message}\n\nhint: run `{self.prog} --help`\n")
-        raise SystemExit(EXIT_USAGE)
+        raise _Misused(self, message)
+
+
+class _VerbParser(_Parser):
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def] # noqa: ANN001,ANN202 - as argparse has it
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # told here, where the usage is that of the verb
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tidegate.cli.output import Output
 
     arguments = list(sys.argv[1:] if argv is None else argv)
-    args = _parser(arguments).parse_args(arguments)
+    try:
+        args = _parser(arguments).parse_args(arguments)
+    except _Misused as misused:
+        return _tell(misused, Output(as_json="--json" in arguments))
     out = Output(as_json=getattr(args, "json", False), quiet=args.quiet)
     try:
         return _run(args, out)
@@ -80,6 +98,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         out.error(_defect(error))
         return EXIT_REFUSED
+
+
+def _tell(misused: _Misused, out: Output) -> int:
+    """Say what is wrong with the arguments."""
+    if out.as_json:
+        out.json({"error": {"code": "usage", "message": misused.message}})
+    misused.parser.print_usage(sys.stderr)
+    sys.stderr.write(f"error: {misused.message}\n\nhint: run `{misused.parser.prog} --help`\n")
+    return EXIT_USAGE
 
 
 def _unusable(error: Exception) -> InvalidInput | None:
@@ -115,14 +142,18 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tidegate {__version__}")
-    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing but results and errors")
+    parser.add_argument("-q", "--quiet", action="store_true", help=QUIET)
     commands = parser.add_subparsers(
-        metavar="VERB", required=True, prog="tidegate", parser_class=_Parser, help=argparse.SUPPRESS
+        metavar="VERB", required=True, prog="tidegate", parser_class=_VerbParser, help=argparse.SUPPRESS
     )
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
     for verb in (verb for group in VERBS.values() for verb in group):
         if verb == named:  # importing one verb, not all of them, keeps start-up short
             import_module(f"tidegate.cli.{verb}").add(commands)
+            # suppressed: without it, what stands before the verb counts
+            commands.choices[verb].add_argument(
+                "-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help=QUIET
+            )
         else:
             commands.add_parser(verb, add_help=False)
     return parser

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.cli.common import add_json, add_registry
+from tidegate.cli.common import add_channel, add_json, add_registry
 from tidegate.cli.identity import add_plain_http, add_signing, open_credentials, open_signer
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--as", dest="called", metavar="REF", help="[registry/]namespace/agent:version; names what does not name itself"
     )
     parser.add_argument("--layout", metavar="DIR", help="build here and keep the layout with its evidence")
-    parser.add_argument(
-        "--channel", action="append", default=[], metavar="NAME", help="a channel it may enter by itself (repeatable)"
-    )
+    add_channel(parser)
     parser.add_argument(
         "--provenance", metavar="FILE", help="a Sigstore bundle with provenance that CI made for this very digest"
     )

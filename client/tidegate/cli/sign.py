@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from tidegate.cli.common import add_json, add_registry
+from tidegate.cli.common import add_channel, add_json, add_registry
 from tidegate.cli.identity import add_plain_http, add_signing, open_signer
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "enter the channels named. It is attached to the bundle, in the layout or in the registry.",
     )
     add_target(parser)
-    parser.add_argument(
-        "--channel", action="append", default=[], metavar="NAME", help="a channel it may enter by itself (repeatable)"
-    )
+    add_channel(parser)
     add_signing(parser)
     add_json(parser)
     parser.set_defaults(run=run)

@@ -13,7 +13,7 @@ from tidegate.digest import Digest
 from tidegate.errors import DigestInvalid, ReferenceInvalid, StatementInvalid
 from tidegate.formats.jcs import JsonObject, JsonValue
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.reference import is_tag, parse_agent_name, parse_version
+from tidegate.formats.reference import TagKind, classify_tag, is_tag, parse_agent_name, parse_version
 
 PREDICATE_EVALUATION = "https://tidegate.dev/predicate/evaluation/v1"
 PREDICATE_APPROVAL = "https://tidegate.dev/predicate/approval/v1"
@@ -81,6 +81,18 @@ def short_name(uri: str) -> str:
     return next((name for name, known in PREDICATE_TYPES.items() if known == uri), uri)
 
 
+def parse_channel(text: str) -> str:
+    """Check that `text` can name a channel: a tag that is no version and looks like none. Raises ReferenceInvalid."""
+    if is_tag(text) and classify_tag(text) is TagKind.WORKING:
+        return text
+    raise ReferenceInvalid(
+        "that is no name of a channel",
+        code="channel-invalid",
+        found=text[:160],
+        expected="a tag that does not look like a version, such as stable",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ReleasePredicate:
     """The promise: this digest is this version of this agent. `channels`: where it may go without further approval."""
@@ -111,9 +123,13 @@ class ReleasePredicate:
         channels = predicate.get("channels", [])
         if not isinstance(channels, list) or len(channels) > MAX_CHANNELS:
             raise _malformed_release("channels is not a list of channel names", str(channels)[:80])
-        named = tuple(channel for channel in channels if isinstance(channel, str) and is_tag(channel))
-        if len(named) != len(channels) or len(set(named)) != len(named):
+        texts = tuple(channel for channel in channels if isinstance(channel, str))
+        if len(texts) != len(channels) or len(set(texts)) != len(texts):
             raise _malformed_release("channels holds something else than distinct channel names", str(channels)[:80])
+        try:
+            named = tuple(parse_channel(channel) for channel in texts)
+        except ReferenceInvalid as error:
+            raise _malformed_release(str(error), error.reasons[0].found) from error
         return cls(agent, version, digest, parsed_behaviour, named)
 
     def as_json(self) -> JsonObject:

@@ -61,3 +61,35 @@ def test_a_lost_connection_is_not_taken_for_a_file(
     monkeypatch.setattr("tidegate.cli.verify.run", broken)
     code, _, err = run(capsys, "verify", f"{AGENT}:1.2.0")
     assert (code, "[internal-error]" in err) == (1, True)
+
+
+# -- arguments --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["1.2.0", "v7", "1.2", "not a tag", ""])
+@pytest.mark.parametrize("verb", ["publish .", f"sign {AGENT}:1.2.0"])
+def test_what_is_no_channel_is_refused_before_anything_is_signed(
+    capsys: pytest.CaptureFixture[str], verb: str, name: str
+) -> None:
+    code, out, err = run(capsys, *verb.split(), "--channel", name)
+    assert (code, out) == (2, "")
+    assert f"error: argument --channel: {name!r} names no channel" in err
+
+
+def test_wrong_arguments_are_told_in_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "verify", "x", "--nonsense", "--json")
+    assert code == 2
+    assert error_of(out) == {"code": "usage", "message": "unrecognized arguments: --nonsense"}
+    assert err.startswith("usage: tidegate verify ")
+    assert "hint: run `tidegate verify --help`" in err
+    code, out, _ = run(capsys, "nonsense", "--json")
+    assert (code, error_of(out)["code"]) == (2, "usage")
+
+
+@pytest.mark.parametrize("arguments", [("-q", "build"), ("build", "-q"), ("build", "--quiet"), ("build",)])
+def test_quiet_may_stand_before_or_after_the_verb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    code, out, err = run(capsys, *arguments, write_agent(tmp_path, VECTOR))
+    assert (code, out.startswith("sha256:")) == (0, True)
+    assert bool(err) == (len(arguments) == 1)

@@ -66,6 +66,8 @@ def test_a_release_predicate_goes_both_ways(more: dict[str, Any]) -> None:
         {"channels": "dev"},
         {"channels": ["dev", "dev"]},
         {"channels": ["de v"]},
+        {"channels": ["1.2.0"]},
+        {"channels": ["v7"]},
         {"channels": [5]},
         {"channels": [f"c{n}" for n in range(33)]},
         {"expires": "never"},
