@@ -59,8 +59,7 @@ class SourceFile:
         with os.fdopen(descriptor, "rb") as stream:
             self._check(descriptor)
             yield stream
-            self._check(descriptor)
-            self._check(self.real)  # another file may have taken its name meanwhile
+            self._check(self.real)  # written to, or another file has taken its name
 
     def read(self, limit: int) -> bytes:
         """Read it whole, at most `limit` bytes. Raises SourceTreeInvalid."""

@@ -39,7 +39,7 @@ def unpack(
     Raises BundleRefused, Conflict (`destination-exists`), LimitExceeded (`disk-full`).
     """
     config = check_structure(manifest, open_blob, limits=limits)
-    if dest.is_symlink() or (dest.exists() and (not dest.is_dir() or any(dest.iterdir()))):
+    if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):  # a link is refused by the rename
         raise _exists(dest)
     with _staging(dest) as staging:
         _check_space(config, staging)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.client.bundle.agents import build_agent, read_tree
 from tidegate.bundle.archive import ArchiveFiles
 from tidegate.bundle.build import Built
 from tidegate.bundle.content import check_bundle
+from tidegate.bundle.files import FileIdentity
 from tidegate.bundle.layout import Layout
 from tidegate.digest import Digest
 from tidegate.errors import BundleRefused, Conflict, InvalidInput, NotFound, TidegateError
@@ -184,6 +186,16 @@ def test_a_stored_stream_is_counted_and_named_by_its_digest(tmp_path: Path) -> N
     (tmp_path / "file").write_bytes(b"more")
     layout.put_file(tmp_path / "file", Digest.of(b"more"))
     assert layout.has(Digest.of(b"more"))
+
+
+def test_a_file_is_placed_only_as_long_as_it_is_the_one_that_was_hashed(tmp_path: Path) -> None:
+    layout, path = Layout.create(tmp_path / "layout"), tmp_path / "weights"
+    path.write_bytes(b"data")
+    digest, identity = Digest.of(b"data"), FileIdentity.of(path.stat())
+    path.write_bytes(b"evil")
+    os.utime(path, ns=(0, identity.mtime_ns + 1))
+    assert not layout.place_file(path, digest, identity, link=True)
+    assert not list((tmp_path / "layout" / "blobs" / "sha256").iterdir())
 
 
 # -- archives ---------------------------------------------------------------------------------------------------------

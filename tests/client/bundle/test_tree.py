@@ -188,6 +188,19 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert [reason.code for reason in refused(folder)] == ["unreadable", "unreadable"]
 
 
+def test_a_file_that_was_swapped_before_it_is_opened_is_refused_even_if_it_is_swapped_back(tmp_path: Path) -> None:
+    write_agent(tmp_path, {"a": "mine"})
+    file = next(file for file in scan_tree(tmp_path).files if file.path == "a")
+    (tmp_path / "a").rename(tmp_path / "aside")
+    (tmp_path / "a").write_text("evil")
+    opened = file.open()
+    with pytest.raises(SourceTreeInvalid) as caught:
+        opened.__enter__()
+    assert caught.value.reasons[0].code == "file-changed"
+    (tmp_path / "aside").replace(tmp_path / "a")
+    assert file.read(4) == b"mine"
+
+
 # -- components --------------------------------------------------------------------------------------------------------
 
 
