@@ -97,10 +97,12 @@ class RunningSandbox:
 
 
 @pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSandbox]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
     folder = SandboxFolder(tmp_path_factory.mktemp("e2e") / "sandbox")
     log = folder.path.with_name("log")
     command = [str(BIN / "tidegate-registry"), "sandbox", "--dir", str(folder.path)]
+    if os.environ.get("TIDEGATE_TEST_DATABASE") == "postgresql":
+        command += ["--database", request.getfixturevalue("postgres_server")]
     with log.open("wb") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=_clean_environment())
         try:

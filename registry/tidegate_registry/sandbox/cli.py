@@ -45,6 +45,11 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> argpar
     parser.add_argument(
         "--sigstore-port", type=_port, metavar="PORT", help="Sigstore's port; can be chosen at the first start only"
     )
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="keep rows there, such as postgresql://…, not in SQLite; say it at every start",
+    )
     parser.set_defaults(sandbox_verb=None, run=main)
     _add_ci(parser.add_subparsers(title="verbs", metavar="VERB", dest="sandbox_verb"))
     return parser
@@ -57,7 +62,9 @@ def main(args: argparse.Namespace) -> int:
             return _run_ci(args)
         from tidegate_registry.sandbox.supervisor import run_sandbox
 
-        return run_sandbox(args.dir, registry_port=args.port, sigstore_port=args.sigstore_port)
+        return run_sandbox(
+            args.dir, registry_port=args.port, sigstore_port=args.sigstore_port, database_url=args.database
+        )
     except TidegateError as error:
         sys.stderr.write(f"error: {_one_line(error)}\n")
         if isinstance(error, InvalidInput):

@@ -51,18 +51,24 @@ class StopRequested(BaseException):
 
 
 def run_sandbox(
-    path: Path, *, registry_port: int | None = None, sigstore_port: int | None = None, out: TextIO = sys.stdout
+    path: Path,
+    *,
+    registry_port: int | None = None,
+    sigstore_port: int | None = None,
+    database_url: str | None = None,
+    out: TextIO = sys.stdout,
 ) -> int:
     """Run a sandbox over `path` until a signal asks it to stop; then give 0.
 
-    Must run in the main thread. Raises InvalidInput (unusable folder), Conflict (folder or port in use), NotFound (no
-    object store), Unreachable when a part does not start or dies.
+    `database_url`: a database to use instead of the SQLite file in the folder. Must run in the main thread.
+    Raises InvalidInput (unusable folder), Conflict (folder or port in use), NotFound (no object store), Unreachable
+    when a part does not start or dies.
     """
     started = time.monotonic()
     folder = SandboxFolder(path.expanduser().absolute())
     try:
         with _stop_on_signals(), folder.held() as clean:
-            sandbox = Sandbox(folder, folder.choose_ports(registry_port, sigstore_port))
+            sandbox = Sandbox(folder, folder.choose_ports(registry_port, sigstore_port), database_url)
             try:
                 sandbox.start(patient=not clean)
                 with contextlib.suppress(BrokenPipeError):  # who started us need not listen
@@ -79,8 +85,9 @@ def run_sandbox(
 class Sandbox:
     """The parts of one running sandbox."""
 
-    def __init__(self, folder: SandboxFolder, ports: SandboxPorts) -> None:
+    def __init__(self, folder: SandboxFolder, ports: SandboxPorts, database_url: str | None = None) -> None:
         self.folder, self.ports = folder, ports
+        self._database_url = database_url or f"sqlite:///{folder.database}"
         self._store = Weed(folder.s3, ports.s3, logs=folder.logs)
         self._instance: SigstoreInstance | None = None
         self._servers: list[ServerThread] = []
@@ -106,7 +113,7 @@ class Sandbox:
         self._instance = SigstoreInstance(self.folder.path, self.ports.sigstore_url)
         self._serve(ServerThread(build_app(self._instance), sigstore_listener, "sandbox-sigstore"))
         write_files(self.folder, self.ports, self._instance)
-        application = registry_app(self.folder, self.ports, self._store)
+        application = registry_app(self.folder, self.ports, self._store, self._database_url)
         self._serve(ServerThread(application, registry_listener, "sandbox-registry"))
         for server in self._servers:
             server.wait()
@@ -138,14 +145,14 @@ class Sandbox:
         server.start()
 
 
-def registry_app(folder: SandboxFolder, ports: SandboxPorts, store: Weed) -> ASGIApp:
+def registry_app(folder: SandboxFolder, ports: SandboxPorts, store: Weed, database_url: str) -> ASGIApp:
     """Make the registry's application, checked; the one place where sandbox and registry know of each other.
 
     Everything that does not need the object store happens before it is waited for. Raises what `check_start` does.
     """
     from tidegate_registry.app import build_services, check_start, create_app
 
-    settings = registry_settings(folder, ports, store.endpoint)
+    settings = registry_settings(folder, ports, store.endpoint, database_url)
     services = build_services(settings)
     log.info("registry built, waiting for the store")
     store.wait_ready()
@@ -154,7 +161,7 @@ def registry_app(folder: SandboxFolder, ports: SandboxPorts, store: Weed) -> ASG
     return create_app(settings, services=services, checked=True)
 
 
-def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3Endpoint) -> Settings:
+def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3Endpoint, database_url: str) -> Settings:
     """Give the registry's settings for this sandbox."""
     from pydantic import SecretStr
 
@@ -170,7 +177,7 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3En
         public_url=ports.registry_url,
         listen_host=HOST,
         listen_port=ports.registry,
-        database_url=SecretStr(f"sqlite:///{folder.database}"),
+        database_url=SecretStr(database_url),
         s3=S3Settings(
             endpoint=endpoint.url,
             region=endpoint.region,
