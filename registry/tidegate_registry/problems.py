@@ -158,7 +158,10 @@ def _render_validation(request: Request, error: Exception) -> Response:
         for item in error.errors()
     )
     status = 400 if request.url.path.startswith(OCI_PREFIX) else 422
-    return _answer(request, Rendered(status, "UNSUPPORTED"), reasons, "the request is not of the form it must have")
+    refused = InvalidInput("the request is not of the form it must have")
+    refused.reasons = reasons or refused.reasons
+    record_refusal(request, refused, status=status)
+    return _answer(request, Rendered(status, "UNSUPPORTED"), refused.reasons, refused.message)
 
 
 def _render_http(request: Request, error: Exception) -> Response:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from starlette.requests import Request
 
 from tests.registry.world import AGENT, READER, SIBLING, T0, World, error_of, running_world
 from tidegate.digest import Digest
-from tidegate.errors import Reason
+from tidegate.errors import Reason, Unauthenticated
 from tidegate_registry.audit import refusals
 from tidegate_registry.audit.refusals import RefusalLimiter
 from tidegate_registry.settings import Limits
@@ -39,6 +40,20 @@ def test_a_credential_that_does_not_count_is_an_entry_and_none_at_all_is_not(wor
     assert nobody.get("/v2/", headers={"Authorization": "Bearer a.b.c"}).status_code == 401
     (entry,) = world.events("request.refused")
     assert "a.b.c" not in str(entry)
+
+
+@pytest.mark.parametrize(("code", "is_entry"), [("token-invalid", True), ("login-needed", False)])
+def test_a_credential_in_a_form_counts_like_one_in_a_header(code: str, *, is_entry: bool) -> None:
+    request = Request({"type": "http", "method": "POST", "path": "/v2/token", "headers": []})
+    assert refusals._is_refusal(request, Unauthenticated("no", code=code)) is is_entry
+
+
+def test_a_request_without_what_it_must_have_is_an_entry(world: World) -> None:
+    client = world.client()
+    where = client.post(UPLOADS).headers["location"]
+    assert error_of(client.put(where))[0] == 400
+    (entry,) = world.events("request.refused")
+    assert "parameter-invalid" in str(entry)
 
 
 def test_what_is_not_found_is_no_refusal_and_what_is_denied_is_one(world: World) -> None:
