@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,14 +30,20 @@ while True:
 """
 
 
-def start(*command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextmanager
+def start(*command: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
         [sys.executable, "-c", WRAPPER, *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:  # a failed test leaves nothing
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def ended(process: subprocess.Popen[str], pid: int) -> tuple[int, str]:
