@@ -178,12 +178,15 @@ class TestWhatIsAttached:
         answer = gate_world.attach(evals, manifest, evaluation, PREDICATE_SLSA_PROVENANCE)
         assert step_and_code(answer) == ("E6", "referrer-annotations")
 
-    def test_one_signature_counts_once_however_its_bundle_is_written(self, gate_world: GateWorld) -> None:
+    def test_one_signature_is_attached_once_however_its_bundle_is_written(self, gate_world: GateWorld) -> None:
         client, manifest = pushed(gate_world)
         shop = gate_world.about(manifest)
         bundle = shop.sign(shop.release_statement())
-        for raw in (dump(bundle), json.dumps(bundle, indent=1).encode(), json.dumps(bundle, indent=2).encode()):
-            assert gate_world.attach(client, manifest, raw, PREDICATE_RELEASE).status_code == 201
+        assert gate_world.attach(client, manifest, dump(bundle), PREDICATE_RELEASE).status_code == 201
+        for raw in (json.dumps(bundle, indent=1).encode(), json.dumps(bundle, indent=2).encode()):
+            answer = gate_world.attach(client, manifest, raw, PREDICATE_RELEASE)
+            assert step_and_code(answer) == ("E9", "evidence-already-attached")
+        assert gate_world.attach(client, manifest, dump(bundle), PREDICATE_RELEASE).status_code == 201
         assert len(gate_world.data_of("evidence.verified")) == 1
 
     @pytest.mark.parametrize("step", ["E1", "E2", "E3", "E4"])
