@@ -70,7 +70,7 @@ class Output:
         self.say(f"{self.paint(f'{verb:>12}', 1, 32)}  {what}")
 
     def error(self, error: TidegateError) -> None:
-        """Render an error: what happened, every reason with found and expected, and the hints last."""
+        """Render an error: what happened, every reason with found and expected, and each hint where it belongs."""
         red = self.paint("error:", 1, 31)
         if self.as_json:
             reasons = [reason.as_json() for reason in error.reasons]
@@ -79,21 +79,18 @@ class Output:
         single = len(error.reasons) == 1 and first.message == error.message
         code = " ".join(part for part in (first.code, first.step) if part) if single else error.code
         self._stderr.write(f"{red} {error.message} {self.paint(f'[{code}]', 2)}\n")
+        alone = len(error.reasons) == 1  # else a hint at the end would be far from what it mends
         for reason in error.reasons:
-            lines = reason.lines()[1:] if single else reason.lines()
-            for line in lines:
-                if not line.startswith("    hint:"):
+            for line in reason.lines()[1 if single else 0 :]:
+                if not (alone and line.startswith("    hint:")):
                     self._stderr.write(f"{line if single else '  ' + line}\n")
-        hints = list(dict.fromkeys(reason.hint for reason in error.reasons if reason.hint))
-        if hints:
-            self._stderr.write("\n")
-        for hint in hints:
-            self._stderr.write(f"{self.paint('hint:', 1, 36)} {hint}\n")
+        if alone and first.hint:
+            self._stderr.write(f"\n{self.paint('hint:', 1, 36)} {first.hint}\n")
         self._stderr.flush()
 
     @contextmanager
-    def progress(self, total: int, label: str) -> Iterator[Progress]:
-        """Show bytes done of `total` while the block runs, on a terminal only."""
+    def progress(self, total: int, label: str, *, then: str | None = None) -> Iterator[Progress]:
+        """Show bytes done of `total` while the block runs, on a terminal only. `then`: the label once all are done."""
         if not self.interactive or self.quiet:
             yield _Silent()
             return
@@ -101,12 +98,14 @@ class Output:
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn(f"{label:>12}  "), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        columns = (TextColumn("{task.description:>12}  "), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         with Bar(*columns, TimeRemainingColumn(), console=Console(file=self._stderr), transient=True) as bar:
             task = bar.add_task(label, total=total)
 
             class _Bar:
                 def advance(self, count: int) -> None:
                     bar.advance(task, count)
+                    if then is not None and bar.finished:
+                        bar.update(task, description=then)
 
             yield _Bar()

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
                 channels=tuple(args.channel),
                 provenance=provenance,
                 keep=bool(args.layout),
-                progress=lambda total: out.progress(total, "Pushing"),
+                progress=lambda total: out.progress(total, "Pushing", then="Storing"),
                 tell=out.step,
             )
     if not published.new:

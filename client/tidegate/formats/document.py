@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,18 @@ from tidegate.formats.jcs import JsonObject, JsonValue
 from tidegate.formats.yamldoc import PathInside, YamlDocument, path_text
 
 MAX_MISTAKES = 50  # a person mends a few and runs again; a machine's mess need not fill the terminal
+
+MAX_PATTERN = 60  # characters of a regular expression that a person may still take in
+_KINDS = {
+    "int_type": "a number without quotes",
+    "float_type": "a number without quotes",
+    "bool_type": "true or false, without quotes",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping of keys and values",
+    "model_type": "a mapping of keys and values",
+}
+"""What pydantic's errors about types ask for, in the words of a YAML file."""
 
 
 class Closed(BaseModel, frozen=True, extra="forbid", alias_generator=to_camel, validate_by_name=True):
@@ -40,8 +52,8 @@ def read_document(
     except ValidationError as problem:
         schema = model.model_json_schema(by_alias=True)
         mistakes = _worth_saying(problem.errors(include_url=False))[:MAX_MISTAKES]
-        reasons = [_reason(document, inside, mistake, schema, error.code) for mistake in mistakes]
-        raise refusal(error, reasons) from problem
+        found = [_reason(document, inside, mistake, schema, error.code) for mistake in mistakes]
+        raise refusal(error, [reason for _, reason in sorted(found, key=lambda each: each[0])]) from problem
 
 
 def refusal(error: type[InvalidInput], reasons: Sequence[Reason]) -> InvalidInput:
@@ -76,14 +88,18 @@ def _worth_saying(mistakes: list[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _reason(document: YamlDocument, inside: PathInside, mistake: ErrorDetails, schema: JsonObject, code: str) -> Reason:
+def _reason(
+    document: YamlDocument, inside: PathInside, mistake: ErrorDetails, schema: JsonObject, code: str
+) -> tuple[int, Reason]:
+    """Give the line a mistake is in, and the reason that says so."""
     path = _real_path(document.value, (*inside, *mistake["loc"]))
     found = _at(document.value, path)
     message, expected, hint = _explain(mistake, schema)
     shown = None if mistake["type"] in {"missing", "extra_forbidden"} else _shown(found)
-    where = f"{document.name}:{document.line_of(path)}: "
+    line = document.line_of(path)
+    where = f"{document.name}:{line}: "
     text = f"{where}{path_text(path)}: {message}" if path else f"{where}{message}"
-    return Reason(code, text, shown, expected, hint)
+    return line, Reason(code, text, shown, expected, hint)
 
 
 def _explain(mistake: ErrorDetails, schema: JsonObject) -> tuple[str, str | None, str | None]:
@@ -100,16 +116,40 @@ def _explain(mistake: ErrorDetails, schema: JsonObject) -> tuple[str, str | None
     if mistake["loc"][-1:] == ("[key]",):
         known = re.findall(r"'([^']*)'", str(context.get("expected", "")))
         close = difflib.get_close_matches(str(mistake["input"]), known, n=1)
-        expected = f"one of {', '.join(known)}" if known else str(context.get("pattern", "")) or None
+        expected = f"one of {', '.join(known)}" if known else _form(schema, mistake["loc"][:-2], context)
         return "is not a key here", expected, f"write {close[0]}" if close else None
     if kind in {"literal_error", "enum"}:
         return "is not one of the values allowed", str(context.get("expected", "")), None
     if kind == "string_type":
         return "is not text", "text", "put quotes around it"
     if kind == "string_pattern_mismatch":
-        described = _members(_schema_at(schema, mistake["loc"])).get("description") or context.get("pattern")
-        return "has the wrong form", str(described), None
+        return "has the wrong form", _form(schema, mistake["loc"], context), None
+    if kind in _KINDS:
+        return "is not what belongs here", _KINDS[kind], None
     return mistake["msg"][:1].lower() + mistake["msg"][1:], None, None
+
+
+def _form(schema: JsonObject, path: PathInside, context: Mapping[str, object]) -> str | None:
+    """Say in words what form is right: the field's description, and examples or else a pattern that people can read."""
+    pattern = context.get("pattern")
+    short = str(pattern) if pattern is not None and len(str(pattern)) <= MAX_PATTERN else None
+    examples = _members(_schema_at(schema, path)).get("examples")
+    such = f"such as {', '.join(map(str, examples))}" if isinstance(examples, list) and examples else short
+    words = [text for text in ((_description(schema, path) or "").removesuffix("."), such) if text]
+    return ": ".join(words) or None
+
+
+def _description(schema: JsonObject, path: PathInside) -> str | None:
+    """Give the description of the field at `path`; that of a list goes for its items."""
+    for end in range(len(path), 0, -1):
+        # what the field says, before a reference or an alternative is followed
+        declared = _members(_members(_schema_at(schema, path[: end - 1]), "properties").get(str(path[end - 1])))
+        described = declared.get("description") or _members(_schema_at(schema, path[:end])).get("description")
+        if isinstance(described, str):
+            return described
+        if not isinstance(path[end - 1], int):
+            break
+    return None
 
 
 def _schema_at(schema: JsonObject, path: PathInside) -> JsonValue:
@@ -165,4 +205,5 @@ def _real_path(value: JsonValue, path: PathInside) -> PathInside:
 
 
 def _shown(value: JsonValue) -> str:
-    return value[:160] if isinstance(value, str) else json.dumps(value)[:160]
+    # quotes tell text from a number, and text with a line break from two lines
+    return repr(value[:160]) if isinstance(value, str) else json.dumps(value)[:160]

@@ -84,14 +84,17 @@ class Registry:
 
         Raises NotFound, LimitExceeded, BundleRefused (code "manifest-altered").
         """
-        answer = self._transport.request(
-            "GET",
-            f"/v2/{name}/manifests/{reference}",
-            what=f"give the manifest {name}{_at(reference)}",
-            scopes=pull_scope(name),
-            headers={"Accept": _ACCEPT},
-            limit=limit,
-        )
+        try:
+            answer = self._transport.request(
+                "GET",
+                f"/v2/{name}/manifests/{reference}",
+                what=f"give the manifest {name}{_at(reference)}",
+                scopes=pull_scope(name),
+                headers={"Accept": _ACCEPT},
+                limit=limit,
+            )
+        except NotFound as error:
+            raise _absent(error, f"{self.address.host}/{name}{_at(reference)}") from error
         wanted = Digest.parse(reference) if ":" in reference else None
         manifest = Manifest.parse(
             answer.body,
@@ -209,6 +212,13 @@ class Registry:
                 return
             target = self._transport.url(urljoin(self._transport.url(target), link[1]))
         raise LimitExceeded(f"the registry has no end of pages when asked to {what}", expected=f"at most {MAX_PAGES}")
+
+
+def _absent(error: NotFound, where: str) -> NotFound:
+    hint = "what is in quarantine, or hidden from whoever asks, looks just as if it were not there"
+    return NotFound(
+        f"{where} is not there", code=error.reasons[0].code, hint=f"{hint}; {error.hint}" if error.hint else hint
+    )
 
 
 def _at(reference: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.client.bundle.agents import write_agent
 from tests.client.bundle.test_build import VECTOR
 from tidegate.cli.main import main
+from tidegate.cli.output import Output
 from tidegate.formats.jcs import JsonObject, parse_object
 
 AGENT = "acme/support-agent"
@@ -93,3 +95,40 @@ def test_quiet_may_stand_before_or_after_the_verb(
     code, out, err = run(capsys, *arguments, write_agent(tmp_path, VECTOR))
     assert (code, out.startswith("sha256:")) == (0, True)
     assert bool(err) == (len(arguments) == 1)
+
+
+# -- hints and what was found -----------------------------------------------------------------------------------------
+
+
+def test_mistakes_come_by_line_each_with_its_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "nmae: acme/x\nversion: 1.2.0\nruntime: vendored\n"
+        "requirements:\n  memoryMiB: '2'\n  programs: [5]\ncapabilities:\n"
+        "  egress: ['https://api.x/y']\nentrypiont: [x]\n"
+    )
+    code, _, err = run(capsys, "build", write_agent(tmp_path, {"agent.yaml": text}))
+    assert code == 2
+    lines = err.splitlines()
+    named = [line.split(":")[2] for line in lines if line.startswith("  agent-file-invalid: agent.yaml:")]
+    assert named == sorted(named, key=int)
+    assert {"5", "8"} < set(named)
+    assert lines[lines.index("      hint: write entrypoint") - 2].startswith("  agent-file-invalid: agent.yaml:9: ")
+    number = next(index for index, line in enumerate(lines) if "memoryMiB" in line)
+    assert lines[number + 1 : number + 3] == ["      found: '2'", "      expected: a number without quotes"]
+    egress = next(index for index, line in enumerate(lines) if line.startswith("  ") and "egress" in line)
+    assert "Domains it connects to" in lines[egress + 2]
+    assert "^(" not in err
+    assert not any(line.startswith("hint:") for line in lines)
+
+
+def test_what_all_is_sent_is_still_to_be_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    shown = Terminal()
+    with Output(stderr=shown).progress(10, "Pushing", then="Storing") as bar:
+        bar.advance(5)
+        bar.advance(5)
+    assert "Storing" in shown.getvalue()

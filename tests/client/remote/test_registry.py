@@ -479,3 +479,11 @@ def test_a_registry_that_stores_something_else_is_noticed() -> None:
     fake.before.append(lambda _: httpx2.Response(201, headers=headers))
     with pytest.raises(Conflict):
         fake.registry().push_manifest(NAME, some_manifest())
+
+
+def test_a_version_that_is_not_there_is_named_with_what_may_hide_it() -> None:
+    fake = FakeRegistry()
+    with pytest.raises(NotFound, match=rf"^{fake.host}/acme/greeter:9\.9\.9 is not there$") as caught:
+        fake.registry(identity_noting([])).manifest("acme/greeter", "9.9.9")
+    assert caught.value.reasons[0].code == "not-found"
+    assert "quarantine" in (caught.value.hint or "")
