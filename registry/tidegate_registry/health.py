@@ -90,5 +90,5 @@ def _outcome(name: str, check: Callable[[], None]) -> str:
         check()
     except TidegateError as error:
         log.warning("not_ready", dependency=name, error=str(error), ms=round((time.perf_counter() - started) * 1000))
-        return error.message
+        return error.reasons[0].code  # no message: who asks has shown no credential, and messages name paths and hosts
     return "ok"

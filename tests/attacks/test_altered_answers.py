@@ -53,7 +53,7 @@ def write_object(world: GateWorld, digest: Digest, data: bytes) -> None:
     store = world.services.blobs
     assert isinstance(store, S3BlobStore)
     key = store.prefix + BlobKey(AGENT.partition("/")[0], digest).path
-    store.client.put_object(Bucket=store.bucket, Key=key, Body=data)
+    store.client.put_object(Bucket=store.bucket, Key=key, Body=data, ChecksumAlgorithm="SHA256")
 
 
 def write_manifest(world: GateWorld, digest: Digest, raw: bytes) -> None:
@@ -74,11 +74,14 @@ def test_the_honest_release_is_read_to_its_end(registry: Registry, released: Man
 def test_a_blob_that_was_changed_in_the_bucket_is_not_read_to_its_end(
     gate_world: GateWorld, registry: Registry, released: Manifest
 ) -> None:
-    for data in (b"WHAT the agent does", b"what the agent", LAYER + b"!", b""):
-        write_object(gate_world, released.layers[0].digest, data)
-        with pytest.raises(BundleRefused) as caught, registry.open_blob(AGENT, LAYER_DESCRIPTOR) as blob:
-            blob.read()
-        assert caught.value.reasons[0].code == "blob-altered"
+    try:
+        for data in (b"WHAT the agent does", b"what the agent", LAYER + b"!", b""):
+            write_object(gate_world, released.layers[0].digest, data)
+            with pytest.raises(BundleRefused) as caught, registry.open_blob(AGENT, LAYER_DESCRIPTOR) as blob:
+                blob.read()
+            assert caught.value.reasons[0].code == "blob-altered"
+    finally:  # the bucket is that of all tests of this run
+        write_object(gate_world, released.layers[0].digest, LAYER)
 
 
 def test_a_manifest_that_was_changed_in_the_database_is_refused(
