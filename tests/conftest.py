@@ -35,16 +35,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: object) -> Iterator[s
     if os.environ.get("TIDEGATE_TEST_DATABASE") != "postgresql":
         yield f"sqlite:///{tmp_path}/registry.db"
         return
-    import uuid
+    from tests.postgres import empty_database
 
-    import sqlalchemy
-
-    server = request.getfixturevalue("postgres_server")
-    name = f"t{uuid.uuid4().hex}"
-    admin = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
-    yield server.rpartition("/")[0] + f"/{name}"
-    with admin.connect() as connection:
-        connection.execute(sqlalchemy.text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with empty_database(request.getfixturevalue("postgres_server")) as url:
+        yield url

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +16,30 @@ if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
 
 
+@pytest.fixture(scope="session")
+def shared_world(
+    s3: S3Endpoint, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[World]:
+    """A registry that runs as long as the test process does; use `world`."""
+    folder = tmp_path_factory.mktemp("world")
+    with contextlib.ExitStack() as stack:
+        database_url = f"sqlite:///{folder}/registry.db"
+        if os.environ.get("TIDEGATE_TEST_DATABASE") == "postgresql":
+            from tests.postgres import empty_database
+
+            database_url = stack.enter_context(empty_database(request.getfixturevalue("postgres_server")))
+        yield stack.enter_context(running_world(s3, database_url, folder))
+
+
 @pytest.fixture
-def world(s3: S3Endpoint, database_url: str, tmp_path: Path) -> Iterator[World]:
+def world(shared_world: World) -> Iterator[World]:
     """A running registry with an empty database and its own prefix in the store."""
+    yield shared_world
+    shared_world.renew()
+
+
+@pytest.fixture
+def own_world(s3: S3Endpoint, database_url: str, tmp_path: Path) -> Iterator[World]:
+    """The same, for one test alone: it may change the application."""
     with running_world(s3, database_url, tmp_path) as running:
         yield running

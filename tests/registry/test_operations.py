@@ -91,8 +91,8 @@ def test_ready_names_what_is_missing(world: World, monkeypatch: pytest.MonkeyPat
     assert "10.0.0.1" not in answer.text
 
 
-def test_metrics_count_routes_and_never_names(world: World) -> None:
-    client = world.client()
+def test_metrics_count_routes_and_never_names(own_world: World) -> None:
+    world, client = own_world, own_world.client()
     client.get(f"/v2/{AGENT}/tags/list")
     client.get("/v2/some/made/up/path")
     world.push_blob(client, b"12345")

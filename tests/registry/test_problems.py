@@ -28,21 +28,21 @@ def raising(world: World, path: str, error: Exception) -> None:
 
 @pytest.mark.parametrize("prefix", ["/v2", "/api/v1"])
 @pytest.mark.parametrize("error", [RuntimeError(SECRET), TidegateError(SECRET), KeyError(SECRET)])
-def test_a_fault_tells_nothing_but_the_request_id(world: World, prefix: str, error: Exception) -> None:
-    raising(world, f"{prefix}/boom", error)
-    answer = world.client().get(f"{prefix}/boom", headers={"X-Request-Id": "abc-1"})
+def test_a_fault_tells_nothing_but_the_request_id(own_world: World, prefix: str, error: Exception) -> None:
+    raising(own_world, f"{prefix}/boom", error)
+    answer = own_world.client().get(f"{prefix}/boom", headers={"X-Request-Id": "abc-1"})
     assert answer.status_code == 500
     assert answer.headers["x-request-id"] == "abc-1"
     assert "hunter2" not in answer.text
     assert "internal-error" in answer.text
-    assert world.client().get("/healthz").status_code == 200
+    assert own_world.client().get("/healthz").status_code == 200
 
 
-def test_a_refusal_gives_every_reason_in_both_shapes(world: World) -> None:
+def test_a_refusal_gives_every_reason_in_both_shapes(own_world: World) -> None:
     error = AdmissionRefused.because("acme/x:1.0.0 is not admitted", REASONS)
-    raising(world, "/api/v1/refused", error)
-    raising(world, "/v2/refused", error)
-    problem = world.client().get("/api/v1/refused")
+    raising(own_world, "/api/v1/refused", error)
+    raising(own_world, "/v2/refused", error)
+    problem = own_world.client().get("/api/v1/refused")
     assert problem.status_code == 403
     assert problem.headers["content-type"] == "application/problem+json"
     assert problem.json() == {
@@ -54,7 +54,7 @@ def test_a_refusal_gives_every_reason_in_both_shapes(world: World) -> None:
         "hint": "run `tidegate sign`",
         "reasons": [reason.as_json() for reason in REASONS],
     }
-    listed = world.client().get("/v2/refused").json()["errors"]
+    listed = own_world.client().get("/v2/refused").json()["errors"]
     assert len(listed) == 1
     assert listed[0]["code"] == "DENIED"
     assert listed[0]["detail"] == {"reasons": [reason.as_json() for reason in REASONS]}
@@ -62,23 +62,23 @@ def test_a_refusal_gives_every_reason_in_both_shapes(world: World) -> None:
         assert line in listed[0]["message"]
 
 
-def test_what_does_not_answer_says_when_to_come_back(world: World) -> None:
-    raising(world, "/v2/away", Unreachable("the object store did not answer"))
-    answer = world.client().get("/v2/away")
+def test_what_does_not_answer_says_when_to_come_back(own_world: World) -> None:
+    raising(own_world, "/v2/away", Unreachable("the object store did not answer"))
+    answer = own_world.client().get("/v2/away")
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_paths_that_are_not_served_answer_in_the_shape_of_their_part(world: World) -> None:
-    client = world.client()
+def test_paths_that_are_not_served_answer_in_the_shape_of_their_part(own_world: World) -> None:
+    client = own_world.client()
     assert client.get("/v2/nothing").json()["errors"][0]["detail"]["reasons"][0]["code"] == "no-such-route"
     assert client.get("/api/v1/nothing").json()["code"] == "no-such-route"
     assert client.get("/").json()["status"] == 404
     assert client.head("/v2/nothing").status_code == 404
 
 
-def test_methods_that_are_not_possible_are_405_and_say_which_are(world: World) -> None:
-    client = world.client()
+def test_methods_that_are_not_possible_are_405_and_say_which_are(own_world: World) -> None:
+    client = own_world.client()
     listed = client.post(f"/v2/{AGENT}/tags/list")
     assert (listed.status_code, listed.json()["errors"][0]["code"]) == (405, "UNSUPPORTED")
     assert "GET" in listed.headers["allow"]
@@ -86,16 +86,16 @@ def test_methods_that_are_not_possible_are_405_and_say_which_are(world: World) -
     assert (other.status_code, other.json()["code"]) == (405, "method-not-allowed")
 
 
-def test_parameters_that_are_not_valid_name_themselves(world: World) -> None:
+def test_parameters_that_are_not_valid_name_themselves(own_world: World) -> None:
     def handler(n: int) -> int:
         return n
 
-    world.app.add_api_route("/api/v1/number", handler)
-    world.app.add_api_route("/v2/number", handler)
-    problem = world.client().get("/api/v1/number?n=x")
+    own_world.app.add_api_route("/api/v1/number", handler)
+    own_world.app.add_api_route("/v2/number", handler)
+    problem = own_world.client().get("/api/v1/number?n=x")
     assert (problem.status_code, problem.json()["code"]) == (422, "parameter-invalid")
     assert problem.json()["reasons"][0]["message"].startswith("query.n: ")
-    assert world.client().get("/v2/number?n=x").status_code == 400
+    assert own_world.client().get("/v2/number?n=x").status_code == 400
 
 
 def test_every_error_class_has_a_rendering_and_no_code_is_outside_the_spec() -> None:
@@ -122,13 +122,13 @@ def test_every_error_class_has_a_rendering_and_no_code_is_outside_the_spec() -> 
     assert {shape.oci for shape in problems.RENDERED.values()} <= set(known)
 
 
-def test_reasons_of_a_refusal_are_an_entry_with_the_operation(world: World) -> None:
+def test_reasons_of_a_refusal_are_an_entry_with_the_operation(own_world: World) -> None:
     def handler(name: str, who: Caller) -> None:
         raise AdmissionRefused.because(f"{name} is not for {who.name}", REASONS)
 
-    world.app.add_api_route("/v2/{name:path}/refused", handler, methods=["PUT"])
-    world.client().put(f"/v2/{AGENT}/refused")
-    entry = world.events("request.refused")[0]
+    own_world.app.add_api_route("/v2/{name:path}/refused", handler, methods=["PUT"])
+    own_world.client().put(f"/v2/{AGENT}/refused")
+    entry = own_world.events("request.refused")[0]
     assert entry["actor"] == {"kind": "human", "issuer": ISSUER, "name": "publisher@acme.example"}
     assert entry["data"] == {
         "operation": "PUT /v2/{name}/refused",
@@ -136,4 +136,4 @@ def test_reasons_of_a_refusal_are_an_entry_with_the_operation(world: World) -> N
         "code": "signature-missing",
         "reasons": [reason.as_json() for reason in REASONS],
     }
-    assert datetime.fromisoformat(str(entry["at"])) == world.clock().astimezone(UTC)
+    assert datetime.fromisoformat(str(entry["at"])) == own_world.clock().astimezone(UTC)

@@ -7,6 +7,7 @@ whose verdict a test sets: the rooms behind it have tests of their own.
 from __future__ import annotations
 
 import contextlib
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx2
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlmodel import SQLModel
 
 from tidegate.digest import Digest
 from tidegate.errors import AdmissionRefused, BundleRefused, EvidenceRefused, Reason
@@ -35,6 +37,7 @@ from tidegate_registry.access.token_keys import generate_token_key
 from tidegate_registry.access.tokens import RegistryTokens
 from tidegate_registry.app import create_app
 from tidegate_registry.artifacts import naming
+from tidegate_registry.audit.refusals import RefusalLimiter
 from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.evidence.tables import EvidenceRow
@@ -54,6 +57,7 @@ SIBLING = "acme/other-agent"  # of the same namespace, with another publisher
 FOREIGN = "umbra/agent"  # of another namespace
 ISSUER = "https://login.acme.example"
 PUBLISHER, ATTESTER, READER, NEIGHBOUR, STRANGER = "publisher", "attester", "reader", "neighbour", "stranger"
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # everything is on loopback; loading authorities takes 20 ms a client
 T = TypeVar("T")
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -191,8 +195,23 @@ class World:
             grants = [Grant("repository", each, frozenset({"pull", "push"})) for each in repositories]
             who = Principal(PrincipalKind.HUMAN, identity_of(name), name, {}, tuple(grants))
             headers["Authorization"] = f"Bearer {self.tokens.issue(who, grants).text}"
-        client = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=30)
+        client = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=30, verify=NO_TLS)
         return self._clients.enter_context(client)
+
+    def renew(self) -> None:
+        """Forget all that happened: rows, unfinished uploads, refusals, the clock; the store gets another prefix."""
+        self._clients.close()
+        with self.services.db.engine.begin() as connection:
+            for table in reversed(SQLModel.metadata.sorted_tables):
+                connection.execute(table.delete())
+        assert isinstance(self.services.blobs, S3BlobStore)
+        self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
+        for left in self.services.settings.spool_dir.glob("*"):
+            left.unlink()
+        self.app.state.refusals = RefusalLimiter(self.services.settings.limits.refusals_per_minute)
+        self.clock.now = T0
+        self.gate.refuse_evidence = self.gate.refuse_admission = ()
+        self.gate.asked.clear()
 
     def events(self, type_: str | None = None) -> list[JsonObject]:
         with self.services.db.read() as tx:
