@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fixtures_sandbox import Sigstores
+from tests.postgres import empty_database
 from tests.registry.admission.world import GateWorld, running_gate_world
 
 if TYPE_CHECKING:
@@ -21,11 +23,11 @@ def gate_server(
 ) -> Iterator[GateWorld]:
     """A registry that runs as long as the test process does."""
     folder = tmp_path_factory.mktemp("gate")
-    database_url = f"sqlite:///{folder}/registry.db"
-    if os.environ.get("TIDEGATE_TEST_DATABASE") == "postgresql":
-        database_url = request.getfixturevalue("postgres_server")
-    with running_gate_world(sigstores, s3, database_url, folder) as running:
-        yield running
+    with contextlib.ExitStack() as stack:
+        database_url = f"sqlite:///{folder}/registry.db"
+        if os.environ.get("TIDEGATE_TEST_DATABASE") == "postgresql":
+            database_url = stack.enter_context(empty_database(request.getfixturevalue("postgres_server")))
+        yield stack.enter_context(running_gate_world(sigstores, s3, database_url, folder))
 
 
 @pytest.fixture
