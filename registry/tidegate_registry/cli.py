@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,18 +91,19 @@ def _serve(args: argparse.Namespace) -> int:
     settings = _override(load_settings(args.config), args)
     logs.configure()
     services = build_services(settings)
-    check_start(services)  # before the port opens: what is wrong is one line, not a traceback of the server
-    config = uvicorn.Config(
-        create_app(settings, services=services, checked=True),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    server = uvicorn.Server(config)
-    with _listen(settings.listen_host, settings.listen_port) as listener:
-        server.run(sockets=[listener])
+    with closing(services.db):
+        check_start(services)  # before the port opens: what is wrong is one line, not a traceback of the server
+        config = uvicorn.Config(
+            create_app(settings, services=services, checked=True),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        server = uvicorn.Server(config)
+        with _listen(settings.listen_host, settings.listen_port) as listener:
+            server.run(sockets=[listener])
     return EXIT_DONE if server.started else EXIT_REFUSED
 
 
@@ -125,9 +127,8 @@ def _migrate(args: argparse.Namespace) -> int:
     from tidegate_registry.db import Db
     from tidegate_registry.settings_file import load_settings
 
-    db = Db(load_settings(args.config).database_url.get_secret_value())
-    migrations.upgrade(db)
-    db.close()
+    with closing(Db(load_settings(args.config).database_url.get_secret_value())) as db:
+        migrations.upgrade(db)
     return EXIT_DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator
@@ -125,8 +126,9 @@ class TestStart:
         return Settings.model_validate(values | changes)
 
     def test_in_production_the_schema_must_be_there(self, s3: S3Endpoint, database_url: str, tmp_path: Path) -> None:
-        with pytest.raises(SchemaDiffers) as caught:
-            check_start(build_services(self.settings(s3, database_url, tmp_path)))
+        app = build_services(self.settings(s3, database_url, tmp_path))
+        with contextlib.closing(app.db), pytest.raises(SchemaDiffers) as caught:
+            check_start(app)
         assert caught.value.reasons[0].code == "schema-differs"
 
     def test_the_sandbox_migrates_by_itself(self, s3: S3Endpoint, database_url: str, tmp_path: Path) -> None:
