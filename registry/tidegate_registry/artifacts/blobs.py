@@ -59,7 +59,9 @@ def mount_blob(app: Services, who: Principal, repository: str, digest: Digest, s
     """Make a blob of another repository one of `repository`, if `who` may read it there; say whether that was done.
 
     `source` None: any repository of the same namespace will do. Across namespaces the bytes are copied.
+    Raises LoginNeeded or AccessDenied where `who` may not send blobs to `repository`.
     """
+    app.access.demand(who, Permission.BLOB_PUSH, repository)
     found = _readable(app, who, source, digest) if source else readable_elsewhere(app, who, repository, digest)
     if found is None:
         return False

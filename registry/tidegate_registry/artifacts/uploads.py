@@ -48,14 +48,9 @@ class Upload:
         return f"0-{max(self.size - 1, 0)}"
 
 
-def demand_push(app: Services, who: Principal, repository: str) -> None:
-    """Raise LoginNeeded or AccessDenied unless `who` may send blobs to `repository`."""
-    app.access.demand(who, Permission.BLOB_PUSH, repository)
-
-
 def begin_upload(app: Services, who: Principal, repository: str) -> Upload:
     """Open a session. Raises LoginNeeded, AccessDenied, TooManyUploads."""
-    demand_push(app, who, repository)
+    app.access.demand(who, Permission.BLOB_PUSH, repository)
     now, limits = app.clock(), app.settings.limits
     session = str(uuid.UUID(bytes=app.entropy(16), version=4))
     alive = now - timedelta(seconds=limits.upload_session_seconds)
@@ -76,7 +71,7 @@ def begin_upload(app: Services, who: Principal, repository: str) -> Upload:
 
 def find_upload(app: Services, who: Principal, repository: str, session: str) -> Upload:
     """Find a session of `who`. Raises LoginNeeded, AccessDenied, UploadUnknown."""
-    demand_push(app, who, repository)
+    app.access.demand(who, Permission.BLOB_PUSH, repository)
     with app.db.read() as tx:
         row = tx.get(UploadRow, session)
     if row is None or (row.repository, row.owner) != (repository, who.key):
@@ -159,6 +154,7 @@ def sweep_uploads(app: Services) -> int:
         sessions = tx.exec(query.limit(SWEEP_BATCH)).all()
     for session in sessions:
         drop_upload(app, session)
+    app.stage.sweep(stale)  # what another replica dropped the row of, and a crash left behind
     return len(sessions)
 
 

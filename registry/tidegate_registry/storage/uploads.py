@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -77,6 +78,9 @@ class UploadStage(Protocol):
     def discard(self, session: str) -> None:
         """Forget what is kept for `session`, if anything is."""
 
+    def sweep(self, before: datetime) -> None:
+        """Forget everything that nobody wrote to since `before`."""
+
     def ping(self) -> None:
         """Raise SpoolUnavailable unless bytes can be kept."""
 
@@ -96,6 +100,13 @@ class SpoolStage:
     def discard(self, session: str) -> None:
         """See UploadStage.discard."""
         self._path(session).unlink(missing_ok=True)
+
+    def sweep(self, before: datetime) -> None:
+        """See UploadStage.sweep."""
+        with _translated(self.folder):
+            for file in self.folder.glob("*-*-*-*-*"):
+                if file.stat().st_mtime < before.timestamp():
+                    file.unlink(missing_ok=True)
 
     def ping(self) -> None:
         """See UploadStage.ping."""

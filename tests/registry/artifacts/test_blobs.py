@@ -166,6 +166,15 @@ class TestMounts:
         assert "location" in answer.headers
         assert head(neighbour, digest, SIBLING) == 404
 
+    def test_a_token_that_may_not_pull_from_the_source_does_not_reach_it(self, world: World) -> None:
+        publisher = world.client(PUBLISHER)
+        world.put(publisher, manifest := world.make_manifest(publisher, DATA), "1.0.0")
+        digest = manifest.layers[0].digest
+        narrow = world.client(NEIGHBOUR, repositories=(SIBLING,))
+        for source in (AGENT, None):
+            assert mount(narrow, digest, SIBLING, source).status_code == 202
+        assert head(narrow, digest, SIBLING) == 404
+
     def test_who_may_not_push_may_not_mount(self, world: World) -> None:
         publisher = world.client(PUBLISHER)
         world.put(publisher, manifest := world.make_manifest(publisher, DATA), "1.0.0")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import stat
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +94,18 @@ def test_files_are_for_the_registry_alone(stage: SpoolStage) -> None:
     (file,) = stage.folder.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(stage.folder.stat().st_mode) == 0o700
+
+
+def test_files_that_nobody_wrote_to_for_long_are_swept(stage: SpoolStage) -> None:
+    other = str(uuid.UUID(int=2))
+    for session in (SESSION, other):
+        stage.open(session, size=0, limit=LIMIT).suspend()
+    (stage.folder / "README").write_text("not ours")
+    now = datetime.now(UTC)
+    os.utime(stage.folder / other, (now.timestamp() - 3600,) * 2)
+    stage.sweep(now - timedelta(minutes=30))
+    assert {file.name for file in stage.folder.iterdir()} == {SESSION, "README"}
+    SpoolStage(stage.folder / "not there").sweep(now)
 
 
 @pytest.mark.parametrize("session", ["../../etc/passwd", "", ".", "x" * 36, "00000000-0000-0000-0000-00000000000/"])

@@ -68,7 +68,6 @@ async def begin_upload(
 ) -> Response:
     """A mount that is not possible, or not allowed, becomes an ordinary upload, as the Distribution Spec says."""
     repository = parse_repository(name)
-    await run_in_threadpool(uploads.demand_push, app, who, repository)
     if mount is not None:
         wanted = Digest.parse(mount)
         if await run_in_threadpool(mount_blob, app, who, repository, wanted, from_):
