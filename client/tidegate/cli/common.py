@@ -37,6 +37,22 @@ def add_sandbox(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_verifying(parser: argparse.ArgumentParser) -> None:
+    """Add what a command that verifies a release takes: from where, by whose trust, and how much of it is shown."""
+    parser.add_argument("--steps", action="store_true", help="list every numbered step that passed")
+    add_registry(parser)
+    add_plain_http(parser)
+    add_trust(parser)
+    add_json(parser)
+
+
+def add_plain_http(parser: argparse.ArgumentParser) -> None:
+    """Add `--plain-http`."""
+    parser.add_argument(
+        "--plain-http", action="store_true", help="speak http to a registry on another machine (this one needs no flag)"
+    )
+
+
 def add_registry(parser: argparse.ArgumentParser) -> None:
     """Add `--registry`."""
     parser.add_argument(

@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from tidegate.signing.sigstore import Sigstore
 
 
-def add_plain_http(parser: argparse.ArgumentParser) -> None:
-    """Add `--plain-http`."""
-    parser.add_argument(
-        "--plain-http", action="store_true", help="speak http to a registry on another machine (this one needs no flag)"
-    )
-
-
 def add_signing(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say with which Sigstore, and as whom, to sign."""
     group = parser.add_argument_group("signing")

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.cli.common import add_channel, add_json, add_registry
-from tidegate.cli.identity import add_plain_http, add_signing, open_credentials, open_signer
+from tidegate.cli.common import add_channel, add_json, add_plain_http, add_registry
+from tidegate.cli.identity import add_signing, open_credentials, open_signer
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.cli.common import add_json, add_registry, add_trust, trust_path
-from tidegate.cli.identity import add_plain_http
+from tidegate.cli.common import add_verifying, trust_path
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
@@ -30,17 +29,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="also take an artifact whose content cannot be checked; it is not unpacked",
     )
-    parser.add_argument("--steps", action="store_true", help="list every numbered step that passed")
-    add_registry(parser)
-    add_plain_http(parser)
-    add_trust(parser)
-    add_json(parser)
+    add_verifying(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Pull, tell, and print the reference that can never mean anything else."""
-    from tidegate.cli.report import show_release
+    from tidegate.cli.report import tell_release
     from tidegate.releases.pull import pull
 
     verified = pull(
@@ -53,9 +48,5 @@ def run(args: argparse.Namespace, out: Output) -> int:
         opaque=args.opaque,
         progress=lambda total: out.progress(total, "Fetching"),
     )
-    show_release(verified, out, verbose=args.steps)
-    if args.json:
-        out.json({**verified.as_json(), "folder": args.to})
-    else:
-        out.data(str(verified.reference))
+    tell_release(verified, out, verbose=args.steps, folder=args.to)
     return 0

@@ -13,8 +13,19 @@ if TYPE_CHECKING:
     from tidegate.releases.verify import Verified
 
 
-def show_release(verified: Verified, out: Output, *, verbose: bool) -> None:
-    """Tell about `verified` in words; `verbose` lists every numbered step that passed."""
+def tell_release(verified: Verified, out: Output, *, verbose: bool, folder: str | None = None) -> None:
+    """Tell about `verified` in words, and print the reference that can never mean anything else, or the JSON.
+
+    `verbose`: list every numbered step that passed. `folder`: where it was written, if it was.
+    """
+    _show(verified, out, verbose=verbose)
+    if out.as_json:
+        out.json(verified.as_json() | ({} if folder is None else {"folder": folder}))
+    else:
+        out.data(str(verified.reference))
+
+
+def _show(verified: Verified, out: Output, *, verbose: bool) -> None:
     release = verified.release
     out.say(out.paint(f"{release.agent} {release.version}", 1))
     for label, text in _facts(verified):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from tidegate.cli.common import add_json, add_registry, add_trust, trust_path
-from tidegate.cli.identity import add_plain_http
+from tidegate.cli.common import add_verifying, trust_path
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
@@ -28,17 +27,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--as", dest="expected", metavar="REF", help="what a layout must be: namespace/agent[:version][@sha256:…]"
     )
     parser.add_argument("--offline", action="store_true", help="open no socket; for layouts and pulled folders")
-    parser.add_argument("--steps", action="store_true", help="list every numbered step that passed")
-    add_registry(parser)
-    add_plain_http(parser)
-    add_trust(parser)
-    add_json(parser)
+    add_verifying(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Verify, tell, and print the reference that can never mean anything else."""
-    from tidegate.cli.report import show_release
+    from tidegate.cli.report import tell_release
     from tidegate.releases.verify import verify
 
     verified = verify(
@@ -50,9 +45,5 @@ def run(args: argparse.Namespace, out: Output) -> int:
         allow_sandbox=args.sandbox,
         plain_http=args.plain_http,
     )
-    show_release(verified, out, verbose=args.steps)
-    if args.json:
-        out.json(verified.as_json())
-    else:
-        out.data(str(verified.reference))
+    tell_release(verified, out, verbose=args.steps)
     return 0

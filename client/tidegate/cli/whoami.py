@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from tidegate.cli.common import add_json, add_registry
-from tidegate.cli.identity import add_plain_http, open_credentials
+from tidegate.cli.common import add_json, add_plain_http, add_registry
+from tidegate.cli.identity import open_credentials
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
