@@ -149,12 +149,6 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     channels: Annotated[
         tuple[str, ...], Field(description="Names that only a promotion moves; no tag may be called so", min_length=1)
     ] = ("dev", "staging", "canary", "stable")
-    channel_tags_readable: Annotated[
-        bool,
-        Field(
-            description="Whether a channel may be read as a tag, once promotions set it; who does believes the registry"
-        ),
-    ] = False
     limits: Annotated[Limits, Field(description="What one caller may ask for")] = Limits()
 
     @field_validator("public_url")

@@ -34,7 +34,6 @@ def test_defaults_listen_on_loopback_and_open_nothing() -> None:
     assert settings.mode is Mode.PRODUCTION
     assert settings.listen_host == "127.0.0.1"
     assert not settings.anonymous_pull
-    assert not settings.channel_tags_readable
     assert not settings.allow_sandbox_roots
     assert settings.issuers == ()
 

@@ -241,16 +241,17 @@ def _resolve(app: Services, tx: Tx, who: Principal, repository: str, target: Tar
             tag = tx.get(WorkingTagRow, (repository, text))
             return tag.digest if tag else None
         case Channel():
-            return None  # nothing moves channels yet; when something does, `channel_tags_readable` decides here
+            return None  # a channel read as a tag would be the registry's word alone
 
 
 def _unknown(target: Target) -> ManifestUnknown:
     shown = target if isinstance(target, Digest) else target.text
     if isinstance(target, Channel):
         return ManifestUnknown(
-            "a channel is not read as a tag here",
+            "channels are not served as tags",
             found=shown,
-            hint=f"`tidegate pull --channel {shown}` follows the signed record, which needs no belief in this registry",
+            expected="a version, or a digest",
+            hint="pull one by its version: `tidegate pull NAMESPACE/AGENT:VERSION --to DIR`; `tags/list` names them",
         )
     return ManifestUnknown("there is no such manifest here", found=shown)
 

@@ -66,6 +66,16 @@ def test_a_channel_is_not_moved_by_pushing_a_tag(world: World, channel: str) -> 
     assert error_of(client.get(path(channel))) == (404, "MANIFEST_UNKNOWN", "manifest-unknown")
 
 
+def test_a_channel_is_not_read_as_a_tag_and_the_answer_says_how_to_pull(world: World) -> None:
+    client = world.client()
+    world.put(client, world.make_manifest(client, b"a release"), "1.0.0")
+    answer = client.get(f"/v2/{AGENT}/manifests/stable")
+    assert error_of(answer) == (404, "MANIFEST_UNKNOWN", "manifest-unknown")
+    (error,) = answer.json()["errors"]
+    assert "channels are not served as tags" in error["message"]
+    assert "tidegate pull" in error["detail"]["reasons"][0]["hint"]
+
+
 @pytest.mark.parametrize(
     ("tag", "right"), [("v1.2.3", "1.2.3"), ("1.2", "1.2.0"), ("v7", "7.0.0"), ("01.2.3", "1.2.3")]
 )
