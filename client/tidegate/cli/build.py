@@ -23,7 +23,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Make a bundle of the folder with agent.yaml. The same input gives the same digest, on any machine "
         "and at any time; the digest is written to stdout.",
     )
-    add_source(parser)
+    parser.add_argument("folder", nargs="?", default=".", type=Path, help="the agent's folder (default: this one)")
+    parser.add_argument("--out", metavar="DIR", type=Path, help=f"the layout (default: FOLDER/{DEFAULT_OUT})")
+    add_copy(parser)
     parser.add_argument("--version", metavar="VERSION", help="version of the release, instead of the one in agent.yaml")
     parser.add_argument("--revision", metavar="COMMIT", help="commit the agent was built from, as an annotation")
     parser.add_argument("--source", metavar="URL", help="repository the agent was built from, as an annotation")
@@ -31,10 +33,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=run)
 
 
-def add_source(parser: argparse.ArgumentParser) -> None:
-    """Add what `publish` takes as well: the folder, where the layout goes, and whether weights are copied."""
-    parser.add_argument("folder", nargs="?", default=".", type=Path, help="the agent's folder (default: this one)")
-    parser.add_argument("--out", metavar="DIR", type=Path, help=f"the layout (default: FOLDER/{DEFAULT_OUT})")
+def add_copy(parser: argparse.ArgumentParser) -> None:
+    """Add `--copy`, of every command that builds."""
     parser.add_argument(
         "--copy",
         action="store_true",
@@ -48,7 +48,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from tidegate.bundle.build import Overrides
 
     overrides = Overrides(version=args.version, revision=args.revision, source=args.source)
-    built = build_with_progress(args, overrides, out)
+    target = args.out or args.folder / DEFAULT_OUT
+    built = build_with_progress(args.folder, target, out, overrides=overrides, copy=args.copy)
+    out.step("Layout", str(target))
     if args.json:
         out.json(_as_json(built))
     else:
@@ -56,26 +58,26 @@ def run(args: argparse.Namespace, out: Output) -> int:
     return 0
 
 
-def build_with_progress(args: argparse.Namespace, overrides: Overrides, out: Output) -> Built:
-    """Build what `add_source` has parsed, with progress and warnings on stderr."""
-    from tidegate.bundle.build import build
+def build_with_progress(
+    folder: Path, target: Path, out: Output, *, overrides: Overrides | None = None, copy: bool = False
+) -> Built:
+    """Build the agent in `folder` into the layout `target`, with progress, the outcome and warnings on stderr."""
+    from tidegate.bundle.build import Overrides, build
 
-    target = args.out or args.folder / DEFAULT_OUT
     built = build(
-        args.folder,
+        folder,
         target,
-        overrides=overrides,
-        progress=lambda total: out.progress(total, "packing"),
-        link=not args.copy,
+        overrides=overrides or Overrides(),
+        progress=lambda total: out.progress(total, "Building"),
+        link=not copy,
     )
     config = built.config
     size = sum(component.size for component in config.components)
     out.step(
-        "built",
-        f"{config.name} {config.version}: {len(config.files)} files, {len(config.components)} layers, {size:,} bytes",
+        "Built",
+        f"{config.name}:{config.version}: {len(config.files)} files, {len(config.components)} layers, {size:,} bytes",
     )
-    out.step("layout", str(target))
-    out.step("behaviour", config.behaviour)
+    out.step("Behaviour", config.behaviour)
     for warning in built.warnings:
         out.say(f"{out.paint('warning:', 1, 33)} {warning}")
     return built

@@ -44,6 +44,20 @@ def test_stdout_is_the_digest_and_nothing_else(tmp_path: Path, capsys: pytest.Ca
     assert "warning: the model gpt-4o is not pinned" in err
 
 
+def test_publish_tells_of_the_build_what_build_tells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.remote.transport.FIRST_WAIT_SECONDS", 0.0)
+    folder = write_agent(tmp_path / "agent", VECTOR)
+    _, _, built = run(capsys, "build", folder)
+    nobody = ("--no-sign", "--registry", "http://127.0.0.1:9")  # nothing listens on the discard port
+    code, out, published = run(capsys, "publish", folder, *nobody)
+    assert (code, out) == (3, "")
+    told = [line for line in built.splitlines() if not line.lstrip().startswith("Layout ")]
+    assert [line.split()[0] for line in told] == ["Built", "Behaviour", "warning:"]
+    assert published.splitlines()[: len(told)] == told
+
+
 def test_json_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_agent(tmp_path / "agent", VECTOR)
     _, out, _ = run(capsys, "build", folder, "--json")
