@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
+from tidegate.errors import ReferenceInvalid
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES
 from tidegate.formats.manifest import MAX_MANIFEST_BYTES, MAX_REFERRERS
-from tidegate.formats.reference import TagKind, classify_tag, is_tag
+from tidegate.formats.predicates import parse_channel
 from tidegate_registry.access.issuers import IssuerRule
 
 MAX_SINGLE_PUT_BYTES = 5 << 30  # S3: largest object of one PUT
@@ -158,11 +159,12 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
 
     @field_validator("channels")
     @classmethod
-    def _are_tags(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        bad = [name for name in value if not is_tag(name) or classify_tag(name) is not TagKind.WORKING]
-        if bad:
-            raise ValueError(f"a channel's name is a tag that is no version: {', '.join(bad)}")
-        return value
+    def _are_channels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(parse_channel(name) for name in value)
+        except ReferenceInvalid as error:
+            (reason,) = error.reasons
+            raise ValueError(f"{reason.message}: {reason.found}; expected {reason.expected}") from error
 
     @model_validator(mode="after")
     def _production_is_strict(self) -> Self:

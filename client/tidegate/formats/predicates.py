@@ -13,7 +13,7 @@ from tidegate.digest import Digest
 from tidegate.errors import DigestInvalid, ReferenceInvalid, StatementInvalid
 from tidegate.formats.jcs import JsonObject, JsonValue
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.reference import TagKind, classify_tag, is_tag, parse_agent_name, parse_version
+from tidegate.formats.reference import may_name_channel, parse_agent_name, parse_version
 
 PREDICATE_EVALUATION = "https://tidegate.dev/predicate/evaluation/v1"
 PREDICATE_APPROVAL = "https://tidegate.dev/predicate/approval/v1"
@@ -83,7 +83,7 @@ def short_name(uri: str) -> str:
 
 def parse_channel(text: str) -> str:
     """Check that `text` can name a channel: a tag that is no version and looks like none. Raises ReferenceInvalid."""
-    if is_tag(text) and classify_tag(text) is TagKind.WORKING:
+    if may_name_channel(text):
         return text
     raise ReferenceInvalid(
         "that is no name of a channel",

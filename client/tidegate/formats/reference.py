@@ -101,6 +101,11 @@ def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 
 
+def may_name_channel(text: str) -> bool:
+    """Whether `text` can name a channel: a tag that is no version and looks like none."""
+    return is_tag(text) and classify_tag(text) is TagKind.WORKING
+
+
 def parse_version(text: str) -> str:
     """Check for a semantic version without build metadata. Raises ReferenceInvalid with the right spelling."""
     if len(text) <= 128 and _SEMVER.fullmatch(text):  # noqa: PLR2004 - the length of an OCI tag

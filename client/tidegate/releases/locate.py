@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tidegate.bundle.layout import MARKER
 from tidegate.errors import InvalidInput, ReferenceInvalid
-from tidegate.formats.reference import Reference, TagKind, classify_tag, is_tag
+from tidegate.formats.reference import Reference, may_name_channel
 from tidegate.releases.place import LAYOUT, is_pulled
 
 _PATH_STARTS = ("/", "./", "../", "~")
@@ -41,7 +41,7 @@ def parse_release(text: str) -> Reference:
         return Reference.parse(text)
     except ReferenceInvalid as error:
         tag = text.partition("@")[0].rpartition("/")[2].partition(":")[2]
-        if not is_tag(tag) or classify_tag(tag) is not TagKind.WORKING:
+        if not may_name_channel(tag):
             raise
         raise ReferenceInvalid(
             f"`{tag}` is a channel or a working tag, and neither says which release is meant",
