@@ -1,8 +1,8 @@
 """What is attached to a bundle, by whom, and what naming it rests on: bent against a whole running registry.
 
-Threats: DESIGN section 11, "provenance for another repo, ref or digest; evidence replay; version overwrite; stolen
-registry database; tampered S3 object". The verifier's own attacks are in the files beside this one; here they come
-over HTTP, and what a registry adds is attacked: who attaches, what is believed of rows, what changes meanwhile.
+Threats (docs/threats.md): provenance of another repository, ref or digest; replayed evidence; an overwritten version;
+a stolen registry database; a tampered S3 object. The verifier's own attacks are in the files beside this one; here they
+come over HTTP, and what a registry adds is attacked: who attaches, what is believed of rows, what changes meanwhile.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A token is used where it does not belong, or says what its holder wishes: confused deputies and forged claims.
 
-Threat: DESIGN section 11, "confused-deputy token (audience, issuer, alg)". Each case changes one thing about a
-credential that works (`test_the_honest_case`).
+Threat (docs/threats.md): a token is used where it does not belong (audience, issuer, algorithm, time). Each case
+changes one thing about a credential that works (`test_the_honest_case`).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ SHAPE = "[registry/]namespace/agent[:version][@sha256:…]"
 
 
 class TagKind(Enum):
-    """What a tag means to the gate (DESIGN section 4): only a VERSION names a release."""
+    """What a tag means to the gate (docs/spec/registry-api.md, "Names"): only a VERSION names a release."""
 
     VERSION = "version"
     VERSION_LIKE = "version-like"

@@ -139,7 +139,10 @@ class Registry:
             return stream.read()
 
     def referrers(self, name: str, subject: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
-        """List what refers to `subject`, all pages, filtered here too. A registry may leave some out: see DESIGN."""
+        """List what refers to `subject`, all pages, filtered here too.
+
+        A registry may leave some out, as it may withhold anything: docs/threats.md, "What remains".
+        """
         query = f"?{urlencode({'artifactType': artifact_type})}" if artifact_type else ""
         found: list[Descriptor] = []
         pages = self._pages(
