@@ -39,7 +39,7 @@ Tell = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A release that the registry has named. `event`: id of its entry in the audit log.
+    """A release that the registry has named. `event`: id of the entry in the audit log that records it.
 
     `new` is False when the version named this digest before. `evidence`: short name of the predicate type and digest
     of the referrer, for what this run attached.
@@ -120,8 +120,8 @@ def publish(
     run = _Run(release, registry, signer, keep=keep, tell=tell)
     statement = release_statement(release.name, release.version, release.manifest.digest, release.config, channels)
     already = run.find_release()
-    if already and not channels:
-        return run.published(new=False, event=None, blobs_sent=0)
+    if already and not channels:  # asked for all the same: whether the caller may publish is not ours to say
+        return run.published(new=False, event=run.name(), blobs_sent=0)
     identity = signer.expected_identity() if signer else None
     given = _given_provenance(provenance, release.manifest.digest) if provenance is not None else None
     run.demand_provenance(identity, given)
@@ -130,9 +130,10 @@ def publish(
     identity = run.sign(statement, identity) or identity
     if signer is not None and given is None and has_provenance(identity):
         run.sign(run.provenance_statement(identity), identity)
-    named = registry.push_manifest(release.name, release.manifest, version=release.version)
-    tell("Named", f"{release.name}:{release.version}")
-    return run.published(new=not already, event=named.event, blobs_sent=sent)
+    event = run.name()
+    if not already:
+        tell("Named", f"{release.name}:{release.version}")
+    return run.published(new=not already, event=event, blobs_sent=sent)
 
 
 class _Run:
@@ -220,6 +221,11 @@ class _Run:
         predicate = provenance_of(identity, self._release.manifest, self._release.config)
         digest = self._release.manifest.digest
         return make_statement(self._release.name, digest, PREDICATE_SLSA_PROVENANCE, predicate)
+
+    def name(self) -> str | None:
+        """Ask that the version name the bundle, again if it does so already. Gives the id of the audit log's entry."""
+        release = self._release
+        return self._registry.push_manifest(release.name, release.manifest, version=release.version).event
 
     def published(self, *, new: bool, event: str | None, blobs_sent: int) -> Published:
         """Say what came of it."""

@@ -56,6 +56,20 @@ def test_publishing_again_is_the_same_release(sandbox: RunningSandbox, released:
     assert f"{again.json['reference']}" == released
     assert again.json["new"] is False
     assert again.json["evidence"] == []
+    assert str(again.json["event"]) == str(sandbox.job(home).tidegate("publish", agent, "--json").json["event"])
+
+
+def test_publishing_again_is_for_publishers(
+    sandbox: RunningSandbox, released: str, home: Path, shell: Shell, agent: Path
+) -> None:
+    stranger = sandbox.job(home, repository="mallory/fork").tidegate("publish", agent, "--json")
+    assert stranger.code == 1
+    assert codes(stranger) == ["not-in-charter"]
+    assert "Unchanged" not in stranger.err
+    shell.tidegate("login", "--as", "bob").succeeded()
+    reader = shell.tidegate("publish", agent, "--no-sign", "--json")
+    assert reader.code == 1
+    assert codes(reader) == ["not-in-charter"]
 
 
 def test_a_version_never_moves(sandbox: RunningSandbox, released: str, home: Path, agent: Path) -> None:
