@@ -12,9 +12,10 @@ from tidegate.errors import EvidenceRefused, IdentityInvalid, NotFound, Sigstore
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES, SigstoreBundle
 from tidegate.formats.identity import CertificateIdentity, parse_certificate
 from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, Manifest, evidence_manifest
-from tidegate.formats.mediatypes import PREDICATE_RELEASE, SIGSTORE_BUNDLE
+from tidegate.formats.mediatypes import PREDICATE_RELEASE
 from tidegate.formats.predicates import ReleasePredicate
 from tidegate.formats.statement import Statement, make_statement
+from tidegate.verify.referrer import BundleReferrer
 
 if TYPE_CHECKING:
     from tidegate.bundle.layout import Layout
@@ -105,11 +106,11 @@ def release_statement(
 
 
 def _readable(source: BundleSource, referrers: Iterable[Manifest]) -> Iterable[Attached]:
-    for referrer in referrers:
-        if referrer.effective_artifact_type != SIGSTORE_BUNDLE or len(referrer.layers) != 1:
+    for referrer in map(BundleReferrer, referrers):
+        if not referrer.is_bundle or not referrer.has_one_bundle:
             continue
         try:
-            with source.open_blob(referrer.layers[0].digest) as stream:
+            with source.open_blob(referrer.bundle.digest) as stream:
                 yield Attached.parse(stream.read(MAX_BUNDLE_BYTES + 1))
         except (SigstoreBundleInvalid, StatementInvalid, IdentityInvalid, EvidenceRefused, NotFound):
             continue

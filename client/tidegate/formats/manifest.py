@@ -147,9 +147,9 @@ def image_manifest(
 
 
 def evidence_manifest(bundle: bytes, subject: Descriptor, predicate_type: str) -> Manifest:
-    """Make the referrer that attaches a Sigstore bundle to `subject`, in the shape cosign v3 writes (facts: OCI).
+    """Make the referrer that attaches a Sigstore bundle to `subject`, in the shape cosign v3 writes.
 
-    No `created` annotation: the same bundle attached twice is the same manifest.
+    No `created` annotation: the same bundle attached twice is the same manifest. Source: docs/spec/evidence.md.
     """
     return image_manifest(
         artifact_type=SIGSTORE_BUNDLE,

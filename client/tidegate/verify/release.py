@@ -19,12 +19,13 @@ from tidegate.formats.bundle import MAX_BUNDLE_BYTES
 from tidegate.formats.charter import Charter
 from tidegate.formats.identity import ClaimName
 from tidegate.formats.jcs import JsonObject
-from tidegate.formats.manifest import MAX_REFERRERS, Descriptor, Manifest
-from tidegate.formats.mediatypes import AGENT_BUNDLE, ANNOTATION_PREDICATE_TYPE, SIGSTORE_BUNDLE
+from tidegate.formats.manifest import MAX_REFERRERS, Manifest
+from tidegate.formats.mediatypes import AGENT_BUNDLE, SIGSTORE_BUNDLE
 from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
 from tidegate.policy.floor import ReleaseFacts
 from tidegate.verify.artifact import RELEASE_STEP_TITLES, Allowed, Refused, decide_release
 from tidegate.verify.attestation import STEP_TITLES, verify_attestation
+from tidegate.verify.referrer import BundleReferrer
 from tidegate.verify.steps import Step, bounded, run_steps
 from tidegate.verify.trust import Trust
 
@@ -168,8 +169,8 @@ def gather_evidence(
     Raises BundleRefused (code "too-many-referrers" or "too-much-evidence") and what the source raises.
     """
     referrers = tuple(islice(source.referrers(subject), MAX_REFERRERS + 1))
-    attached = tuple(each for each in referrers if each.effective_artifact_type == SIGSTORE_BUNDLE)
-    run_steps(LIST_STEPS, Attached(referrers, sum(layer.size for each in attached for layer in each.layers)))
+    attached = tuple(each for each in map(BundleReferrer, referrers) if each.is_bundle)
+    run_steps(LIST_STEPS, Attached(referrers, sum(layer.size for each in attached for layer in each.manifest.layers)))
     attestations: list[VerifiedAttestation] = []
     refused: list[RefusedEvidence] = []
     for referrer in attached:
@@ -186,16 +187,15 @@ def gather_evidence(
                 )
             )
         except (EvidenceRefused, NotFound) as error:  # a blob that is not there is evidence that does not count
-            name = referrer.layers[0].digest if referrer.layers else referrer.digest
-            claimed = bounded(referrer.annotations.get(ANNOTATION_PREDICATE_TYPE))
-            refused.append(RefusedEvidence(name, error.reasons, claimed))
+            name = referrer.manifest.layers[0].digest if referrer.manifest.layers else referrer.manifest.digest
+            refused.append(RefusedEvidence(name, error.reasons, bounded(referrer.claimed_type)))
     return Evidence(tuple(attestations), tuple(refused))
 
 
-def read_bundle(source: EvidenceSource, referrer: Manifest, subject: Digest) -> bytes:
+def read_bundle(source: EvidenceSource, referrer: BundleReferrer, subject: Digest) -> bytes:
     """Read the Sigstore bundle that `referrer` attaches to `subject`: steps V3 to V5.
 
-    Raises EvidenceRefused, and what the source raises. The registry does the same when such a referrer is PUT.
+    Raises EvidenceRefused, and what the source raises.
     """
     bundle = AttachedBundle(referrer, subject, source)
     run_steps(REFERRER_STEPS, bundle)
@@ -222,17 +222,13 @@ class Attached:
 class AttachedBundle:
     """One referrer on its way to the bytes of its Sigstore bundle."""
 
-    referrer: Manifest
+    referrer: BundleReferrer
     subject: Digest
     source: EvidenceSource
 
-    @property
-    def layer(self) -> Descriptor:
-        return self.referrer.layers[0]
-
     @cached_property
     def raw(self) -> bytes:
-        with self.source.open_blob(self.layer.digest) as blob:
+        with self.source.open_blob(self.referrer.bundle.digest) as blob:
             return blob.read(MAX_BUNDLE_BYTES + 1)
 
 
@@ -267,43 +263,45 @@ def _step_v2_bounded_evidence(attached: Attached) -> None:
 
 
 def _step_v3_referrer_shape(bundle: AttachedBundle) -> None:
-    layers = bundle.referrer.layers
-    if len(layers) != 1 or layers[0].media_type != SIGSTORE_BUNDLE:
+    referrer = bundle.referrer
+    if not referrer.has_one_bundle:
         raise EvidenceRefused(
             "a referrer of this type has one layer, the Sigstore bundle",
             code="referrer-shape",
-            found=bounded(", ".join(layer.media_type for layer in layers)) or "no layers",
+            found=referrer.shown_layers,
             expected=SIGSTORE_BUNDLE,
             step="V3",
         )
-    if bundle.referrer.subject is None or bundle.referrer.subject.digest != bundle.subject:
+    if not referrer.is_about(bundle.subject):
         raise EvidenceRefused(
             "the referrer is attached to another manifest",
             code="referrer-subject",
-            found=bundle.referrer.subject.digest if bundle.referrer.subject else "no subject",
+            found=referrer.manifest.subject.digest if referrer.manifest.subject else "no subject",
             expected=bundle.subject,
             step="V3",
         )
 
 
 def _step_v4_blob_size(bundle: AttachedBundle) -> None:
-    if bundle.layer.size > MAX_BUNDLE_BYTES or len(bundle.raw) != bundle.layer.size:
+    size = bundle.referrer.bundle.size
+    if size > MAX_BUNDLE_BYTES or len(bundle.raw) != size:
         raise EvidenceRefused(
             "the bundle is not of the size its referrer gives",
             code="evidence-size",
-            found=f"{bundle.layer.size} bytes given",
+            found=f"{size} bytes given",
             expected=f"the size of the blob, at most {MAX_BUNDLE_BYTES} bytes",
             step="V4",
         )
 
 
 def _step_v5_blob_digest(bundle: AttachedBundle) -> None:
-    if not bundle.layer.digest.matches(bundle.raw):
+    expected = bundle.referrer.bundle.digest
+    if not expected.matches(bundle.raw):
         raise EvidenceRefused(
             "the bundle's bytes are not those its referrer names",
             code="evidence-digest",
-            found=Digest.of(bundle.raw, bundle.layer.digest.algorithm),
-            expected=bundle.layer.digest,
+            found=Digest.of(bundle.raw, expected.algorithm),
+            expected=expected,
             step="V5",
         )
 

@@ -10,14 +10,9 @@ import re
 from dataclasses import dataclass
 
 from tidegate.errors import EvidenceRefused
-from tidegate.formats.manifest import MAX_REFERRER_BYTES, Descriptor, Manifest
-from tidegate.formats.mediatypes import (
-    ANNOTATION_BUNDLE_CONTENT,
-    ANNOTATION_PREDICATE_TYPE,
-    OCI_EMPTY,
-    OCI_MANIFEST,
-    SIGSTORE_BUNDLE,
-)
+from tidegate.formats.manifest import MAX_REFERRER_BYTES, Manifest
+from tidegate.formats.mediatypes import OCI_EMPTY, OCI_MANIFEST, SIGSTORE_BUNDLE
+from tidegate.verify.referrer import BundleReferrer
 from tidegate.verify.steps import Step, bounded, run_steps
 
 SIGSTORE_FAMILY = "application/vnd.dev.sigstore.bundle"  # v0.1, v0.2, `+json;version=0.3`: clients of before 2024
@@ -26,28 +21,10 @@ DSSE_ENVELOPE = "dsse-envelope"
 
 
 @dataclass(frozen=True, slots=True)
-class Referrer:
+class Referrer(BundleReferrer):
     """A manifest that attaches a bundle, and the largest bundle that is read, in bytes."""
 
-    manifest: Manifest
     limit: int
-
-    @property
-    def subject(self) -> Descriptor:
-        """What it is about."""
-        if self.manifest.subject is None:
-            raise EvidenceRefused("the manifest refers to nothing", code="referrer-subject")
-        return self.manifest.subject
-
-    @property
-    def layer(self) -> Descriptor:
-        """The bundle."""
-        return self.manifest.layers[0]
-
-    @property
-    def claimed_type(self) -> str | None:
-        """The predicate type that the manifest's author writes beside the bundle."""
-        return self.manifest.annotations.get(ANNOTATION_PREDICATE_TYPE)
 
 
 def claims_evidence(manifest: Manifest) -> bool:
@@ -76,12 +53,11 @@ def _step_e1_subject(referrer: Referrer) -> None:
 
 
 def _step_e2_type(referrer: Referrer) -> None:
-    found = referrer.manifest.effective_artifact_type
-    if found != SIGSTORE_BUNDLE:
+    if not referrer.is_bundle:
         raise EvidenceRefused(
             "that kind of Sigstore bundle is never evidence here",
             code="referrer-type",
-            found=bounded(found),
+            found=bounded(referrer.manifest.effective_artifact_type),
             expected=SIGSTORE_BUNDLE,
             hint="sign and attach with cosign v3, `tidegate attest` or another client that writes bundles of v0.3",
             step="E2",
@@ -89,12 +65,11 @@ def _step_e2_type(referrer: Referrer) -> None:
 
 
 def _step_e3_one_layer(referrer: Referrer) -> None:
-    layers = referrer.manifest.layers
-    if len(layers) != 1 or layers[0].media_type != SIGSTORE_BUNDLE:
+    if not referrer.has_one_bundle:
         raise EvidenceRefused(
             "a referrer attaches exactly one bundle",
             code="referrer-layers",
-            found=bounded(", ".join(layer.media_type for layer in layers)) or "no layer",
+            found=referrer.shown_layers,
             expected=f"one layer of {SIGSTORE_BUNDLE}",
             hint="attach each bundle by its own referrer",
             step="E3",
@@ -114,11 +89,12 @@ def _step_e4_empty_config(referrer: Referrer) -> None:
 
 
 def _step_e5_size(referrer: Referrer) -> None:
-    if referrer.layer.size > referrer.limit:
+    size = referrer.bundle.size
+    if size > referrer.limit:
         raise EvidenceRefused(
             "the Sigstore bundle is too large",
             code="bundle-too-large",
-            found=f"{referrer.layer.size} bytes",
+            found=f"{size} bytes",
             expected=f"at most {referrer.limit} bytes",
             step="E5",
         )
@@ -150,7 +126,7 @@ REFERRER_STEPS: tuple[Step[Referrer], ...] = (
 
 def check_annotations(referrer: Referrer, predicate_type: str) -> None:
     """E6: what the manifest writes about the bundle is what was verified. Raises EvidenceRefused."""
-    content = referrer.manifest.annotations.get(ANNOTATION_BUNDLE_CONTENT, DSSE_ENVELOPE)
+    content = DSSE_ENVELOPE if referrer.claimed_content is None else referrer.claimed_content
     if (referrer.claimed_type or predicate_type) != predicate_type or content != DSSE_ENVELOPE:
         raise EvidenceRefused(
             "the referrer's annotations are not true of its bundle",

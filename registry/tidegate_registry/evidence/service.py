@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 DECIDING_TYPES = (PREDICATE_RELEASE, PREDICATE_COSIGN_SIGN, PREDICATE_SLSA_PROVENANCE)
 # what makes two runs of a pipeline the same signer: the certificate's subject is the workflow's, which other
-# repositories may share (facts: a reusable workflow), so the source repository must agree as well
+# repositories may share (a reusable workflow), so the source repository must agree as well
 _SAME_SIGNER = (ClaimName.SOURCE_REPOSITORY_URI, ClaimName.SOURCE_REPOSITORY_IDENTIFIER)
 
 
@@ -137,7 +137,7 @@ def verify_referrer(
             expected=f"a charter for {repository} or {repository.partition('/')[0]}/*",
             hint="have the registry's operator add a charter",
         )
-    bundle = read_blob(app, repository, referrer.layer.digest, limit=limit)
+    bundle = read_blob(app, repository, referrer.bundle.digest, limit=limit)
     attestation = verify_attestation(
         bundle, subject=referrer.subject.digest, agent=repository, charter=charter, trust=trust, now=now
     )

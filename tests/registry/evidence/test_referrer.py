@@ -69,7 +69,7 @@ def test_the_shapes_that_clients_write_are_taken(shape: Shape) -> None:
     manifest = shape.manifest()
     assert claims_evidence(manifest)
     referrer = check_referrer(manifest, limit=LIMIT)
-    assert (referrer.subject.digest, referrer.layer) == (SUBJECT.digest, LAYER)
+    assert (referrer.subject.digest, referrer.bundle) == (SUBJECT.digest, LAYER)
     check_annotations(referrer, PREDICATE_COSIGN_SIGN)
 
 
