@@ -14,7 +14,10 @@ from tidegate_registry.admission import routes as admission_routes
 from tidegate_registry.admission.compose import open_gate
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts import routes as artifacts_routes
-from tidegate_registry.audit.refusals import RefusalLimiter
+from tidegate_registry.artifacts.http.fast import KeptReads
+from tidegate_registry.artifacts.reads import ReadCache
+from tidegate_registry.audit.limiter import RefusalLimiter
+from tidegate_registry.audit.refusals import record_suppressed
 from tidegate_registry.background import Background
 from tidegate_registry.db import Db
 from tidegate_registry.evidence import routes as evidence_routes
@@ -114,7 +117,9 @@ def create_app(
     )
     api.state.services = app_services
     api.state.metrics = metrics
-    api.state.refusals = RefusalLimiter(settings.limits.refusals_per_minute)
+    api.state.refusals = RefusalLimiter(
+        per_caller=settings.limits.refusals_per_minute, anonymous=settings.limits.anonymous_refusals_per_minute
+    )
     problems.install(api)
     for router in ROUTERS:
         api.include_router(router)
@@ -124,13 +129,14 @@ def create_app(
 
 def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
         if not checked:
             await run_in_threadpool(check_start, app)
         log.info("started", mode=str(app.settings.mode), public_url=app.settings.public_url)
-        async with Background(app):
+        async with Background(app, lambda: record_suppressed(app, api.state.refusals)):
             yield
         await run_in_threadpool(app.db.close)
         log.info("stopped")
 
     return lifespan
+        await run_in_threadpool(record_suppressed, app, api.state.refusals, closing=True)

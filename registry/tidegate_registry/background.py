@@ -1,8 +1,11 @@
-"""What the registry does by itself while it runs: drop uploads that nobody continued. A failure waits a turn."""
+"""What the registry does by itself while it runs: drop uploads that nobody continued, write entries of what was only
+counted. A failure waits a turn.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,33 +21,41 @@ if TYPE_CHECKING:
 log = get_logger()
 
 SWEEP_SECONDS = 300  # far below the life of an upload session, so that disk is given back soon after it
+COUNT_SECONDS = 60  # the window in which refusals are counted: its entry comes at most one more window later
 
 
 class Background:
-    """Runs the periodic work in one task for as long as the context lasts."""
+    """Runs the periodic work for as long as the context lasts. `record_counts`: writes what windows left out."""
 
-    def __init__(self, app: Services) -> None:
+    def __init__(self, app: Services, record_counts: Callable[[], None]) -> None:
         self._app = app
-        self._task: asyncio.Task[None] | None = None
+        self._record_counts = record_counts
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run())
+        self._tasks = (
+            asyncio.create_task(_repeat(self._sweep, SWEEP_SECONDS)),
+            asyncio.create_task(_repeat(self._record_counts, COUNT_SECONDS)),
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self) -> None:
-        while True:
-            try:
-                dropped = await run_in_threadpool(sweep_uploads, self._app)
-            except TidegateError as error:
-                log.warning("uploads.sweep_failed", error=str(error))
-            else:
-                if dropped:
-                    log.info("uploads.swept", sessions=dropped)
-            await asyncio.sleep(SWEEP_SECONDS)
+    def _sweep(self) -> None:
+        dropped = sweep_uploads(self._app)
+        if dropped:
+            log.info("uploads.swept", sessions=dropped)
+
+
+async def _repeat(work: Callable[[], None], seconds: float) -> None:
+    while True:
+        try:
+            await run_in_threadpool(work)
+        except TidegateError as error:
+            log.warning("background.failed", work=work.__name__, error=str(error))
+        await asyncio.sleep(seconds)

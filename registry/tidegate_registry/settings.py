@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
 from tidegate.errors import ReferenceInvalid
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES
@@ -108,7 +108,7 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     idle_seconds: Annotated[int, Unit("seconds"), Field(description="Longest pause within a request body", ge=1)] = 30
     page_entries: Annotated[int, Field(description="Most entries of one page of a list", ge=1, le=10_000)] = 1000
     refusals_per_minute: Annotated[
-        int, Field(description="Refusals of one caller that get an audit entry each; more are counted", ge=1)
+        int, Field(description="Refusals of one caller that get an audit entry each; more are counted in one", ge=1)
     ] = 60
 
 
@@ -145,6 +145,9 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     ] = 300
     anonymous_pull: Annotated[bool, Field(description="Whether releases may be read without a credential")] = False
     authenticated_pull: Annotated[
+    anonymous_refusals_per_minute: Annotated[
+        int, Field(description="The same, of all callers without a credential that counts together", ge=1)
+    ] = 600
         bool, Field(description="Whether everyone with a credential may read releases of every agent")
     ] = True
     channels: Annotated[
@@ -158,6 +161,12 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         return _plain_url(value)
 
     @field_validator("channels")
+    trusted_proxies: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        Field(
+            description="Networks of reverse proxies whose `X-Forwarded-For` is believed; none: the peer is the caller"
+        ),
+    ] = ()
     @classmethod
     def _are_channels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         try:
@@ -180,3 +189,10 @@ def _plain_url(value: str) -> str:
     if parts.path not in ("", "/"):
         raise ValueError("a path does not work here: OCI clients expect /v2/ at the top of the host")
     return value.rstrip("/")
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_some(cls, value: tuple[IPvAnyNetwork, ...]) -> tuple[IPvAnyNetwork, ...]:
+        if any(network.prefixlen == 0 for network in value):
+            raise ValueError("everybody is no proxy: with that, each caller would choose their own address")
+        return value
+

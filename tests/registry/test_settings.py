@@ -98,6 +98,8 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path: Path, name: str, text: str
         ("channels", ["1.0.0"], "no name of a channel"),
         ("channels", ["no tag"], "no name of a channel"),
         ("channels", [], "at least 1 item"),
+        ("trusted_proxies", ["0.0.0.0/0"], "everybody is no proxy"),
+        ("trusted_proxies", ["10.0.0.1/8"], "not a valid IPv4 or IPv6 network"),
         ("allow_sandbox_roots", True, "needs mode=sandbox"),
         ("s3", {"prefix": "/x"}, "should match pattern"),
         ("s3", {"access_key": "a"}, "go together"),

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,7 +38,7 @@ from tidegate_registry.access.token_keys import generate_token_key
 from tidegate_registry.access.tokens import RegistryTokens
 from tidegate_registry.app import create_app
 from tidegate_registry.artifacts import naming
-from tidegate_registry.audit.refusals import RefusalLimiter
+from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.evidence.tables import EvidenceRow
@@ -208,7 +209,10 @@ class World:
         self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
         for left in self.services.settings.spool_dir.glob("*"):
             left.unlink()
-        self.app.state.refusals = RefusalLimiter(self.services.settings.limits.refusals_per_minute)
+        limits = self.services.settings.limits
+        self.app.state.refusals = RefusalLimiter(
+            per_caller=limits.refusals_per_minute, anonymous=limits.anonymous_refusals_per_minute
+        )
         self.clock.now = T0
         self.gate.refuse_evidence = self.gate.refuse_admission = ()
         self.gate.asked.clear()
@@ -307,6 +311,7 @@ def running_world(
     listener = bind(0)
     url = f"http://{address(listener)}"
     settings = Settings(
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
         mode=Mode.SANDBOX,
         public_url=url,
         database_url=SecretStr(database_url),
@@ -320,6 +325,7 @@ def running_world(
     tokens = RegistryTokens(
         signing=generate_token_key(), audience=url, lifetime=timedelta(seconds=300), clock=lambda: datetime.now(UTC)
     )
+        trusted_proxies=trusted_proxies,
     with contextlib.ExitStack() as stack:
         http = stack.enter_context(httpx2.Client(trust_env=False))
         access = Gatekeeper(

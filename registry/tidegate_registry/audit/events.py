@@ -51,7 +51,7 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class Refused(Event):
-    """A caller was told no. `operation`: method and route template; `suppressed`: like it, not listed, before this."""
+    """A caller was told no. `operation`: method and route template."""
 
     type: ClassVar[str] = "request.refused"
 
@@ -60,7 +60,17 @@ class Refused(Event):
     reference: str | None = None
     code: str
     reasons: tuple[Reason, ...]
-    suppressed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusalsSuppressed(Event):
+    """That many refusals of the actor, of at most a minute, got no entry of their own: there were too many."""
+
+    type: ClassVar[str] = "request.refusals-suppressed"
+
+    count: int
+    since: datetime
+    until: datetime
 
 
 def _plain(value: object) -> JsonValue:

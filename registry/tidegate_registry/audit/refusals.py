@@ -1,11 +1,7 @@
-"""Writes an entry for each refusal, in its own transaction, bounded for each caller so that nobody floods the log."""
+"""Writes an entry for each refusal, in its own transaction, bounded so that nobody floods the log (limiter.py)."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate.errors import NotFound, Reason, TidegateError, Unauthenticated, Unreachable
@@ -13,7 +9,8 @@ from tidegate.formats.jcs import canonical_bytes
 from tidegate.formats.reference import is_oci_name
 from tidegate_registry.access.principal import ANONYMOUS, Principal
 from tidegate_registry.audit import service as audit
-from tidegate_registry.audit.events import Actor, Refused
+from tidegate_registry.audit.events import Actor, RefusalsSuppressed, Refused
+from tidegate_registry.client_address import caller_group, client_address
 from tidegate_registry.db import DatabaseUnavailable
 from tidegate_registry.logs import get_logger
 from tidegate_registry.observe import route_template
@@ -23,6 +20,7 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
+    from tidegate_registry.audit.limiter import RefusalLimiter
     from tidegate_registry.services import Services
 
 log = get_logger()
@@ -30,42 +28,7 @@ log = get_logger()
 MAX_REASONS = 32  # of one entry; fewer where they are long
 MAX_TEXT = 300  # characters of one member of a reason
 MAX_DATA_BYTES = 48 << 10  # of an entry's data: what is around it fits the rest of a log tile
-MAX_CALLERS = 10_000  # remembered at once; the oldest window is forgotten first
-WINDOW = timedelta(minutes=1)
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-
-
-@dataclass
-class _Window:
-    began: datetime
-    listed: int = 0
-    suppressed: int = 0
-
-
-class RefusalLimiter:
-    """Counts refusals by caller in windows of a minute."""
-
-    def __init__(self, per_window: int) -> None:
-        self._per_window = per_window
-        self._windows: OrderedDict[str, _Window] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def admit(self, caller: str, now: datetime) -> int | None:
-        """Say whether a refusal gets an entry: None if not, else how many went unlisted in the caller's last window."""
-        with self._lock:
-            window = self._windows.get(caller)
-            suppressed = 0
-            if window is None or now - window.began >= WINDOW:
-                suppressed = window.suppressed if window else 0
-                window = self._windows[caller] = _Window(now)
-                self._windows.move_to_end(caller)
-                if len(self._windows) > MAX_CALLERS:
-                    self._windows.popitem(last=False)
-            if window.listed >= self._per_window:
-                window.suppressed += 1
-                return None
-            window.listed += 1
-            return suppressed
 
 
 NO_CREDENTIAL = "login-needed"  # the code of what a request without any credential is answered
@@ -83,11 +46,9 @@ def record_refusal(request: Request, error: TidegateError, *, status: int) -> No
     request.app.state.metrics.refusals.labels(error.code).inc()
     principal: Principal = getattr(request.state, "principal", ANONYMOUS)
     now = app.clock()
-    address = request.client.host if request.client else "unknown"
-    suppressed = request.app.state.refusals.admit(
-        f"{address} anonymous" if principal.is_anonymous else principal.key, now
-    )
-    if suppressed is None:
+    limiter: RefusalLimiter = request.app.state.refusals
+    record_suppressed(app, limiter)
+    if not limiter.admit(principal, _group(request, app), now):
         return
     event = Refused(
         at=now,
@@ -97,13 +58,39 @@ def record_refusal(request: Request, error: TidegateError, *, status: int) -> No
         reference=_text(request.path_params.get("reference") or request.path_params.get("digest")),
         code=error.reasons[0].code,
         reasons=_bounded(error.reasons),
-        suppressed=suppressed or None,
     )
     try:
         with app.db.begin() as tx:
             audit.append(tx, event, entropy=app.entropy)
     except DatabaseUnavailable:
         log.exception("refusal.not_recorded", operation=event.operation, code=event.code, status=status)
+
+
+def record_suppressed(app: Services, limiter: RefusalLimiter, *, closing: bool = False) -> None:
+    """Write one entry for each caller, and one for all anonymous ones, whose refusals a window left out.
+
+    `closing`: also for the window that has not ended, as the process ends. What cannot be written is kept.
+    """
+    now = app.clock()
+    counts = limiter.take(now, closing=closing)
+    if not counts:
+        return
+    try:
+        with app.db.begin() as tx:
+            for each in counts:
+                event = RefusalsSuppressed(
+                    at=now, actor=each.actor, count=each.count, since=each.since, until=each.until
+                )
+                audit.append(tx, event, entropy=app.entropy)
+    except DatabaseUnavailable:
+        limiter.give_back(counts)
+        log.exception("refusals.not_recorded", count=sum(each.count for each in counts))
+
+
+def _group(request: Request, app: Services) -> str:
+    peer = request.client.host if request.client else None
+    forwarded = request.headers.getlist("x-forwarded-for")
+    return caller_group(client_address(peer, forwarded, app.settings.trusted_proxies))
 
 
 def _is_refusal(request: Request, error: TidegateError) -> bool:

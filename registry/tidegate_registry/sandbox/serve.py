@@ -50,6 +50,7 @@ class ServerThread:
             lifespan="auto",
             timeout_graceful_shutdown=DRAIN_SECONDS,
             server_header=False,
+            proxy_headers=False,  # as in production: the application alone decides whose word about addresses counts
         )
         self._server = _Server(config)
         self._listener = listener

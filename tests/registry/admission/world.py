@@ -257,7 +257,8 @@ def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, 
             IssuerRule(issuer=issuer.url, kind="email", carried_claims=("groups",)),
             IssuerRule(issuer=issuer.ci_url, kind="github", server_url=SERVER_URL),
         ),
-        limits=Limits(refusals_per_minute=1_000_000),  # many tests share a minute
+        # many tests share a minute
+        limits=Limits(refusals_per_minute=1_000_000, anonymous_refusals_per_minute=1_000_000),
     )
 
     def clock() -> datetime:

@@ -10,16 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.requests import Request
 
-from tests.registry.world import AGENT, READER, SIBLING, T0, World, error_of, running_world
+from tests.registry.world import AGENT, READER, T0, World, error_of, identity_of, running_world
 from tidegate.digest import Digest
 from tidegate.errors import Reason, Unauthenticated
+from tidegate_registry.access.principal import ANONYMOUS, Principal, PrincipalKind
+from tidegate_registry.audit import limiter as limiter_module
 from tidegate_registry.audit import refusals
-from tidegate_registry.audit.refusals import RefusalLimiter
+from tidegate_registry.audit.limiter import OTHERS, RefusalLimiter
+from tidegate_registry.db import DatabaseUnavailable
 from tidegate_registry.settings import Limits
 
 if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
 
+ROLL_UP = "request.refusals-suppressed"
 UPLOADS = f"/v2/{AGENT}/blobs/uploads/"
 
 
@@ -30,7 +34,7 @@ def test_a_write_that_is_refused_is_an_entry_with_who_what_and_why(world: World)
     assert isinstance(data, dict)
     assert entry["actor"] == {"kind": "human", "issuer": "https://login.acme.example", "name": "reader@acme.example"}
     assert (data["operation"], data["repository"]) == ("POST /v2/{name}/blobs/uploads/", AGENT)
-    assert (data["code"], "suppressed" in data) == ("not-in-charter", False)
+    assert data["code"] == "not-in-charter"
 
 
 def test_a_credential_that_does_not_count_is_an_entry_and_none_at_all_is_not(world: World) -> None:
@@ -91,24 +95,79 @@ class TestBound:
         with running_world(s3, database_url, tmp_path, limits=Limits(refusals_per_minute=3)) as running:
             yield running
 
-    def test_nobody_floods_the_log_and_what_was_left_out_is_counted(self, world: World) -> None:
+    def test_what_one_caller_has_too_many_of_is_counted_for_that_caller(self, world: World) -> None:
         reader, other = world.client(READER), world.client("somebody")
         for _ in range(10):
             assert error_of(reader.post(UPLOADS)) == (403, "DENIED", "not-in-charter")
         assert len(world.events("request.refused")) == 3
         other.post(UPLOADS)
         assert len(world.events("request.refused")) == 4, "one caller's refusals do not hide another's"
-        world.clock.tick(seconds=61)
-        reader.post(f"/v2/{SIBLING}/blobs/uploads/")
-        last = world.events("request.refused")[-1]["data"]
-        assert isinstance(last, dict)
-        assert last["suppressed"] == 7
+        limiter = world.app.state.refusals
+        refusals.record_suppressed(world.services, limiter)
+        assert world.events(ROLL_UP) == [], "the minute has not ended"
+        world.clock.tick(seconds=60)
+        refusals.record_suppressed(world.services, limiter)
+        refusals.record_suppressed(world.services, limiter)
+        (entry,) = world.events(ROLL_UP)
+        assert entry["actor"] == {
+            "kind": "human",
+            "issuer": "https://login.acme.example",
+            "name": "reader@acme.example",
+        }
+        assert isinstance(entry["data"], dict)
+        assert entry["data"]["count"] == 7
+
+    def test_the_end_of_the_process_loses_no_count(self, world: World) -> None:
+        reader = world.client(READER)
+        for _ in range(5):
+            reader.post(UPLOADS)
+        world.clock.tick(seconds=10)
+        world.server.stop()
+        (entry,) = world.events(ROLL_UP)
+        assert entry["data"] == {
+            "count": 2,
+            "since": "2026-03-01T12:00:00.000000Z",
+            "until": "2026-03-01T12:00:10.000000Z",
+        }
+
+    def test_what_the_database_does_not_take_is_kept(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        limiter = world.app.state.refusals
+        for _ in range(5):
+            limiter.admit(named("a"), "", world.clock())
+        world.clock.tick(seconds=60)
+
+        def away() -> None:
+            raise DatabaseUnavailable("the database did not answer")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.services.db, "begin", away)
+            refusals.record_suppressed(world.services, limiter)
+        refusals.record_suppressed(world.services, limiter)
+        assert len(world.events(ROLL_UP)) == 1
 
 
-def test_callers_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    limiter = RefusalLimiter(1)
-    for number in range(refusals.MAX_CALLERS + 10):
-        assert limiter.admit(f"caller {number}", T0) == 0
-    assert len(limiter._windows) == refusals.MAX_CALLERS
-    assert limiter.admit("caller 50", T0) is None
-    assert limiter.admit("caller 50", T0 + timedelta(minutes=1)) == 1
+def named(name: str) -> Principal:
+    return Principal(PrincipalKind.HUMAN, identity_of(name))
+
+
+def test_what_is_remembered_of_a_minute_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiter_module, "MAX_CALLERS", 3)
+    limiter = RefusalLimiter(per_caller=1, anonymous=2)
+    assert [limiter.admit(named(f"n{each}"), "", T0) for each in range(5)] == [True, True, True, False, False]
+    assert [limiter.admit(ANONYMOUS, f"192.0.2.{each}", T0) for each in range(4)] == [True, True, False, False]
+    for each in range(5):
+        limiter.admit(named(f"n{each}"), "", T0)
+    counts = limiter.take(T0 + timedelta(minutes=1))
+    assert len(counts) == 4
+    assert sum(each.count for each in counts) == 9
+    assert OTHERS in {each.actor for each in counts}
+
+
+def test_a_clock_that_is_set_back_does_not_hold_a_window_open() -> None:
+    limiter = RefusalLimiter(per_caller=1, anonymous=1)
+    assert limiter.admit(named("a"), "", T0)
+    assert not limiter.admit(named("a"), "", T0)
+    earlier = T0 - timedelta(days=1)
+    assert limiter.admit(named("a"), "", earlier)
+    (count,) = limiter.take(earlier)
+    assert (count.since, count.until) == (T0, T0)
