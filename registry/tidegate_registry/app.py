@@ -134,6 +134,7 @@ def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAs
             await run_in_threadpool(check_start, app)
         log.info("started", mode=str(app.settings.mode), public_url=app.settings.public_url)
         async with Background(app, lambda: record_suppressed(app, api.state.refusals)):
+    api.state.readiness = health.ReadinessCache()
             yield
         await run_in_threadpool(app.db.close)
         log.info("stopped")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from fastapi import APIRouter, Request
@@ -18,6 +20,9 @@ from tidegate_registry.settings import Settings
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
+
+READY_FOR = timedelta(seconds=2)  # below any orchestrator's period, so each probe of its own still tries everything
+BELIEVED_FOR = timedelta(seconds=30)  # an answer that is being renewed; then whatever hangs makes us not ready
 
 log = get_logger()
 router = APIRouter(tags=["operations"])
@@ -49,11 +54,11 @@ async def healthz() -> Health:
     response_model=Readiness,
     responses={503: {"model": Readiness, "description": "Something is missing; `checks` says what"}},
 )
-def readyz(app: App) -> JSONResponse:
+def readyz(request: Request, app: App) -> JSONResponse:
     """Try every dependency; details stay in the log, as this needs no credential."""
-    checks = {name: _outcome(name, check) for name, check in dependencies(app).items()}
-    ready = all(outcome == "ok" for outcome in checks.values())
-    return JSONResponse({"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503)
+    cache: ReadinessCache = request.app.state.readiness
+    found = cache.get(app)
+    return JSONResponse(found.model_dump(), 200 if found.status == "ready" else 503)
 
 
 @router.get("/metrics", operation_id="metrics", summary="Read the metrics", response_class=Response)
@@ -61,6 +66,41 @@ def metrics(request: Request) -> Response:
     """Prometheus text format."""
     answer: Response = request.app.state.metrics.render()
     return answer
+
+
+class ReadinessCache:
+    """Keeps the last answer for READY_FOR: whoever may ask must not be able to load database and store by asking.
+
+    One caller at a time tries the dependencies. The others get the last answer at once, so that none of them holds a
+    thread while something hangs.
+    """
+
+    def __init__(self) -> None:
+        self._trying = threading.Lock()
+        self._last: tuple[datetime, Readiness] | None = None
+
+    def get(self, app: Services) -> Readiness:
+        """Give the state of everything that serving needs."""
+        return self._kept(app.clock(), READY_FOR) or self._renew(app)
+
+    def _renew(self, app: Services) -> Readiness:
+        if not self._trying.acquire(blocking=False):
+            return self._kept(app.clock(), BELIEVED_FOR) or Readiness(status="not ready", checks=_BEING_TRIED)
+        try:
+            checks = {name: _outcome(name, check) for name, check in dependencies(app).items()}
+            ready = all(outcome == "ok" for outcome in checks.values())
+            found = Readiness(status="ready" if ready else "not ready", checks=checks)
+            self._last = (app.clock(), found)
+        finally:
+            self._trying.release()
+        return found
+
+    def _kept(self, now: datetime, how_long: timedelta) -> Readiness | None:
+        last = self._last
+        return last[1] if last is not None and timedelta(0) <= now - last[0] < how_long else None
+
+
+_BEING_TRIED = {"readiness": "being-tried"}
 
 
 def dependencies(app: Services) -> dict[str, Callable[[], None]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import pytest
 from tests.registry.world import AGENT, World, store_settings, wait_for
 from tidegate.errors import TidegateError
 from tidegate.formats.jcs import parse_object
+from tidegate_registry import health
 from tidegate_registry.app import build_services, check_start
 from tidegate_registry.migrations import SchemaDiffers
 from tidegate_registry.settings import Mode, Settings
@@ -90,6 +92,43 @@ def test_ready_names_what_is_missing(world: World, monkeypatch: pytest.MonkeyPat
     assert answer.json()["checks"]["store"] == "store-unavailable"
     assert answer.json()["checks"]["database"] == "ok"
     assert "10.0.0.1" not in answer.text
+
+
+def test_asking_often_whether_it_is_ready_loads_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+    monkeypatch.setattr(world.services.blobs, "ping", lambda: tried.append(1))
+    nobody = world.client(None)
+    for _ in range(5):
+        assert nobody.get("/readyz").json()["status"] == "ready"
+    assert len(tried) == 1
+    world.clock.tick(seconds=health.READY_FOR.total_seconds())
+    nobody.get("/readyz")
+    assert len(tried) == 2
+
+
+def test_only_one_tries_what_hangs_and_the_others_are_answered_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        assert release.wait(20)
+
+    nobody, cache = world.client(None), world.app.state.readiness
+    assert nobody.get("/readyz").status_code == 200
+    monkeypatch.setattr(world.services.blobs, "ping", hang)
+    world.clock.tick(seconds=health.READY_FOR.total_seconds())
+    first = threading.Thread(target=cache.get, args=(world.services,))
+    first.start()
+    assert begun.wait(20)
+    assert nobody.get("/readyz").status_code == 200, "the last answer is believed for a while"
+    world.clock.tick(seconds=health.BELIEVED_FOR.total_seconds())
+    answer = nobody.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]) == (503, {"readiness": "being-tried"})
+    release.set()
+    first.join()
+    assert nobody.get("/readyz").status_code == 200
 
 
 def test_metrics_count_routes_and_never_names(own_world: World) -> None:

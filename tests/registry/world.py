@@ -42,6 +42,7 @@ from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.evidence.tables import EvidenceRow
+from tidegate_registry.health import ReadinessCache
 from tidegate_registry.sandbox.ports import address, bind
 from tidegate_registry.sandbox.serve import ServerThread
 from tidegate_registry.services import Gate, Services
@@ -214,6 +215,7 @@ class World:
             per_caller=limits.refusals_per_minute, anonymous=limits.anonymous_refusals_per_minute
         )
         self.clock.now = T0
+        self.app.state.readiness = ReadinessCache()
         self.gate.refuse_evidence = self.gate.refuse_admission = ()
         self.gate.asked.clear()
 
