@@ -117,6 +117,7 @@ def create_app(
     )
     api.state.services = app_services
     api.state.metrics = metrics
+    api.state.readiness = health.ReadinessCache()
     api.state.refusals = RefusalLimiter(
         per_caller=settings.limits.refusals_per_minute, anonymous=settings.limits.anonymous_refusals_per_minute
     )
@@ -134,10 +135,9 @@ def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAs
             await run_in_threadpool(check_start, app)
         log.info("started", mode=str(app.settings.mode), public_url=app.settings.public_url)
         async with Background(app, lambda: record_suppressed(app, api.state.refusals)):
-    api.state.readiness = health.ReadinessCache()
             yield
+        await run_in_threadpool(record_suppressed, app, api.state.refusals, closing=True)
         await run_in_threadpool(app.db.close)
         log.info("stopped")
 
     return lifespan
-        await run_in_threadpool(record_suppressed, app, api.state.refusals, closing=True)

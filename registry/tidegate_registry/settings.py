@@ -110,6 +110,9 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     refusals_per_minute: Annotated[
         int, Field(description="Refusals of one caller that get an audit entry each; more are counted in one", ge=1)
     ] = 60
+    anonymous_refusals_per_minute: Annotated[
+        int, Field(description="The same, of all callers without a credential that counts together", ge=1)
+    ] = 600
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
@@ -123,6 +126,12 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     ] = "http://127.0.0.1:5000"
     listen_host: Annotated[str, Field(description="Address to listen on")] = "127.0.0.1"
     listen_port: Annotated[int, Field(description="Port to listen on", ge=0, le=65_535)] = 5000
+    trusted_proxies: Annotated[
+        tuple[IPvAnyNetwork, ...],
+        Field(
+            description="Networks of reverse proxies whose `X-Forwarded-For` is believed; none: the peer is the caller"
+        ),
+    ] = ()
     database_url: Annotated[
         SecretStr, Field(description="`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`")
     ] = SecretStr("sqlite:///tidegate-registry.db")
@@ -145,9 +154,6 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     ] = 300
     anonymous_pull: Annotated[bool, Field(description="Whether releases may be read without a credential")] = False
     authenticated_pull: Annotated[
-    anonymous_refusals_per_minute: Annotated[
-        int, Field(description="The same, of all callers without a credential that counts together", ge=1)
-    ] = 600
         bool, Field(description="Whether everyone with a credential may read releases of every agent")
     ] = True
     channels: Annotated[
@@ -161,12 +167,6 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         return _plain_url(value)
 
     @field_validator("channels")
-    trusted_proxies: Annotated[
-        tuple[IPvAnyNetwork, ...],
-        Field(
-            description="Networks of reverse proxies whose `X-Forwarded-For` is believed; none: the peer is the caller"
-        ),
-    ] = ()
     @classmethod
     def _are_channels(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         try:
@@ -174,6 +174,13 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         except ReferenceInvalid as error:
             (reason,) = error.reasons
             raise ValueError(f"{reason.message}: {reason.found}; expected {reason.expected}") from error
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_some(cls, value: tuple[IPvAnyNetwork, ...]) -> tuple[IPvAnyNetwork, ...]:
+        if any(network.prefixlen == 0 for network in value):
+            raise ValueError("everybody is no proxy: with that, each caller would choose their own address")
+        return value
 
     @model_validator(mode="after")
     def _production_is_strict(self) -> Self:
@@ -189,10 +196,3 @@ def _plain_url(value: str) -> str:
     if parts.path not in ("", "/"):
         raise ValueError("a path does not work here: OCI clients expect /v2/ at the top of the host")
     return value.rstrip("/")
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _are_some(cls, value: tuple[IPvAnyNetwork, ...]) -> tuple[IPvAnyNetwork, ...]:
-        if any(network.prefixlen == 0 for network in value):
-            raise ValueError("everybody is no proxy: with that, each caller would choose their own address")
-        return value
-

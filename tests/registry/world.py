@@ -210,12 +210,12 @@ class World:
         self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
         for left in self.services.settings.spool_dir.glob("*"):
             left.unlink()
+        self.app.state.readiness = ReadinessCache()
         limits = self.services.settings.limits
         self.app.state.refusals = RefusalLimiter(
             per_caller=limits.refusals_per_minute, anonymous=limits.anonymous_refusals_per_minute
         )
         self.clock.now = T0
-        self.app.state.readiness = ReadinessCache()
         self.gate.refuse_evidence = self.gate.refuse_admission = ()
         self.gate.asked.clear()
 
@@ -308,12 +308,12 @@ def running_world(
     anonymous_pull: bool = False,
     authenticated_pull: bool = True,
     gate: Gate | None = None,
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
 ) -> Iterator[World]:
     """Run a registry until the context ends."""
     listener = bind(0)
     url = f"http://{address(listener)}"
     settings = Settings(
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
         mode=Mode.SANDBOX,
         public_url=url,
         database_url=SecretStr(database_url),
@@ -322,12 +322,12 @@ def running_world(
         anonymous_pull=anonymous_pull,
         authenticated_pull=authenticated_pull,
         limits=limits or Limits(),
+        trusted_proxies=trusted_proxies,
     )
     clock, fake = Clock(), FakeGate()
     tokens = RegistryTokens(
         signing=generate_token_key(), audience=url, lifetime=timedelta(seconds=300), clock=lambda: datetime.now(UTC)
     )
-        trusted_proxies=trusted_proxies,
     with contextlib.ExitStack() as stack:
         http = stack.enter_context(httpx2.Client(trust_env=False))
         access = Gatekeeper(
