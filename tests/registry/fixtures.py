@@ -16,19 +16,26 @@ if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
 
 
+@contextlib.contextmanager
+def world_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """Give the URL of an empty database for a registry that serves several tests: SQLite in `folder`, or PostgreSQL."""
+    if os.environ.get("TIDEGATE_TEST_DATABASE") != "postgresql":
+        yield f"sqlite:///{folder}/registry.db"
+        return
+    from tests.postgres import empty_database
+
+    with empty_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def shared_world(
     s3: S3Endpoint, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[World]:
     """A registry that runs as long as the test process does; use `world`."""
     folder = tmp_path_factory.mktemp("world")
-    with contextlib.ExitStack() as stack:
-        database_url = f"sqlite:///{folder}/registry.db"
-        if os.environ.get("TIDEGATE_TEST_DATABASE") == "postgresql":
-            from tests.postgres import empty_database
-
-            database_url = stack.enter_context(empty_database(request.getfixturevalue("postgres_server")))
-        yield stack.enter_context(running_world(s3, database_url, folder))
+    with world_database(request, folder) as database_url, running_world(s3, database_url, folder) as running:
+        yield running
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ SIBLING = "acme/other-agent"  # of the same namespace, with another publisher
 FOREIGN = "umbra/agent"  # of another namespace
 ISSUER = "https://login.acme.example"
 PUBLISHER, ATTESTER, READER, NEIGHBOUR, STRANGER = "publisher", "attester", "reader", "neighbour", "stranger"
+PUBLISHER_OF_BOTH = "publisher-of-both"  # of the two agents of one namespace
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # everything is on loopback; loading authorities takes 20 ms a client
 T = TypeVar("T")
 T0 = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -74,8 +75,12 @@ def rule(name: str, types: tuple[str, ...] = ()) -> SignerRule:
 
 CHARTERS = CharterSet(
     (
-        Charter(agent=AGENT, publishers=(rule(PUBLISHER),), attesters=(rule(ATTESTER, ("review",)),)),
-        Charter(agent=SIBLING, publishers=(rule(NEIGHBOUR),)),
+        Charter(
+            agent=AGENT,
+            publishers=(rule(PUBLISHER), rule(PUBLISHER_OF_BOTH)),
+            attesters=(rule(ATTESTER, ("review",)),),
+        ),
+        Charter(agent=SIBLING, publishers=(rule(NEIGHBOUR), rule(PUBLISHER_OF_BOTH))),
         Charter(agent=FOREIGN, publishers=(rule(STRANGER),)),
     )
 )

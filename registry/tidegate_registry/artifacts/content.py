@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from tidegate.digest import Digest
 from tidegate.errors import Reason
-from tidegate.formats.mediatypes import AGENT_BUNDLE
+from tidegate.formats.mediatypes import AGENT_BUNDLE, NON_DISTRIBUTABLE
 from tidegate_registry.artifacts.blobs import linked_sizes, readable_elsewhere
 from tidegate_registry.artifacts.errors import BlobUnknown, ManifestBlobUnknown, SizeDiffers
 from tidegate_registry.artifacts.names import namespace_of
@@ -24,20 +24,25 @@ if TYPE_CHECKING:
 MAX_REASONS = 20  # missing blobs listed in one answer
 
 
-def check_references(app: Services, who: Principal, repository: str, manifest: Manifest) -> None:
+def check_references(
+    app: Services, who: Principal, repository: str, manifest: Manifest, *, complete: bool = False
+) -> None:
     """Check that everything the manifest names is here, and as long as it says.
 
     Blobs: pushed to this repository, or readable for `who` in another one of the namespace (which mounts them).
     Members of an index: manifests or blobs of this repository. A subject may be missing: the spec demands that it be
-    accepted. Raises ManifestBlobUnknown or SizeDiffers with every reason.
+    accepted. So may non-distributable layers, unless it is to be `complete`, as a release is.
+    Raises ManifestBlobUnknown or SizeDiffers with every reason.
     """
-    wanted = {item.digest: item for item in (*manifest.blobs, *manifest.manifests)}
+    named = (*manifest.blobs, *manifest.manifests)
+    wanted = {item.digest: item for item in named if complete or item.media_type not in NON_DISTRIBUTABLE}
+    digests = {item.digest for item in named}
     with app.db.read() as tx:
-        sizes = linked_sizes(tx, repository, set(wanted))
+        sizes = linked_sizes(tx, repository, digests)
         sizes |= known_manifests(tx, repository, {item.digest for item in manifest.manifests} - sizes.keys())
     lacking = 0
     for item in manifest.blobs:
-        if item.digest in sizes:
+        if item.digest in sizes or item.digest not in wanted:
             continue
         if found := readable_elsewhere(app, who, repository, item.digest):
             sizes[item.digest] = found.size
@@ -48,7 +53,7 @@ def check_references(app: Services, who: Principal, repository: str, manifest: M
         error = ManifestBlobUnknown(f"{len(missing)} of what the manifest names is not here")
         error.reasons = tuple(_missing(item, repository) for item in missing[:MAX_REASONS])
         raise error
-    wrong = [item for digest, item in wanted.items() if item.size != sizes[digest]]
+    wrong = [item for item in named if sizes.get(item.digest, item.size) != item.size]
     if wrong:
         raise SizeDiffers(
             "a descriptor's size is not that of its content",

@@ -14,7 +14,7 @@ from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.content import check_content, check_references
 from tidegate_registry.artifacts.errors import ManifestUnknown, ReferrerTooLarge, TooManyReferrers
 from tidegate_registry.artifacts.events import ManifestStored, WorkingTagMoved
-from tidegate_registry.artifacts.names import Channel, Target, Version, WorkingTag, refuse_channel, sort_key
+from tidegate_registry.artifacts.names import Channel, Name, Target, Version, WorkingTag, refuse_channel, sort_key
 from tidegate_registry.artifacts.store import as_referrer, count_referrers, insert_manifest
 from tidegate_registry.artifacts.tables import ManifestRow, ReleaseRow, WorkingTagRow
 from tidegate_registry.audit import service as audit
@@ -23,6 +23,7 @@ from tidegate_registry.evidence.referrer import claims_evidence, refuse_legacy_t
 from tidegate_registry.storage.uploads import DigestDiffers
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from tidegate.formats.config import AgentConfig
@@ -80,14 +81,25 @@ def demand_put(app: Services, who: Principal, repository: str, target: Target) -
 
 
 def put_manifest(
-    app: Services, who: Principal, repository: str, target: Target, *, raw: bytes, content_type: str | None
+    app: Services,
+    who: Principal,
+    repository: str,
+    target: Target,
+    *,
+    raw: bytes,
+    content_type: str | None,
+    tags: Sequence[Name] = (),
 ) -> Accepted:
     """Store, tag or name a manifest. `content_type`: the header, must agree with the manifest.
+
+    `tags`: further names of a manifest that is PUT by digest. A version is named first, so that nothing is tagged if
+    it is refused.
 
     Raises ManifestInvalid, DigestDiffers, ManifestBlobUnknown, BundleRefused, EvidenceRefused, AdmissionRefused,
     VersionTaken, LoginNeeded, AccessDenied.
     """
-    demand_put(app, who, repository, target)
+    for each in (target, *tags):
+        demand_put(app, who, repository, each)
     algorithm = target.algorithm if isinstance(target, Digest) else "sha256"
     manifest = Manifest.parse(raw, content_type=content_type, algorithm=algorithm)
     if isinstance(target, Digest) and manifest.digest != target:
@@ -97,22 +109,26 @@ def put_manifest(
         app.access.demand(who, Permission.ARTIFACT_PUSH, repository)
         _check_listable(manifest)
     put = _Put(app, who, repository, manifest)
-    if isinstance(target, Version):
+    working = [name for name in (target, *tags) if isinstance(name, WorkingTag)]
+    version = next((name for name in (target, *tags) if isinstance(name, Version)), None)
+    if version is not None:
         if is_evidence:  # naming stores it without a look at the bundle, and it would be listed among what was verified
             raise AdmissionRefused(
                 "evidence is about a release and never is one",
                 code="evidence-not-a-release",
                 found=manifest.effective_artifact_type,
-                hint=f"put the referrer by its digest, and give {target.text} to the manifest that it is about",
+                hint=f"put the referrer by its digest, and give {version.text} to the manifest that it is about",
             )
-        return _name(put, target)
-    tag = target if isinstance(target, WorkingTag) else None
-    if _changes_nothing(put, tag):
+        named = _name(put, version)
+        if working:
+            _store(put, working, None)
+        return named
+    if _changes_nothing(put, working):
         return _accepted(manifest, None)
     check_references(app, who, repository, manifest)
     check_content(app, repository, manifest)
     evidence = app.gate.verify_referrer(app, who, repository=repository, manifest=manifest) if is_evidence else None
-    return _store(put, tag, evidence)
+    return _store(put, working, evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +146,7 @@ def _name(put: _Put, version: Version) -> Accepted:
     if existing is not None:
         naming.check_same_digest(existing, manifest.digest)
         return _accepted(manifest, existing.event_id)
-    check_references(app, put.who, repository, manifest)
+    check_references(app, put.who, repository, manifest, complete=True)
     bundle = _checked(put)
     named = app.gate.admit(app, put.who, repository=repository, version=version.text, manifest=manifest, bundle=bundle)
     return _accepted(manifest, named.release.event_id)
@@ -144,7 +160,7 @@ def _checked(put: _Put) -> AgentConfig | BundleRefused | None:
         return error
 
 
-def _store(put: _Put, tag: WorkingTag | None, evidence: PendingEvidence | None) -> Accepted:
+def _store(put: _Put, tags: Sequence[WorkingTag], evidence: PendingEvidence | None) -> Accepted:
     now = put.app.clock()
     event_id = None
     with put.app.db.begin() as tx:
@@ -154,7 +170,7 @@ def _store(put: _Put, tag: WorkingTag | None, evidence: PendingEvidence | None) 
             event_id = _insert(put, tx, now, verified=evidence is not None)
             if evidence is not None:
                 evidence.record(tx, now=now)
-        if tag is not None:
+        for tag in tags:
             event_id = _move(put, tx, tag, now) or event_id
     return _accepted(put.manifest, event_id)
 
@@ -194,15 +210,13 @@ def _move(put: _Put, tx: Tx, tag: WorkingTag, now: datetime) -> str | None:
     return audit.append(tx, event, entropy=put.app.entropy)
 
 
-def _changes_nothing(put: _Put, tag: WorkingTag | None) -> bool:
+def _changes_nothing(put: _Put, tags: Sequence[WorkingTag]) -> bool:
     """Whether all of it is there already, so that its content need not be looked at again."""
     with put.app.db.read() as tx:
         if tx.get(ManifestRow, (put.repository, put.manifest.digest)) is None:
             return False
-        if tag is None:
-            return True
-        tagged = tx.get(WorkingTagRow, (put.repository, tag.text))
-        return tagged is not None and tagged.digest == put.manifest.digest
+        tagged = [tx.get(WorkingTagRow, (put.repository, tag.text)) for tag in tags]
+        return all(row is not None and row.digest == put.manifest.digest for row in tagged)
 
 
 def _check_listable(manifest: Manifest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.digest import Digest
@@ -10,6 +11,7 @@ from tidegate.formats.reference import TagKind, classify_tag, is_oci_name, is_ta
 from tidegate_registry.artifacts.errors import ChannelNotMovable, NameNotAnAgent, QueryInvalid, VersionMisspelt
 
 AGENT_SEGMENTS = 2
+MAX_TAG_PARAMETERS = 10  # OCI distribution-spec, draft of 1.2: what a registry should take in one PUT
 
 
 def parse_repository(name: str) -> str:
@@ -58,7 +60,8 @@ class Channel:
     text: str
 
 
-Target = Digest | Version | WorkingTag | Channel
+Name = Version | WorkingTag | Channel
+Target = Digest | Name
 
 
 def parse_target(reference: str, *, channels: tuple[str, ...]) -> Target:
@@ -90,6 +93,28 @@ def parse_target(reference: str, *, channels: tuple[str, ...]) -> Target:
                 expected="MAJOR.MINOR.PATCH with an optional -prerelease",
                 hint=f"use {suggestion}" if suggestion else "use a tag that does not look like a version",
             )
+
+
+def parse_tags(tags: Sequence[str], target: Target, *, channels: tuple[str, ...]) -> tuple[Name, ...]:
+    """Read the `tag` parameters of a PUT by digest: what else the manifest is to be called, each once, in order.
+
+    Only one may be a version, as each asks for an admission of its own.
+    Raises QueryInvalid, ReferenceInvalid, VersionMisspelt.
+    """
+    if tags and not isinstance(target, Digest):
+        raise QueryInvalid("`tag` goes with a digest in the path", found=", ".join(tags)[:200], expected=target.text)
+    if len(tags) > MAX_TAG_PARAMETERS:
+        raise QueryInvalid("too many tags at once", found=len(tags), expected=f"at most {MAX_TAG_PARAMETERS}")
+    named: list[Name] = []
+    for tag in dict.fromkeys(tags):
+        name = parse_target(tag, channels=channels)
+        if isinstance(name, Digest):
+            raise QueryInvalid("`tag` is a digest", found=tag[:200], expected="a tag")
+        named.append(name)
+    versions = [name.text for name in named if isinstance(name, Version)]
+    if len(versions) > 1:
+        raise QueryInvalid("several versions at once", found=", ".join(versions), expected="one version a request")
+    return tuple(named)
 
 
 def refuse_channel(channel: Channel, repository: str) -> ChannelNotMovable:

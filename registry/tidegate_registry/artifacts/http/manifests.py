@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -11,7 +13,7 @@ from tidegate_registry.artifacts.http.answers import Name, Reference, errors, ma
 from tidegate_registry.artifacts.http.blobs import RETENTION_HINT
 from tidegate_registry.artifacts.http.body import read_body
 from tidegate_registry.artifacts.manifests import StoredManifest, demand_put, put_manifest, read_manifest
-from tidegate_registry.artifacts.names import parse_repository, parse_target
+from tidegate_registry.artifacts.names import parse_repository, parse_tags, parse_target
 from tidegate_registry.services import App, Caller
 
 router = APIRouter(tags=["manifests"])
@@ -68,21 +70,35 @@ def head_manifest(name: Name, reference: Reference, app: App, who: Caller) -> Re
     responses=errors(400, 403, 404, 408, 409, 413),
     openapi_extra=MANIFEST,
 )
-async def put(name: Name, reference: Reference, request: Request, app: App, who: Caller) -> Response:
+async def put(
+    *,
+    name: Name,
+    reference: Reference,
+    request: Request,
+    app: App,
+    who: Caller,
+    tag: Annotated[list[str] | None, Query(description="With a digest: a tag to give at once. Repeatable")] = None,
+) -> Response:
     """By digest it is stored in quarantine. By version it is admitted or refused, with every unmet requirement in the
     answer; a version never moves again. Channels are refused: a promotion moves them.
     """
     target = parse_target(reference, channels=app.settings.channels)
+    tags = parse_tags(tag or (), target, channels=app.settings.channels)
     repository = parse_repository(name)
-    await run_in_threadpool(demand_put, app, who, repository, target)  # before a byte of the body is read
+    for each in (target, *tags):  # before a byte of the body is read
+        await run_in_threadpool(demand_put, app, who, repository, each)
     limits = app.settings.limits
     raw = await read_body(request, most=limits.manifest_bytes, limits=limits)
     content_type = request.headers.get("content-type")
-    accepted = await run_in_threadpool(put_manifest, app, who, repository, target, raw=raw, content_type=content_type)
+    accepted = await run_in_threadpool(
+        put_manifest, app, who, repository, target, raw=raw, content_type=content_type, tags=tags
+    )
     headers = {
         "Location": manifest_path(repository, reference),
         "Docker-Content-Digest": accepted.digest,
     }
+    if tags:
+        headers["OCI-Tag"] = ", ".join(each.text for each in tags)
     if accepted.subject is not None:
         headers["OCI-Subject"] = accepted.subject
     if accepted.event_id is not None:
