@@ -24,7 +24,8 @@
     ├── LimitExceeded            larger, longer or more than a stated limit                     (exit 1, HTTP 413/429)
     └── Unreachable              a service did not answer                                       (exit 3, HTTP 503)
 
-An error knows nothing of HTTP or exit codes: `tidegate.cli.main` and `tidegate_registry.problems` render it, once each.
+An error knows nothing of HTTP or exit codes: `tidegate.cli.outcome` and `tidegate_registry.problems` render it, once
+each.
 """
 
 from __future__ import annotations

@@ -1,64 +1,47 @@
-"""`tidegate-registry serve | migrate | sandbox`. Errors become one line on stderr and an exit code, here alone.
-
-Exit codes: 0 done, 1 refused (store or schema are not what they must be), 2 usage, 3 a service does not answer,
-130 interrupted.
-"""
+"""`tidegate-registry serve | migrate | sandbox`. Errors are told as those of `tidegate`, with the same exit codes."""
 
 from __future__ import annotations
 
 import argparse
-import sys
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.errors import Conflict, InvalidInput, TidegateError, Unreachable
+from tidegate.cli.outcome import EXIT_DONE, EXIT_REFUSED, Misused, Parser, run_to_exit_code, tell_misuse
+from tidegate.cli.output import Output
+from tidegate.errors import Conflict
 
 if TYPE_CHECKING:
     import socket
 
     from tidegate_registry.settings import Settings
 
-EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
-EXIT_INTERRUPTED = 130  # 128 + SIGINT
 BACKLOG = 2048  # connections that wait to be accepted; uvicorn's own default
 DRAIN_SECONDS = 20  # for requests under way after SIGTERM; orchestrators kill after 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; give its exit code."""
-    args = _parser().parse_args(argv)
+    """Run the command line and give the exit code: 0 done, 1 refused, 2 usage, 3 unreachable, 130 interrupted."""
+    out = Output()
     try:
-        code: int = args.run(args)
-    except TidegateError as error:
-        sys.stderr.write(describe(error))
-        if isinstance(error, InvalidInput):
-            return EXIT_USAGE
-        return EXIT_UNREACHABLE if isinstance(error, Unreachable) else EXIT_REFUSED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+        args = _parser().parse_args(argv)
+    except Misused as misused:
+        return tell_misuse(misused, out)
+    return run_to_exit_code(lambda: _run(args), out)
+
+
+def _run(args: argparse.Namespace) -> int:
+    code: int = args.run(args)
     return code
-
-
-def describe(error: TidegateError) -> str:
-    """Write an error for a terminal: one line for each reason, and what to do about it."""
-    lines = []
-    for reason in error.reasons:
-        found = f" (found: {reason.found})" if reason.found else ""
-        lines.append(f"error: {reason.message}{found}")
-        if reason.expected:
-            lines.append(f"  expected: {reason.expected}")
-        if reason.hint:
-            lines.append(f"  hint: {reason.hint}")
-    return "\n".join(lines) + "\n"
 
 
 def _parser() -> argparse.ArgumentParser:
     from tidegate_registry import __version__
     from tidegate_registry.sandbox.cli import add_parser
 
-    parser = argparse.ArgumentParser(prog="tidegate-registry", description="The Tidegate registry.")
+    parser: argparse.ArgumentParser = Parser(prog="tidegate-registry", description="The Tidegate registry.")
     parser.add_argument("--version", action="version", version=f"tidegate-registry {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     serve = _verb(verbs, "serve", "answer requests", "Serve the registry. Settings come from the environment.")
@@ -125,9 +108,18 @@ def _listen(host: str, port: int) -> socket.socket:
 def _migrate(args: argparse.Namespace) -> int:
     from tidegate_registry import migrations
     from tidegate_registry.db import Db
-    from tidegate_registry.settings_file import load_settings
+    from tidegate_registry.settings_file import CONFIG_VARIABLE, SettingsInvalid, load_settings, variable_for
 
-    with closing(Db(load_settings(args.config).database_url.get_secret_value())) as db:
+    settings = load_settings(args.config)
+    if not (args.config or os.environ.get(CONFIG_VARIABLE) or "database_url" in settings.model_fields_set):
+        # the default is a file in the folder one happens to be in: a schema made there would never be looked at
+        raise SettingsInvalid(
+            "nothing says which database to migrate",
+            code="database-not-named",
+            expected="a settings file, or the database's URL",
+            hint=f"pass --config FILE, or set {CONFIG_VARIABLE} or {variable_for('database_url')}",
+        )
+    with closing(Db(settings.database_url.get_secret_value())) as db:
         migrations.upgrade(db)
     return EXIT_DONE
 

@@ -134,7 +134,7 @@ def test_what_is_wrong_is_told_in_one_line_before_the_port_opens(
     shown = capsys.readouterr()
     errors = [line for line in shown.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
-    assert text in errors[0]
+    assert text in shown.err
     assert "hunter2" not in shown.err
     assert shown.out == ""
 
@@ -145,11 +145,29 @@ def test_help_and_version_need_no_settings(settings: dict[str, str]) -> None:
     assert all(verb in shown.stdout for verb in ("serve", "migrate", "sandbox"))
 
 
-@pytest.mark.parametrize(("arguments", "code"), [(["--version"], EXIT_DONE), (["dance"], EXIT_USAGE), ([], EXIT_USAGE)])
-def test_usage_is_told_by_the_exit_code(arguments: list[str], code: int) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == code
+@pytest.mark.parametrize("arguments", [["dance"], [], ["serve", "--port", "http"]])
+def test_misuse_is_told_as_by_the_client(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == EXIT_USAGE
+    told = capsys.readouterr().err
+    assert told.startswith("usage: tidegate-registry")
+    assert "\nerror: " in told
+    assert "\n\nhint: run `tidegate-registry" in told
+
+
+def test_migrating_without_any_settings_makes_no_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("TIDEGATE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    assert main(["migrate"]) == EXIT_USAGE
+    told = capsys.readouterr().err
+    assert "[database-not-named]" in told
+    assert "hint: pass --config FILE, or set TIDEGATE_REGISTRY_CONFIG or TIDEGATE_REGISTRY_DATABASE_URL" in told
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("TIDEGATE_REGISTRY_DATABASE_URL", f"sqlite:///{tmp_path / 'named.db'}")
+    assert main(["migrate"]) == EXIT_DONE
+    assert (tmp_path / "named.db").exists()
 
 
 def test_a_port_that_is_taken_is_told_too(

@@ -1,23 +1,18 @@
-"""`tidegate`: parses arguments, runs one verb, and is the only place where errors become exit codes."""
+"""`tidegate`: parses arguments and runs one verb."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import socket
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from tidegate import __version__
-from tidegate.errors import InvalidInput, TidegateError, Unreachable
+from tidegate.cli.outcome import Misused, Parser, run_to_exit_code, tell_misuse
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
-
-EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 0, 1, 2, 3, 128 + signal.SIGINT
 
 # verb -> what it does, grouped as a person looks for it; the module tidegate.cli.<verb> has the arguments
 VERBS: dict[str, dict[str, str]] = {
@@ -41,27 +36,9 @@ VERBS: dict[str, dict[str, str]] = {
     },
 }
 QUIET = "say nothing but results and errors"
-_EXITS: tuple[tuple[type[TidegateError], int], ...] = (
-    (InvalidInput, EXIT_USAGE),
-    (Unreachable, EXIT_UNREACHABLE),
-    (TidegateError, EXIT_REFUSED),
-)
 
 
-class _Misused(Exception):
-    """The arguments are not what `parser` takes."""
-
-    def __init__(self, parser: argparse.ArgumentParser, message: str) -> None:
-        super().__init__(message)
-        self.parser, self.message = parser, message
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise _Misused(self, message)
-
-
-class _VerbParser(_Parser):
+class _VerbParser(Parser):
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def] # noqa: ANN001,ANN202 - as argparse has it
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:  # told here, where the usage is that of the verb
@@ -76,56 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parser(arguments).parse_args(arguments)
-    except _Misused as misused:
-        return _tell(misused, Output(as_json="--json" in arguments))
+    except Misused as misused:
+        return tell_misuse(misused, Output(as_json="--json" in arguments))
     out = Output(as_json=getattr(args, "json", False), quiet=args.quiet)
-    try:
-        return _run(args, out)
-    except TidegateError as error:
-        out.error(error)
-        return next(code for kind, code in _EXITS if isinstance(error, kind))
-    except KeyboardInterrupt:
-        out.say("interrupted; nothing was left half-done")
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of stdout went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_DONE
-    except Exception as error:
-        if unusable := _unusable(error):
-            out.error(unusable)
-            return EXIT_USAGE
-        if os.environ.get("TIDEGATE_DEBUG") == "1":
-            raise
-        out.error(_defect(error))
-        return EXIT_REFUSED
-
-
-def _tell(misused: _Misused, out: Output) -> int:
-    """Say what is wrong with the arguments."""
-    if out.as_json:
-        out.json({"error": {"code": "usage", "message": misused.message}})
-    misused.parser.print_usage(sys.stderr)
-    sys.stderr.write(f"error: {misused.message}\n\nhint: run `{misused.parser.prog} --help`\n")
-    return EXIT_USAGE
-
-
-def _unusable(error: Exception) -> InvalidInput | None:
-    """Tell the file that the system would not read or write; None for any other failure, such as a connection's."""
-    if not isinstance(error, OSError) or isinstance(error, ConnectionError | TimeoutError | socket.gaierror):
-        return None
-    what = error.filename if isinstance(error.filename, str | bytes) else "a file"
-    return InvalidInput(
-        f"{os.fsdecode(what)}: cannot be read or written: {error.strerror or error}", code="file-not-usable"
-    )
-
-
-def _defect(error: Exception) -> TidegateError:
-    """Say that we failed, not the user. Nothing counts as success, so nothing was accepted."""
-    return TidegateError(
-        "tidegate failed for a reason nobody foresaw",
-        found=f"{type(error).__name__}: {error}"[:400],
-        hint="please report it, with what TIDEGATE_DEBUG=1 shows",
-    )
+    return run_to_exit_code(lambda: _run(args, out), out)
 
 
 def _run(args: argparse.Namespace, out: Output) -> int:
@@ -134,7 +65,7 @@ def _run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="tidegate",
         usage="tidegate [--version] [--quiet] VERB …",
         description="Signed releases of AI agents: build, publish, verify.",

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.errors import InvalidInput, NotFound, TidegateError, Unreachable
+from tidegate.errors import InvalidInput, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
     from tidegate_registry.sandbox.folder import SandboxFolder
 
-EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
 REQUEST_SECONDS = 10
 MAX_ANSWER_BYTES = 64 << 10
 HIGHEST_PORT = 65_535
@@ -32,7 +30,7 @@ def default_folder() -> Path:
 
 
 def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add the verb `sandbox` to a command line; `main` runs what it parsed."""
+    """Add the verb `sandbox` to a command line; `run` runs what it parsed."""
     parser = subparsers.add_parser(
         "sandbox",
         help="run registry, object store and a private Sigstore on this machine, to try things",
@@ -50,26 +48,18 @@ def add_parser(subparsers: _SubParsersAction[argparse.ArgumentParser]) -> argpar
         metavar="URL",
         help="keep rows there, such as postgresql://…, not in SQLite; say it at every start",
     )
-    parser.set_defaults(sandbox_verb=None, run=main)
+    parser.set_defaults(sandbox_verb=None, run=run)
     _add_ci(parser.add_subparsers(title="verbs", metavar="VERB", dest="sandbox_verb"))
     return parser
 
 
-def main(args: argparse.Namespace) -> int:
-    """Run a parsed command line. Errors become one line on stderr and an exit code: 1 refused, 2 usage, 3 no answer."""
-    try:
-        if args.sandbox_verb == "ci":
-            return _run_ci(args)
-        from tidegate_registry.sandbox.supervisor import run_sandbox
+def run(args: argparse.Namespace) -> int:
+    """Run a parsed command line."""
+    if args.sandbox_verb == "ci":
+        return _run_ci(args)
+    from tidegate_registry.sandbox.supervisor import run_sandbox
 
-        return run_sandbox(
-            args.dir, registry_port=args.port, sigstore_port=args.sigstore_port, database_url=args.database
-        )
-    except TidegateError as error:
-        sys.stderr.write(f"error: {_one_line(error)}\n")
-        if isinstance(error, InvalidInput):
-            return EXIT_USAGE
-        return EXIT_UNREACHABLE if isinstance(error, Unreachable) else EXIT_REFUSED
+    return run_sandbox(args.dir, registry_port=args.port, sigstore_port=args.sigstore_port, database_url=args.database)
 
 
 def _add_ci(verbs: _SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -174,10 +164,3 @@ def register_job(folder: SandboxFolder, job: dict[str, object]) -> dict[str, str
     if not isinstance(environment, dict):
         raise Unreachable("the sandbox's answer has no environment")
     return {name: str(value) for name, value in environment.items()}
-
-
-def _one_line(error: TidegateError) -> str:
-    reason = error.reasons[0]
-    found = f" (found: {reason.found})" if reason.found else ""
-    hint = f"; {reason.hint}" if reason.hint else ""
-    return f"{reason.message}{found}{hint}".replace("\n", " ")

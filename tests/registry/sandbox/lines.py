@@ -10,9 +10,11 @@ def run(arguments: list[str]) -> int:
     return main(["sandbox", *arguments])
 
 
-def assert_one_line(text: str, *parts: str) -> None:
+def assert_told(text: str, *parts: str) -> None:
+    """Check that `text` is one error, as the command line tells it, and has `parts` in it."""
     assert text.startswith("error: ")
-    assert text.count("\n") == 1
+    assert text.count("error: ") == 1
+    assert "Traceback" not in text
     assert text.endswith("\n")
     for part in parts:
         assert part in text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.registry.sandbox.lines import assert_one_line, chosen, run
+from tests.registry.sandbox.lines import assert_told, chosen, run
 from tidegate.errors import Conflict, InvalidInput
 from tidegate_registry.sandbox.folder import SandboxFolder
 from tidegate_registry.sandbox.ports import PortTaken
@@ -26,13 +26,13 @@ def test_a_folder_that_cannot_be_made_is_one_line(
         run_sandbox(file / below)
     assert refused.value.reasons[0].code == "sandbox-folder-unusable"
     assert run(["--dir", str(file / below)]) == 2
-    assert_one_line(capsys.readouterr().err, str(file), "--dir")
+    assert_told(capsys.readouterr().err, str(file), "--dir")
 
 
 def test_a_folder_that_is_not_writable_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "lock").mkdir()  # what no permission hides from root
     assert run(["--dir", str(tmp_path)]) == 2
-    assert_one_line(capsys.readouterr().err, str(tmp_path), "--dir")
+    assert_told(capsys.readouterr().err, str(tmp_path), "--dir")
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(
@@ -44,7 +44,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(
         run_sandbox(tmp_path)
     assert refused.value.reasons[0].code == "sandbox-folder-not-empty"
     assert run(["--dir", str(tmp_path)]) == 2
-    assert_one_line(capsys.readouterr().err, str(tmp_path), "thesis.txt", "--dir")
+    assert_told(capsys.readouterr().err, str(tmp_path), "thesis.txt", "--dir")
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
@@ -66,7 +66,7 @@ def test_a_taken_port_is_not_kept(tmp_path: Path, flag: str, capsys: pytest.Capt
         other.listen()
         number = str(other.getsockname()[1])
         assert run(["--dir", str(tmp_path), flag, number]) == 1
-    assert_one_line(capsys.readouterr().err, f"port {number} ", f"{flag} N")
+    assert_told(capsys.readouterr().err, f"port {number} ", f"{flag} N")
     folder = SandboxFolder(tmp_path)
     assert folder.load_ports() is None
     with folder.held():  # and the folder can still be a sandbox's
