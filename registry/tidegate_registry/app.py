@@ -14,8 +14,6 @@ from tidegate_registry.admission import routes as admission_routes
 from tidegate_registry.admission.compose import open_gate
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts import routes as artifacts_routes
-from tidegate_registry.artifacts.http.fast import KeptReads
-from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.refusals import record_suppressed
 from tidegate_registry.background import Background
