@@ -31,7 +31,8 @@ MAX_STALE = timedelta(hours=1)  # how long keys outlive an issuer that does not 
 FETCH_SECONDS = 5.0  # for one document, from connecting to its last byte
 MAX_DOCUMENT_BYTES = 256 << 10  # the largest real key set seen is under 20 KiB
 MAX_KEYS = 64
-MIN_RSA_BITS = 2048  # RFC 7518 section 3.3
+MIN_RSA_BITS, MAX_RSA_BITS = 2048, 16384  # RFC 7518 section 3.3; OpenSSL verifies with no larger modulus
+FETCH_HEADERS = {"accept": "application/json", "accept-encoding": "identity"}
 WELL_KNOWN = "/.well-known/openid-configuration"
 
 _KEY_TYPES: dict[str, type[PublicKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
@@ -50,7 +51,10 @@ def issuer_client() -> httpx2.Client:
 
 
 class HttpFetch:
-    """GET with limits: no redirects, MAX_DOCUMENT_BYTES, `seconds` from connecting to the last byte."""
+    """GET with limits: no redirects, no compression, MAX_DOCUMENT_BYTES, `seconds` from connecting to the last byte.
+
+    A compressed answer is refused before a byte of it is read: one chunk of it could become any amount of memory.
+    """
 
     def __init__(self, client: httpx2.Client, *, seconds: float = FETCH_SECONDS) -> None:
         self._client = client
@@ -61,12 +65,12 @@ class HttpFetch:
         deadline = time.monotonic() + self._seconds
         try:
             with self._client.stream(
-                "GET", url, headers={"accept": "application/json"}, follow_redirects=False, timeout=FETCH_SECONDS
+                "GET", url, headers=FETCH_HEADERS, follow_redirects=False, timeout=FETCH_SECONDS
             ) as response:
                 if response.status_code != httpx2.codes.OK:
                     raise _unreachable(url, f"status {response.status_code}", "200, without a redirect")
                 body = bytearray()
-                for chunk in response.iter_bytes():
+                for chunk in response.iter_raw():
                     body += chunk
                     if len(body) > MAX_DOCUMENT_BYTES:
                         raise _unreachable(url, "a longer document", f"at most {MAX_DOCUMENT_BYTES} bytes")
