@@ -69,6 +69,9 @@ class HttpFetch:
             ) as response:
                 if response.status_code != httpx2.codes.OK:
                     raise _unreachable(url, f"status {response.status_code}", "200, without a redirect")
+                encoding = response.headers.get("content-encoding", "identity")
+                if encoding.strip().lower() != "identity":
+                    raise _unreachable(url, f"content-encoding {encoding[:80]}", "an answer that is not compressed")
                 body = bytearray()
                 for chunk in response.iter_raw():
                     body += chunk
