@@ -44,6 +44,7 @@ HEADERS: dict[str, str] = {
     "Location": "Where it is, or where to go on; may be relative",
     "OCI-Filters-Applied": "The filters that were applied: `artifactType`",
     "OCI-Subject": "The manifest's subject, which means that referrers are listed here",
+    "OCI-Tag": "The tags that the request gave, separated by commas",
     "Range": "`0-N`: the last byte that is kept",
     "Retry-After": "Seconds to wait",
     "Tidegate-Event-Id": "The audit entry that records the change; absent when nothing changed",
@@ -60,7 +61,7 @@ ON_SUCCESS: dict[str, dict[str, tuple[str, ...]]] = {
     "finishUpload": {"201": ("Location", "Docker-Content-Digest")},
     "getManifest": {"200": ("Docker-Content-Digest",)},
     "headManifest": {"200": ("Docker-Content-Digest",)},
-    "putManifest": {"201": ("Location", "Docker-Content-Digest", "OCI-Subject", "Tidegate-Event-Id")},
+    "putManifest": {"201": ("Location", "Docker-Content-Digest", "OCI-Subject", "OCI-Tag", "Tidegate-Event-Id")},
 }
 CONTENT: dict[str, dict[str, str]] = {  # of answers that are made by hand
     "ping": {"200": "application/json"},
