@@ -26,6 +26,8 @@ NOTICED = 1  # pytest's exit code when tests ran and failed
 FIRST = {"T": "token_confusion", "K": "token_confusion", "B": "hostile_archives", "V": "hostile_source"}
 LAST = (
     "evidence_admission",
+    "incomplete_release",
+    "changed_records",
     "token_confusion",
     "version_overwrite",
     "channel_tag",

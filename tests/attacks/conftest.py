@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from tests.attacks.archives import AGENT, PROMPT, TEXT
 from tests.client.bundle.agents import build_agent
+from tests.client.bundle.forged import Forged
 from tests.shelf import Shelf
 from tests.workshop import Workshop
 from tidegate_registry.sandbox.sigstore import SigstoreInstance
@@ -56,3 +59,11 @@ def built(instances: tuple[SigstoreInstance, SigstoreInstance], tmp_path_factory
 def agent_shelf(built: Shelf) -> Shelf:
     """A real bundle that names agent and version itself, with no evidence yet."""
     return Shelf(built.workshop, built.open_blob)
+
+
+@pytest.fixture
+def forged(tmp_path: Path) -> Forged:
+    """A small honest bundle with one prompt, to be edited."""
+    return Forged(
+        build_agent(tmp_path, {"agent.yaml": AGENT, PROMPT: TEXT, "tools.json": '{"name": "x"}', "model.bin": "w"})
+    )

@@ -7,6 +7,8 @@ import threading
 
 import pytest
 
+from tests.attacks.admission import step_and_code
+from tests.registry.admission.world import GateWorld
 from tests.registry.world import AGENT, ATTESTER, READER, STRANGER, World, error_of, make_index
 from tidegate.digest import Digest
 from tidegate.formats.manifest import Manifest
@@ -102,3 +104,28 @@ def test_the_moment_between_looking_and_writing_is_no_way_in(world: World) -> No
     reader = world.client(READER)
     readable = [each.digest for each in manifests if reader.get(path(each.digest)).status_code == 200]
     assert readable == [winner], "the losers stay in quarantine"
+
+
+class TestBehindTheRealGate:
+    def test_a_version_never_moves(self, gate_world: GateWorld) -> None:
+        first = gate_world.publish("1.0.0")
+        client = gate_world.client()
+        second = gate_world.prepare(client, "1.0.0")
+        assert step_and_code(gate_world.put(client, second, "1.0.0"), 409) == (None, "version-taken")
+        assert client.get(f"/v2/{AGENT}/manifests/1.0.0").headers["Docker-Content-Digest"] == first.digest
+
+    def test_of_two_that_race_for_a_version_one_gets_it(self, gate_world: GateWorld) -> None:
+        client = gate_world.client()
+        manifests = [gate_world.prepare(client, "1.0.0") for _ in range(2)]
+        start = threading.Barrier(6)
+
+        def name(index: int) -> tuple[int, str]:
+            own = gate_world.client()
+            start.wait(20)
+            return gate_world.put(own, manifests[index % 2], "1.0.0").status_code, manifests[index % 2].digest
+
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(name, range(6)))
+        (admitted,) = gate_world.data_of("release.admitted")
+        assert {status for status, digest in answers if digest == admitted["digest"]} == {201}
+        assert {status for status, digest in answers if digest != admitted["digest"]} == {409}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.bundle.agents import write_agent
-from tests.client.bundle.test_build import VECTOR, VECTOR_DIGEST
+from tests.client.bundle.vector import VECTOR, VECTOR_DIGEST
 from tidegate.cli.main import main
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.bundle.agents import write_agent
-from tests.client.bundle.test_build import VECTOR
+from tests.client.bundle.vector import VECTOR
 from tidegate.cli.main import main
 from tidegate.cli.output import Output
 from tidegate.formats.jcs import JsonObject, parse_object

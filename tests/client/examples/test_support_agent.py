@@ -3,170 +3,24 @@ are the numbers of the page's conformance list."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tidegate.digest import Digest
-from tidegate.formats.jcs import JsonObject, parse_object
-
-BUNDLE = Path(__file__).parents[3] / "examples" / "support-agent"
-IDENTITY = {
-    "TIDEGATE_AGENT": "acme/support-agent",
-    "TIDEGATE_VERSION": "1.2.0",
-    "TIDEGATE_DIGEST": f"sha256:{'4f' * 32}",
-}
-COMMAND = [sys.executable, "-B", "main.py"]
-PATIENCE = 20  # seconds before a test that waits for the agent fails instead of hanging
-LINE_LIMIT = 1 << 20
-
-
-class Connection:
-    """One connection of a host: lines out, lines in."""
-
-    def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(PATIENCE)
-        try:
-            self._socket.connect(str(path))
-        except OSError:
-            self._socket.close()
-            raise
-        self._file = self._socket.makefile("rb")
-        self.hello = self.receive()
-
-    def send_raw(self, raw: bytes) -> None:
-        self._socket.sendall(raw)
-
-    def send_task(self, task: str, text: str, *, session: str = "s-1", shadow: bool = False) -> None:
-        fields = f'"id":"{task}","session":"{session}","labels":{{"tenant":"north"}},"input":{{"text":"{text}"}}'
-        self.send_raw(f'{{"type":"task",{fields},"shadow":{str(shadow).lower()}}}\n'.encode())
-
-    def receive(self) -> JsonObject:
-        line = self._file.readline()
-        assert line.endswith(b"\n"), f"the agent closed the connection: {line!r}"
-        return parse_object(line, limit=LINE_LIMIT, what="a line from the agent")
-
-    def ask(self, task: str, text: str, *, session: str = "s-1", shadow: bool = False) -> JsonObject:
-        self.send_task(task, text, session=session, shadow=shadow)
-        return self.receive()
-
-    def at_end(self) -> bool:
-        return self._file.readline() == b""
-
-    def end_input(self) -> None:
-        self._socket.shutdown(socket.SHUT_WR)
-
-    def close(self) -> None:
-        self._file.close()
-        self._socket.close()
-
-
-class Host:
-    """The smallest host: a run folder, a notify socket, the agent's process, its connections."""
-
-    def __init__(self, run: Path, bundle: Path, state: Path, more: Mapping[str, str]) -> None:
-        self.task_socket = run / "task.sock"
-        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notify.settimeout(PATIENCE)
-        self._notify.bind(str(run / "notify.sock"))
-        environment = {"PATH": os.defpath, "TIDEGATE_RUNTIME": "1", **IDENTITY, **more}
-        environment |= {"TIDEGATE_BUNDLE": str(bundle), "TIDEGATE_STATE": str(state)}
-        environment |= {"TIDEGATE_SOCKET": str(self.task_socket), "NOTIFY_SOCKET": str(run / "notify.sock")}
-        self.process = subprocess.Popen(
-            COMMAND, cwd=bundle, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        self._connections: list[Connection] = []
-
-    def notification(self) -> str:
-        return self._notify.recv(4096).decode()
-
-    def connect(self) -> Connection:
-        self._connections.append(Connection(self.task_socket))
-        return self._connections[-1]
-
-    def end(self) -> int:
-        self.process.terminate()
-        return self.process.wait(PATIENCE)
-
-    def clean_up(self) -> None:
-        for connection in self._connections:
-            connection.close()
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        self.process.communicate()
-        self._notify.close()
-
-
-StartHost = Callable[..., Host]
-
-
-@pytest.fixture
-def start() -> Iterator[StartHost]:
-    """Start the agent and wait for READY=1. `ready=False`: only start it. Other arguments go to its environment."""
-    hosts: list[Host] = []
-    with tempfile.TemporaryDirectory(prefix="tg-") as folder:  # not tmp_path: a socket's path has 107 bytes at most
-
-        def begin(
-            *,
-            bundle: Path = BUNDLE,
-            state: Path | None = None,
-            run: Path | None = None,
-            ready: bool = True,
-            **more: str,
-        ) -> Host:
-            run = run or Path(folder) / str(len(hosts))
-            (run / "state").mkdir(parents=True, exist_ok=True)
-            (run / "notify.sock").unlink(missing_ok=True)
-            hosts.append(Host(run, bundle, state or run / "state", more))
-            if ready:
-                assert hosts[-1].notification() == "READY=1"
-            return hosts[-1]
-
-        yield begin
-        for host in hosts:
-            host.clean_up()
-
-
-@pytest.fixture
-def gated_bundle(tmp_path: Path) -> Path:
-    """A copy of the agent whose order list is a FIFO: a lookup waits until the test has opened it and written."""
-    bundle = tmp_path / "gated"
-    shutil.copytree(BUNDLE, bundle)
-    (bundle / "data" / "orders.json").unlink()
-    os.mkfifo(bundle / "data" / "orders.json")
-    return bundle
-
-
-def open_the_gate(bundle: Path) -> None:
-    """Wait until a lookup waits, then let it have the order list."""
-    with (bundle / "data" / "orders.json").open("wb") as gate:
-        gate.write((BUNDLE / "data" / "orders.json").read_bytes())
-
-
-def snapshot(folder: Path) -> dict[str, Digest]:
-    return {str(path.relative_to(folder)): Digest.of_file(path) for path in folder.rglob("*") if path.is_file()}
-
-
-def text_of(result: JsonObject) -> str:
-    output = result["output"]
-    assert isinstance(output, dict)
-    return str(output["text"])
-
-
-def tools_of(result: JsonObject) -> list[str]:
-    calls = result["toolCalls"]
-    assert isinstance(calls, list)
-    return [str(call["name"]) for call in calls if isinstance(call, dict)]
+from tests.client.examples.agent_host import (
+    BUNDLE,
+    IDENTITY,
+    LINE_LIMIT,
+    PATIENCE,
+    StartHost,
+    open_the_gate,
+    snapshot,
+    text_of,
+    tools_of,
+)
 
 
 def test_c1_ready_is_sent_when_a_connection_succeeds(start: StartHost) -> None:
@@ -422,56 +276,6 @@ def test_results_for_a_host_that_went_away_are_dropped(start: StartHost, gated_b
 
 def test_an_unknown_version_of_the_contract_ends_the_agent_before_ready(start: StartHost) -> None:
     assert start(ready=False, TIDEGATE_RUNTIME="2").process.wait(PATIENCE) == 2
-
-
-def run_by_hand(*arguments: str, state: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.defpath} | ({"TIDEGATE_STATE": str(state)} if state else {})
-    command = [sys.executable, "-B", *arguments]
-    return subprocess.run(command, cwd=BUNDLE, env=environment, capture_output=True, text=True, check=False, timeout=60)
-
-
-def test_old_state_is_migrated_and_a_crash_in_between_is_repaired(start: StartHost, tmp_path: Path) -> None:
-    names = {session: f"{Digest.of(session.encode()).hex[:32]}.json" for session in ("alice", "bob")}
-    (tmp_path / "SCHEMA").write_text("1\n")
-    (tmp_path / "sessions").mkdir()
-    asked = '"Where is order 1001?"'
-    (tmp_path / "sessions" / names["alice"]).write_text(f'{{"session":"alice","lines":[{asked},"On its way."]}}')
-    turns = f'[{{"asked":{asked},"answered":"On its way."}}]'
-    (tmp_path / "sessions" / names["bob"]).write_text(f'{{"session":"bob","turns":{turns}}}')  # rewritten, then a crash
-    assert run_by_hand("main.py", "migrate", state=tmp_path).returncode == 0
-    assert (tmp_path / "SCHEMA").read_text() == "2\n"
-    migrated = snapshot(tmp_path)
-    assert run_by_hand("main.py", "migrate", state=tmp_path).returncode == 0
-    assert snapshot(tmp_path) == migrated
-    connection = start(state=tmp_path).connect()
-    for session in names:
-        assert "39.90 EUR" in text_of(connection.ask(f"t-{session}", "What did it cost?", session=session))
-
-
-def test_migrating_an_empty_state_folder_changes_nothing(tmp_path: Path) -> None:
-    assert run_by_hand("main.py", "migrate", state=tmp_path).returncode == 0
-    assert snapshot(tmp_path) == {}
-
-
-def test_by_hand_it_answers_one_task_on_stdout() -> None:
-    done = run_by_hand("main.py", "--task", "Where is order 1001?")
-    assert done.returncode == 0
-    assert done.stdout == "Order 1001 (tide clock, brass, 39.90 EUR): shipped on 2026-11-03.\n"
-    assert "lookup_order" in done.stderr
-
-
-def test_by_hand_without_a_task_it_says_how_it_is_started() -> None:
-    done = run_by_hand("main.py")
-    assert done.returncode == 2
-    assert "--task" in done.stderr
-
-
-def test_all_evaluation_cases_pass() -> None:
-    done = run_by_hand("evals/run.py")
-    metrics = parse_object(done.stdout.encode(), limit=1 << 16, what="the metrics")["metrics"]
-    assert isinstance(metrics, dict)
-    assert metrics["pass_rate"] == 1.0
-    assert done.returncode == 0
 
 
 def test_sigterm_before_ready_ends_the_process(start: StartHost) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import httpx2
 
 from tidegate.digest import Digest
-from tidegate.formats.mediatypes import OCI_INDEX
+from tidegate.formats.manifest import Descriptor, Manifest, evidence_manifest
+from tidegate.formats.mediatypes import OCI_INDEX, OCI_MANIFEST
 from tidegate.remote.address import RegistryAddress
 from tidegate.remote.registry import Registry
 from tidegate.remote.tokens import Identity
@@ -139,3 +140,19 @@ def oci_error(
     """Answer with an OCI error."""
     error = {"code": code, "message": message, "detail": detail}
     return httpx2.Response(status, json={"errors": [error]}, headers=headers)
+
+
+def blob(data: bytes) -> Descriptor:
+    return Descriptor("application/octet-stream", Digest.of(data), len(data))
+
+
+def some_manifest() -> Manifest:
+    return evidence_manifest(b"bundle", Descriptor(OCI_MANIFEST, Digest.of(b"x"), 1), "https://example.org/p")
+
+
+def identity_noting(asked: list[str]) -> Callable[[str], str]:
+    def identity(audience: str) -> str:
+        asked.append(audience)
+        return "ID"
+
+    return identity
