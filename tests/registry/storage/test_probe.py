@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 
 from tests.registry.world import store_settings
 from tidegate_registry.storage.blobs import StoreUnavailable, StoreUnfit
@@ -19,6 +22,13 @@ IGNORED = {
     "If-Match": "conditional replace",
     "x-amz-checksum-sha256": "checksum refusal",
 }
+
+
+class RawBody(io.BytesIO):
+    """The body of an answer, as the HTTP library below boto3 gives it."""
+
+    def stream(self, **_: object) -> Iterator[bytes]:
+        yield self.read()
 
 
 def ignoring(s3: S3Endpoint, *headers: str) -> S3BlobStore:
@@ -49,6 +59,29 @@ def test_a_store_that_ignores_one_is_named_for_it_in_one_line(s3: S3Endpoint, he
     assert named == [IGNORED[header]]
     assert "\n" not in caught.value.message
     assert "Contents" not in store.client.list_objects_v2(Bucket=store.bucket, Prefix=store.prefix)
+
+
+@pytest.mark.parametrize("header", IGNORED)
+def test_a_store_that_says_that_it_does_not_do_one_is_named_for_it_and_the_line_says_what_to_do(
+    s3: S3Endpoint, header: str
+) -> None:
+    store = S3BlobStore(store_settings(s3))
+
+    def answer(request: AWSRequest, **_: object) -> AWSResponse | None:
+        if header not in request.headers:
+            return None
+        body = b"<Error><Code>NotImplemented</Code><Message>A header you provided implies ...</Message></Error>"
+        return AWSResponse(s3.url, 501, HTTPHeaders(), RawBody(body))
+
+    store.client.meta.events.register("before-send.s3.PutObject", answer)  # type: ignore[arg-type]  # its stub is wrong
+    with pytest.raises(StoreUnfit) as caught:
+        store.probe()
+    (reason,) = caught.value.reasons
+    assert reason.code == "store-unfit"
+    assert f"{IGNORED[header]} ({header}" in reason.message
+    assert "501, not implemented" in reason.message
+    assert reason.found == s3.url
+    assert "choose another" in (reason.hint or "")
 
 
 def test_all_that_is_missing_is_named(s3: S3Endpoint) -> None:
