@@ -33,10 +33,13 @@ Clock = Callable[[], datetime]
 
 
 class Access(Protocol):
-    """Who is calling, and what they may do. Answers from memory, so it may be called on the event loop."""
+    """Who is calling, and what they may do. What asks for the charters in force may have to read them from disk."""
 
     def authenticate(self, authorization: str | None) -> Principal:
-        """Give the caller of an Authorization header; None is anonymous. Raises LoginNeeded."""
+        """Give the caller of an Authorization header; None is anonymous. From memory. Raises LoginNeeded."""
+
+    def recall(self, authorization: bytes, permission: Permission, agent: str) -> Principal | None:
+        """Give the caller of a header that was taken before, if they may; None: ask `authenticate` and `demand`."""
 
     def may(self, principal: Principal, permission: Permission, agent: str | None = None) -> bool:
         """Whether the caller may; for what is hidden rather than refused."""

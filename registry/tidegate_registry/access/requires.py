@@ -22,8 +22,8 @@ class Requires:
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
 
-    async def __call__(self, request: Request, app: App, principal: Caller) -> Principal:
-        """Check. The charter and the token are in memory: nothing here blocks."""
+    def __call__(self, request: Request, app: App, principal: Caller) -> Principal:
+        """Check, in a thread as every plain function: the charters may have to be read from disk again."""
         agent = None
         if RULES[self.permission].on_agent:
             agent = f"{request.path_params['namespace']}/{request.path_params['agent']}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import itertools
 from collections.abc import Iterable, Iterator
 
 import httpx2
+import pytest
 from fastapi import APIRouter
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
@@ -14,6 +16,8 @@ from fastapi.routing import APIRoute
 from tests.registry.access.issuer import NO_TLS
 from tests.registry.admission.world import GateWorld, codes_of
 from tests.workshop import AGENT, RELEASE_JOB
+from tidegate.formats.charter import CharterSet
+from tidegate_registry.access.gatekeeper import Gatekeeper
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.app import ROUTERS
@@ -231,3 +235,27 @@ class TestWhoami:
     def test_whoever_is_in_no_charter_only_reads(self, gate_world: GateWorld) -> None:
         body = gate_world.client("carol").get("/api/v1/whoami").json()
         assert [each["standing"] for each in body["standings"]] == ["reader"]
+
+
+def test_the_charters_are_never_looked_up_on_the_event_loop(
+    gate_world: GateWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read from disk again when they change, which would hold up every other request."""
+    release, client = gate_world.publish(), gate_world.client()
+    access = gate_world.services.access
+    assert isinstance(access, Gatekeeper)
+    there, asked = access.charters, []
+
+    def look() -> CharterSet:
+        asked.append(asyncio._get_running_loop() is None)
+        return there()
+
+    monkeypatch.setattr(access, "charters", look)
+    agent = f"/api/v1/agents/{AGENT}"
+    for path in ("/api/v1/whoami", agent, f"{agent}/releases", f"{agent}/evidence/{release.digest}"):
+        before = len(asked)
+        assert client.get(path).status_code == 200
+        assert len(asked) > before, path
+    assert client.post(f"/v2/{AGENT}/blobs/uploads/").status_code == 202
+    assert client.get(f"/v2/{AGENT}/tags/list").status_code == 200
+    assert all(asked)
