@@ -6,8 +6,9 @@ import httpx2
 import pytest
 
 from tests.registry.distribution.oci import artifact, codes, describe, image, index, unique
-from tests.registry.world import AGENT, World
+from tests.registry.world import AGENT, ATTESTER, World
 from tidegate.errors import Reason
+from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
 
 MANIFESTS = f"/v2/{AGENT}/manifests"
 
@@ -85,8 +86,11 @@ def test_tags_go_with_a_digest_alone(publisher: httpx2.Client) -> None:
 
 
 def test_who_may_attest_but_not_publish_may_not_tag_by_the_way(registry: World) -> None:
-    content = image(unique())
-    content.push(registry.client(), AGENT)
+    subject = image(unique())
+    subject.push(registry.client(), AGENT)
+    attester = registry.client(ATTESTER)
+    evidence = artifact(SIGSTORE_BUNDLE, subject=subject.descriptor)
     for tag in ("working", "1.0.0"):
-        answer = content.put(registry.client("attester"), AGENT, tag=[tag])
+        answer = evidence.push(attester, AGENT, tag=[tag])
         assert (answer.status_code, codes(answer)) == (403, ["DENIED"])
+    assert evidence.put(attester, AGENT).status_code == 201
