@@ -7,11 +7,11 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from tidegate.errors import InvalidInput, Reason
+from tidegate.formats.yamldoc import parse_yaml
 from tidegate_registry.settings import Settings
 
 PREFIX = "TIDEGATE_REGISTRY_"
@@ -67,6 +67,13 @@ def load_settings(file: Path | None = None) -> Settings:
         return _FromEnvironment(**(_read(path) if path else {}))  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
         raise _explain(error, path) from None
+    except (SettingsError, RecursionError, UnicodeError) as error:  # none of these repeats the variable's value
+        raise SettingsInvalid(
+            "an environment variable is not what its setting takes",
+            found=str(error)[:300],
+            expected="text in UTF-8; for a list or a table JSON, such as [] or {}",
+            hint="correct it, or put the setting into the file",
+        ) from None
 
 
 def variable_for(key: str) -> str:
@@ -83,12 +90,15 @@ def _is_unknown(variable: str) -> bool:
 
 def _read(path: Path) -> Mapping[str, object]:
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
         if len(raw) > MAX_FILE_BYTES:
-            raise SettingsInvalid("the settings file is too large", found=len(raw), expected=MAX_FILE_BYTES)
-        text = raw.decode()
-        document: object = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, tomllib.TOMLDecodeError) as error:
+            raise SettingsInvalid("the settings file is too large", expected=f"at most {MAX_FILE_BYTES} bytes")
+        if path.suffix in (".yaml", ".yml"):
+            document: object = parse_yaml(raw, limit=MAX_FILE_BYTES, name=str(path), error=SettingsInvalid).value
+        else:
+            document = tomllib.loads(raw.decode())
+    except (OSError, ValueError, RecursionError) as error:  # tomllib's and the decoder's errors are ValueErrors
         raise SettingsInvalid(f"{path} cannot be read as settings", found=str(error)[:300]) from error
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         raise SettingsInvalid(f"{path} is not a table of settings", found=type(document).__name__)

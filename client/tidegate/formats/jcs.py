@@ -60,6 +60,14 @@ def canonical_bytes(value: object) -> bytes:
         raise JsonInvalid("that value has no canonical JSON form", found=str(error)[:200]) from error
 
 
+def is_storable(text: str) -> bool:
+    """Whether `text` has a UTF-8 form that files and databases take: no lone surrogates, no U+0000."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     result = dict(pairs)
     if len(result) != len(pairs):
@@ -101,13 +109,5 @@ def _children(value: JsonValue, what: str) -> Iterator[JsonValue]:
         yield from value.values()
     elif isinstance(value, list):
         yield from value
-    elif isinstance(value, str) and ("\0" in value or not _encodes(value)):
+    elif isinstance(value, str) and not is_storable(value):
         raise JsonInvalid(f"{what} holds text that is not storable Unicode", expected="no U+0000, no lone surrogates")
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,7 +1,8 @@
 """YAML files that people write, read as if they were JSON: one meaning, and every value knows its line.
 
 The YAML 1.2 core schema's plain scalars, so `on`, `no` and dates are text. Refused: anchors and aliases (they expand
-without bound), tags, merge keys by way of being unknown keys, repeated keys, several documents.
+without bound), tags, merge keys by way of being unknown keys, repeated keys, several documents, U+0000 and lone
+surrogates.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.errors import InvalidInput
-from tidegate.formats.jcs import MAX_DEPTH, MAX_SAFE_INTEGER, JsonValue
+from tidegate.formats.jcs import MAX_DEPTH, MAX_SAFE_INTEGER, JsonValue, is_storable
 
 if TYPE_CHECKING:
     from yaml import Node, ScalarNode
@@ -96,12 +97,14 @@ class _Reader:
                 raise self._refusal(line, path, "a key is not text", "a name before the colon")
             if key.value in result:
                 raise self._refusal(line, (*path, key.value), "the key is repeated", "each key once")
+            self._check_text(key.value, line, path)
             result[key.value] = self.value(item, (*path, key.value))
             self.lines[*path, key.value] = line
         return result
 
     def _scalar(self, node: ScalarNode, path: PathInside) -> JsonValue:
         text: str = node.value
+        self._check_text(text, self.lines[path], path)
         if node.style is not None:  # quoted or a block: text, whatever it looks like
             return text
         if text in _WORDS:
@@ -117,6 +120,11 @@ class _Reader:
         if not math.isfinite(number):
             raise self._refusal(self.lines[path], path, "the number is too large", "quotes, if it is text")
         return number
+
+    def _check_text(self, text: str, line: int, path: PathInside) -> None:
+        """Refuse what an escape in a quoted text can make, and no file or database takes."""
+        if not is_storable(text):
+            raise self._refusal(line, path, "text that is not storable Unicode", "no U+0000, no lone surrogates")
 
     def _refusal(self, line: int, path: PathInside, message: str, expected: str) -> InvalidInput:
         where = f"{self._name}:{line}: {path_text(path)}: " if path else f"{self._name}:{line}: "

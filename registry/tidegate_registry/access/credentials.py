@@ -6,7 +6,6 @@ Source: Docker token spec (`GET` with Basic) and its OAuth2 variant (`POST`, gra
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qs
@@ -16,6 +15,7 @@ from tidegate_registry.access.jwt import TokenRefused
 from tidegate_registry.access.principal import Grant
 
 USER_NAME = "oidc"  # says what the password is, and leaves other names free for other kinds of credential
+MAX_AUTHORIZATION_BYTES = 24 << 10  # a token of the largest size we read, base64 once more for Basic
 MAX_FORM_BYTES = 32 << 10  # a token of the largest size, percent-encoded where need be, and scopes
 MAX_FORM_FIELDS = 64
 MAX_SCOPES = 32  # clients ask for one repository, two for a mount
@@ -28,9 +28,10 @@ def parse_basic(authorization: str | None) -> str | None:
     if authorization is None:
         return None
     scheme, _, encoded = authorization.partition(" ")
+    is_basic = scheme.lower() == "basic" and len(authorization) <= MAX_AUTHORIZATION_BYTES
     try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
-    except (binascii.Error, UnicodeDecodeError):
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode() if is_basic else ""
+    except ValueError:  # no base64, no ASCII (a header is Latin-1), no UTF-8
         decoded = ""
     user, colon, password = decoded.partition(":")
     if not colon:
@@ -38,7 +39,7 @@ def parse_basic(authorization: str | None) -> str | None:
             "the token endpoint takes Basic credentials",
             code="token-scheme",
             found=f"Authorization of scheme {scheme[:20]!r}",
-            expected=f"Basic, of `{USER_NAME}:TOKEN`",
+            expected=f"Basic, of `{USER_NAME}:TOKEN`, at most {MAX_AUTHORIZATION_BYTES} bytes",
         )
     return _password(user, password)
 

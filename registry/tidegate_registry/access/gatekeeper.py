@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable
 from tidegate.errors import AccessDenied, InvalidInput, Reason
 from tidegate.formats.charter import CharterSet
 from tidegate_registry.access.challenge import LoginNeeded, basic_challenge, bearer_challenge
+from tidegate_registry.access.credentials import MAX_AUTHORIZATION_BYTES
 from tidegate_registry.access.jwt import TokenRefused
 from tidegate_registry.access.oidc import OidcVerifier
 from tidegate_registry.access.principal import ANONYMOUS, Grant, Principal
 from tidegate_registry.access.rights import AccessRules, Forbidden, Permission, Permitted, grantable, may
 from tidegate_registry.access.tokens import IssuedToken, RegistryTokens
-
-MAX_AUTHORIZATION_BYTES = 24 << 10  # a token of the largest size we read, base64 once more for Basic
 
 
 class Gatekeeper:

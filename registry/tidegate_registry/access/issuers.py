@@ -70,7 +70,10 @@ class IssuerRule(BaseModel):
 
 def is_trustworthy_url(url: str) -> bool:
     """Whether what `url` serves cannot be replaced on the way: https, or http that never leaves this machine."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that hold no IPv6 address
+        return False
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 

@@ -79,7 +79,7 @@ class HttpFetch:
                         raise _unreachable(url, "a longer document", f"at most {MAX_DOCUMENT_BYTES} bytes")
                     if time.monotonic() > deadline:
                         raise _unreachable(url, "a slower answer", f"at most {self._seconds} s")
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:  # UnicodeError: a host with a long label
             raise _unreachable(url, f"{type(error).__name__}: {error}", "an answer") from error
         return bytes(body)
 
@@ -212,11 +212,15 @@ def _signing_key(jwk: JsonObject, algorithm: str) -> PublicKey | None:
     members = ("kty", "crv", "x", "y", "n", "e")  # public ones only: nothing private is ever kept
     public = {name: value for name in members if isinstance(value := jwk.get(name), str)}
     try:
-        if shape["kty"] == "RSA" and base64_to_int(public.get("n", "")).bit_length() < MIN_RSA_BITS:
+        if shape["kty"] == "RSA" and not _is_rsa_size(public.get("n", "")):
             return None
         return _KEY_TYPES[shape["kty"]].import_key({**public, "kid": kid})
     except (JoseError, ValueError, TypeError):
         return None
+
+
+def _is_rsa_size(modulus: str) -> bool:
+    return len(modulus) <= MAX_RSA_BITS // 6 + 1 and MIN_RSA_BITS <= base64_to_int(modulus).bit_length() <= MAX_RSA_BITS
 
 
 def _unreachable(url: str, found: str, expected: str) -> Unreachable:

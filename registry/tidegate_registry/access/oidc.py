@@ -23,6 +23,7 @@ MAX_CREDENTIAL_AGE = timedelta(hours=24)  # since `iat`: a credential with a far
 ID_TOKEN_TYPES = frozenset({"", "jwt"})  # `typ`, lower case; RFC 9068 access tokens and registry tokens say otherwise
 MAX_CARRIED_TEXTS = 64
 MAX_CARRIED_LENGTH = 256
+MAX_UNIX_SECONDS = 253_370_764_800  # the year 9999: the skew added to any time before it is still a time
 _REQUIRED = ("iss", "aud", "sub", "exp", "iat")
 
 
@@ -227,7 +228,7 @@ def to_principal(claims: JsonObject, rule: IssuerRule) -> Principal:
 
 def _time(claims: JsonObject, name: str) -> datetime:
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value >= MAX_UNIX_SECONDS:
         raise _refused("T9", "claim-missing", f"`{name}` is no time", found=repr(value)[:80], expected="Unix seconds")
     try:
         return datetime.fromtimestamp(value, UTC)

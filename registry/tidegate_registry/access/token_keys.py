@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -44,7 +45,7 @@ def load_token_key(path: Path) -> TokenKey:
         )
     try:
         private = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _unusable(path, str(error)) from error
     if isinstance(private, Ed25519PrivateKey):
         return TokenKey(OKPKey.import_key(_pem(private)), "Ed25519", private=True)
@@ -57,7 +58,7 @@ def load_accepted_key(path: Path) -> TokenKey:
     """Read a PEM public key whose tokens are accepted beside our own while keys rotate. Raises InvalidInput."""
     try:
         public = serialization.load_pem_public_key(_read(path))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _unusable(path, str(error)) from error
     pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     if isinstance(public, Ed25519PublicKey):

@@ -37,7 +37,8 @@ ED25519_NOTE_TYPE = b"\x01"  # C2SP signed-note: signature type of the key id
 SHA256_BYTES = 32
 MAX_FIELD_CHARACTERS = 32 << 10
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}  # a full tile never changes
-TILE_PATH = re.compile(r"(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
+# a tree of 2^63 leaves has tiles of at most 17 digits, which are six groups
+TILE_PATH = re.compile(r"(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
 
 
 class X509CertificateFields(BaseModel, alias_generator=to_camel):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.client.bundle.agents import FULL_YAML
+from tests.fuzzing import Target
 from tidegate.bundle.archive import ArchiveFiles
 from tidegate.bundle.requirements import check_requirements
 from tidegate.bundle.spec import AgentFile
@@ -57,15 +57,6 @@ MANIFEST = {
     "subject": {"mediaType": "a/b", "digest": DIGEST, "size": 5},
 }
 PROBLEM = {"errors": [{"code": "DENIED", "message": "no", "detail": {"reasons": [{"code": "x", "message": "y"}]}}]}
-
-
-@dataclass(frozen=True)
-class Target:
-    """`parse` may return or raise a TidegateError, nothing else. `seed`: something it accepts, or nearly."""
-
-    name: str
-    parse: Callable[[bytes], object]
-    seed: bytes
 
 
 def _archive(raw: bytes) -> object:

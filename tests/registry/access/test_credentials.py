@@ -9,6 +9,7 @@ import pytest
 
 from tidegate.errors import InvalidInput, LimitExceeded
 from tidegate_registry.access.credentials import (
+    MAX_AUTHORIZATION_BYTES,
     MAX_FORM_BYTES,
     MAX_SCOPES,
     credential_of_form,
@@ -41,6 +42,8 @@ def test_the_password_of_oidc_is_the_token() -> None:
         (basic("oidc"), "token-scheme"),
         ("Basic !!!", "token-scheme"),
         ("Basic " + base64.b64encode(b"\xff:x").decode(), "token-scheme"),
+        ("Basic \xe9", "token-scheme"),
+        (basic("oidc:" + "a" * MAX_AUTHORIZATION_BYTES), "token-scheme"),
         (basic("oidc:a.b.c", "Bearer"), "token-scheme"),
         ("", "token-scheme"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
@@ -179,6 +180,21 @@ def test_an_https_issuer_cannot_send_the_registry_to_its_own_loopback(issuer: Fa
     assert asked == ["https://issuer.example/.well-known/openid-configuration"]
 
 
+@pytest.mark.parametrize(
+    "jwks_uri", ["https://[", f"http://{'a' * 64}.localhost/", "http://127.0.0.1:99999/", "http://\x01"]
+)
+def test_keys_at_a_place_that_is_no_url_are_out_of_reach(issuer: FakeIssuer, clock: Clock, jwks_uri: str) -> None:
+    document = json.dumps({"issuer": issuer.url, "jwks_uri": jwks_uri}).encode()
+    issuer.answer = lambda _: (200, {}, document)
+    assert failure(keys_of(issuer, clock)) == "issuer-unreachable"
+
+
+def test_a_host_that_no_name_server_could_be_asked_for_is_out_of_reach() -> None:
+    with pytest.raises(Unreachable) as caught:
+        HttpFetch(httpx2.Client(trust_env=False, verify=NO_TLS))(f"https://{'a' * 64}.example/")
+    assert caught.value.reasons[0].code == "issuer-unreachable"
+
+
 def test_an_issuer_that_nobody_serves_is_unreachable(clock: Clock) -> None:
     fetch = HttpFetch(httpx2.Client(trust_env=False, verify=NO_TLS))
     keys = IssuerKeys("http://127.0.0.1:1", ("ES256",), fetch, clock)
@@ -188,6 +204,7 @@ def test_an_issuer_that_nobody_serves_is_unreachable(clock: Clock) -> None:
 def test_keys_for_other_uses_weak_ambiguous_or_nameless_are_never_used(issuer: FakeIssuer, clock: Clock) -> None:
     good, twin = ec_key("good"), ec_key("twin")
     weak = rsa_key("weak").as_dict(private=False) | {"n": int_to_base64((1 << 1024) - 105)}
+    huge = weak | {"kid": "huge", "n": int_to_base64((1 << 16384) + 1)}
     issuer.keys = [good]
     issuer.extra_jwks = [
         {**ec_key("enc").as_dict(private=False), "use": "enc"},
@@ -195,6 +212,7 @@ def test_keys_for_other_uses_weak_ambiguous_or_nameless_are_never_used(issuer: F
         twin.as_dict(private=False),
         ec_key("twin").as_dict(private=False),
         weak,
+        huge,
         {key: value for key, value in ec_key("x").as_dict(private=False).items() if key != "kid"},
         {"kty": "oct", "kid": "shared", "k": "c2VjcmV0", "alg": "HS256"},
         {"kty": "EC", "crv": "P-256", "kid": "broken", "x": "AA", "y": "AA"},
@@ -202,7 +220,7 @@ def test_keys_for_other_uses_weak_ambiguous_or_nameless_are_never_used(issuer: F
     ]
     keys = keys_of(issuer, clock, "ES256", "RS256")
     assert keys.key("good", "ES256").kid == "good"
-    for kid in ("enc", "other-alg", "twin", "weak", "shared", "broken", "later", "None", ""):
+    for kid in ("enc", "other-alg", "twin", "weak", "huge", "shared", "broken", "later", "None", ""):
         for algorithm in ("ES256", "RS256"):
             assert failure(keys, kid, algorithm) == "token-key"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +26,12 @@ from tidegate_registry.access.token_keys import (
     load_token_key,
 )
 from tidegate_registry.access.tokens import TOKEN_TYPE, RegistryTokens
+
+# a public and a private key of an algorithm that nobody has heard of: 1.2.3.4
+UNHEARD_OF = {
+    "PUBLIC KEY": b"\x30\x0b\x30\x05\x06\x03\x2a\x03\x04\x03\x02\x00\x01",
+    "PRIVATE KEY": b"\x30\x0d\x02\x01\x00\x30\x05\x06\x03\x2a\x03\x04\x04\x01\x01",
+}
 
 
 def make_tokens(
@@ -123,6 +129,10 @@ def test_files_that_hold_no_fitting_key_are_refused(tmp_path: Path) -> None:
         write_key(tmp_path, ed448.Ed448PrivateKey.generate()),
     ]
     (tmp_path / "text.pem").touch(0o600)
+    for label, der in UNHEARD_OF.items():
+        others.append(tmp_path / f"{label}.pem")
+        others[-1].touch(0o600)
+        others[-1].write_text(f"-----BEGIN {label}-----\n{b64encode(der).decode()}\n-----END {label}-----\n")
     for path in [*others, tmp_path / "text.pem"]:
         for load in (load_token_key, load_accepted_key):
             with pytest.raises(InvalidInput) as caught:

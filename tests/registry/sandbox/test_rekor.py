@@ -203,7 +203,7 @@ def test_tiles_are_where_clients_look_for_them(tall: RunningSigstore) -> None:
     [
         "0/001", "0/001.p/4", "0/000.p/256", "0/000.p/257", "0/000.p/0", "0/000.p/01", "1/001", "64/000", "99/000",
         "0/x000", "0/00", "0/0000", "0/x001/x000", "-1/000", "entries/002", "entries/001.p/4", "", "0/000/", "00/000",
-        "0/²²²",
+        "0/²²²", "0/" + "x000/" * 1500 + "000",
     ],
 )  # fmt: skip
 def test_a_tile_that_is_not_there_is_not_found(tall: RunningSigstore, path: str) -> None:

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from tidegate_registry.storage.uploads import UploadSink
 
 
+MAX_LENGTH_DIGITS = 19  # of 2^63-1; a longer number is too large for anything, and costly to read
+
+
 async def read_body(request: Request, *, most: int, limits: Limits, what: str = "a manifest") -> bytes:
     """Read a body of at most `most` bytes into memory. Raises ManifestTooLarge, RequestTimeout."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > most:
+    if announced.isascii() and announced.isdigit() and (len(announced) > MAX_LENGTH_DIGITS or int(announced) > most):
         raise _too_large(most, what)
     parts, size = [], 0
     async for part in _timed(request, seconds=limits.request_seconds, idle=limits.idle_seconds):

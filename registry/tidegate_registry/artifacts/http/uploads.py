@@ -73,7 +73,8 @@ async def begin_upload(
         if await run_in_threadpool(mount_blob, app, who, repository, wanted, from_):
             return Response(status_code=201, headers=created_blob(repository, wanted))
     whole = Digest.parse(digest) if digest is not None else None
-    _content_range(request)  # one that is none is refused before a session is begun that nobody would end
+    # one that is none is refused before a session is begun that nobody would end
+    parse_content_range(request.headers.get("content-range"))
     upload = await run_in_threadpool(uploads.begin_upload, app, who, repository)
     if whole is None:
         return Response(status_code=202, headers=upload_headers(upload))
@@ -162,7 +163,7 @@ class _Receiving:
 
 async def _receive(it: _Receiving, *, ends_with: Digest | None) -> None:
     """Hold the session, take the body, and either end the upload or let go of it, whatever happens to the request."""
-    bounds = _content_range(it.request)
+    bounds = parse_content_range(it.request.headers.get("content-range"))
     start = bounds[0] if bounds else None
     sink = await run_in_threadpool(uploads.hold_upload, it.app, it.who, it.repository, it.session, start=start)
     upload = uploads.Upload(it.session, it.repository, sink.size)
@@ -205,8 +206,8 @@ def _let_go(it: _Receiving, upload: uploads.Upload, sink: UploadSink, error: Bas
         _keep(it.app, upload, sink)
 
 
-def _content_range(request: Request) -> tuple[int, int] | None:
-    text = request.headers.get("content-range")
+def parse_content_range(text: str | None) -> tuple[int, int] | None:
+    """Give the first and the last byte that a chunk says it is, None without a header. Raises UploadInvalid."""
     if text is None:
         return None
     match = _CONTENT_RANGE.fullmatch(text.strip())
