@@ -37,6 +37,20 @@ class Mode(StrEnum):
     SANDBOX = "sandbox"
 
 
+class Downloads(StrEnum):
+    """How a blob gets to who asked for it: by a link to the store, or through the registry."""
+
+    REDIRECT = "redirect"
+    STREAM = "stream"
+
+
+class CredentialSource(StrEnum):
+    """Where the object store's credentials come from: the settings, or whatever the machine has."""
+
+    STATIC = "static"
+    AMBIENT = "ambient"
+
+
 class S3Settings(BaseModel, frozen=True, extra="forbid"):
     """The object store."""
 
@@ -49,9 +63,13 @@ class S3Settings(BaseModel, frozen=True, extra="forbid"):
     prefix: Annotated[
         str, Field(description="Put before every key, to share a bucket", pattern=r"^([a-zA-Z0-9._-]+/)*$")
     ] = ""
-    access_key: Annotated[
-        SecretStr | None, Field(description="Access key; none: the machine's own role (boto3's chain)")
-    ] = None
+    credentials: Annotated[
+        CredentialSource,
+        Field(
+            description="`static`: `access_key` and its secret; `ambient`: what the machine has, found as boto3 does"
+        ),
+    ] = CredentialSource.STATIC
+    access_key: Annotated[SecretStr | None, Field(description="Access key")] = None
     secret_key: Annotated[SecretStr | None, Field(description="Secret key")] = None
     secret_key_file: Annotated[Path | None, Field(description="File that holds the secret key")] = None
     presign_seconds: Annotated[
@@ -67,6 +85,8 @@ class S3Settings(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("set secret_key or secret_key_file, not both")
         if (self.access_key is None) != (self.secret_key is None and self.secret_key_file is None):
             raise ValueError("access_key and its secret go together")
+        if self.credentials is CredentialSource.AMBIENT and self.access_key is not None:
+            raise ValueError("with credentials=ambient there is no access_key")
         return self
 
     @field_validator("endpoint", "presign_endpoint")

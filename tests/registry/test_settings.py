@@ -103,6 +103,7 @@ def test_a_file_that_cannot_be_read_says_so(tmp_path: Path, name: str, text: str
         ("allow_sandbox_roots", True, "needs mode=sandbox"),
         ("s3", {"prefix": "/x"}, "should match pattern"),
         ("s3", {"access_key": "a"}, "go together"),
+        ("s3", {"access_key": "a", "secret_key": "b", "credentials": "ambient"}, "there is no access_key"),
         ("s3", {"access_key": "a", "secret_key": "b", "secret_key_file": "c"}, "not both"),
         ("limits", {"manifest_bytes": 1}, "greater than or equal"),
         ("token_lifetime_seconds", 10_000, "less than or equal"),

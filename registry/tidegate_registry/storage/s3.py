@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tidegate.digest import Digest
 from tidegate_registry.storage.blobs import BlobKey, BlobMissing, StoredBlob, StoredBytesDiffer, StoreUnavailable
+from tidegate_registry.storage.credentials import store_keys
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -164,15 +165,13 @@ def _differs(stored: StoredBlob, size: int, sha256: Digest | None, key: str) -> 
 
 
 def _client(settings: S3Settings, endpoint: str | None) -> S3Client:
-    secret = settings.secret_key.get_secret_value() if settings.secret_key else None
-    if settings.secret_key_file is not None:
-        secret = settings.secret_key_file.read_text().strip()
+    keys = store_keys(settings, _session())
     return _session().client(
         "s3",
         endpoint_url=endpoint,
         region_name=settings.region,
-        aws_access_key_id=settings.access_key.get_secret_value() if settings.access_key else None,
-        aws_secret_access_key=secret,
+        aws_access_key_id=keys.access if keys else None,
+        aws_secret_access_key=keys.secret if keys else None,
         config=Config(
             signature_version="s3v4",  # boto3 presigns SigV2 on custom endpoints by default
             # over TLS the default stores `Content-Encoding: aws-chunked` on some engines
