@@ -34,6 +34,6 @@ def test_arbitrary_and_broken_input_never_surprises_a_parser(target: Target, dat
 @pytest.mark.slow
 @targets
 @given(data=st.data())
-@settings(max_examples=1000)
+@settings(max_examples=500)
 def test_much_broken_input_never_surprises_a_parser(target: Target, data: st.DataObject) -> None:
     feed(target, data.draw(broken(target.seed)))

@@ -57,7 +57,7 @@ def test_arbitrary_and_broken_requests_never_surprise_an_endpoint(
 @pytest.mark.slow
 @names
 @given(data=st.data())
-@settings(max_examples=800)
+@settings(max_examples=400)
 def test_many_broken_requests_never_surprise_an_endpoint(
     name: str, sandbox_targets: Targets, data: st.DataObject
 ) -> None:
