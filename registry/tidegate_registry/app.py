@@ -52,6 +52,7 @@ TAGS = [
     {"name": "access", "description": "Registry tokens, and who the caller is"},
     {"name": "agents", "description": "Agents and their releases"},
     {"name": "evidence", "description": "Verified attestations about a manifest"},
+    {"name": "direct uploads", "description": "Sending blobs straight to the object store, large ones in parts"},
     {"name": "operations", "description": "Health and numbers, for the operator"},
 ]
 
@@ -65,7 +66,9 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
     app = Services(
         settings=settings,
         db=Db(settings.database_url.get_secret_value()),
-        blobs=S3BlobStore(settings.s3),
+        blobs=blobs,
+        staging=blobs.staging,
+    blobs = S3BlobStore(settings.s3)
         stage=SpoolStage(settings.spool_dir),
         access=open_gatekeeper(settings, charters=trust.charters, http=issuer_client(), clock=clock),
         gate=open_gate(trust=trust.current, clock=clock),

@@ -23,10 +23,14 @@ FASTAPI_DEFAULT = "Successful Response"
 OPEN = {"health", "readiness", "metrics", "deleteBlob", "deleteManifest"}  # operations that need no token
 TOKEN_OPERATIONS = {"getToken", "postToken"}
 PROBLEMS = {
+    400: "Malformed, or bytes that are not what was announced",
     401: "A token is needed, or this one does not count; `WWW-Authenticate` says where to get one",
     403: "The caller may not; `reasons` says who may",
     404: "There is no such thing, or none that the caller may see",
-    422: "A parameter is not of the form it must have",
+    409: "Another request holds it; try again when that has ended",
+    413: "Larger than allowed",
+    422: "A parameter or the body is not of the form it must have",
+    429: "Too many, or too much, at once; `Retry-After` says when to come back",
     503: "A dependency does not answer; `Retry-After` says when to come back",
 }
 REASON_EXAMPLE: Node = {
@@ -171,7 +175,7 @@ def _errors_of(path: str, name: str, declared: set[int]) -> tuple[set[int], str]
     if path.startswith(OCI_PREFIX):
         return (declared & MEANINGS.keys()) | ({400, 401, 503} if name in TOKEN_OPERATIONS else set()), "Oci"
     on_one_thing = {404} if "{" in path else set()
-    return {401, 403, 503} | on_one_thing | (declared & {422}), "Problem"
+    return {401, 403, 503} | on_one_thing | (declared & PROBLEMS.keys()), "Problem"
 
 
 def _describe(operation: Node, responses: Node) -> None:

@@ -37,6 +37,7 @@ from tidegate_registry.access.challenge import LoginNeeded
 from tidegate_registry.artifacts import errors as oci
 from tidegate_registry.audit.refusals import record_refusal
 from tidegate_registry.logs import get_logger
+from tidegate_registry.storage.blobs import StoreFull
 from tidegate_registry.storage.uploads import DigestDiffers, UploadLost
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ RENDERED: dict[type[BaseException], Rendered] = {
     oci.RepositoryUnknown: Rendered(404, "NAME_UNKNOWN"),
     oci.ManifestUnknown: Rendered(404, "MANIFEST_UNKNOWN"),
     oci.BlobUnknown: Rendered(404, "BLOB_UNKNOWN"),
+    oci.RangeNotSatisfiable: Rendered(416, "SIZE_INVALID"),
     oci.UploadUnknown: Rendered(404, "BLOB_UPLOAD_UNKNOWN"),
     UploadLost: Rendered(404, "BLOB_UPLOAD_UNKNOWN"),
     Conflict: Rendered(409, "DENIED"),
@@ -86,6 +88,7 @@ RENDERED: dict[type[BaseException], Rendered] = {
     oci.ChunkOutOfOrder: Rendered(416, "BLOB_UPLOAD_INVALID"),
     LimitExceeded: Rendered(413, "SIZE_INVALID"),
     oci.TooManyUploads: Rendered(429, "TOOMANYREQUESTS", retry=True),
+    oci.TooMuchStaged: Rendered(429, "TOOMANYREQUESTS", retry=True),
     oci.ManifestTooLarge: Rendered(413, "MANIFEST_INVALID"),
     oci.TooManyReferrers: Rendered(403, "DENIED"),
     oci.TooMuchEvidence: Rendered(403, "DENIED"),
@@ -93,6 +96,7 @@ RENDERED: dict[type[BaseException], Rendered] = {
     oci.DeletesRefused: Rendered(405, "UNSUPPORTED"),
     oci.RequestTimeout: Rendered(408, "TOOMANYREQUESTS"),
     Unreachable: Rendered(503, "TOOMANYREQUESTS", retry=True),
+    StoreFull: Rendered(507, "TOOMANYREQUESTS", retry=True),
     TidegateError: Rendered(500, "UNSUPPORTED"),
 }
 STATUS_CODES = {404: "NAME_UNKNOWN", 405: "UNSUPPORTED", 413: "SIZE_INVALID"}  # what the router itself answers
@@ -127,7 +131,7 @@ def _render_known(request: Request, error: Exception) -> Response:
     headers: dict[str, str] = {}
     if isinstance(error, LoginNeeded):
         headers["WWW-Authenticate"] = error.challenge
-    if isinstance(error, oci.ChunkOutOfOrder):
+    if isinstance(error, oci.ChunkOutOfOrder | oci.RangeNotSatisfiable):
         headers |= error.headers
     if shape.retry:
         headers["Retry-After"] = str(RETRY_SECONDS)

@@ -21,6 +21,7 @@ from tidegate_registry.retention import Roots
 from tidegate_registry.settings import Settings
 from tidegate_registry.storage.blobs import BlobStore
 from tidegate_registry.storage.uploads import UploadStage
+from tidegate_registry.storage.staging import Staging
 from tidegate_registry.trust_source import TrustSource
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class Services:
     db: Db
     blobs: BlobStore
     stage: UploadStage
+    staging: Staging
     access: Access
     gate: Gate
     trust: TrustSource | None = None  # None in tests of rooms that trust nobody

@@ -19,8 +19,9 @@ from tidegate.formats.bundle import MAX_BUNDLE_BYTES
 from tidegate.formats.manifest import MAX_MANIFEST_BYTES, MAX_REFERRERS
 from tidegate.formats.predicates import parse_channel
 from tidegate_registry.access.issuers import IssuerRule
+from tidegate_registry.storage.parts import MAX_OBJECT_BYTES, MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES
 
-MAX_SINGLE_PUT_BYTES = 5 << 30  # S3: largest object of one PUT
+READ_CACHE_BYTES = 64 << 20  # some ten thousand manifests of the usual size
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,13 @@ class S3Settings(BaseModel, frozen=True, extra="forbid"):
     presign_endpoint: Annotated[
         str | None, Field(description="URL under which clients reach the store, put into redirects; none: `endpoint`")
     ] = None
+    presign_endpoints: Annotated[
+        dict[str, str],
+        Field(
+            description="The same by the registry's `host[:port]` as clients write it, where several networks see it "
+            "under several names; others: `presign_endpoint`"
+        ),
+    ] = {}
     region: Annotated[str, Field(description="Region that requests are signed for")] = "us-east-1"
     bucket: Annotated[str, Field(description="Bucket that holds everything; it must exist", min_length=3)] = "tidegate"
     prefix: Annotated[
@@ -73,8 +81,17 @@ class S3Settings(BaseModel, frozen=True, extra="forbid"):
     secret_key: Annotated[SecretStr | None, Field(description="Secret key")] = None
     secret_key_file: Annotated[Path | None, Field(description="File that holds the secret key")] = None
     presign_seconds: Annotated[
-        int, Unit("seconds"), Field(description="How long a download link works", ge=10, le=604_800)
+        int, Unit("seconds"), Field(description="How long a link to the store works", ge=10, le=604_800)
     ] = 900
+    single_put_bytes: Annotated[
+        int,
+        Unit("bytes"),
+        Field(
+            description="Largest blob that `tidegate publish` sends in one request; larger ones go in parts",
+            ge=MIN_PART_BYTES,
+            le=MAX_SINGLE_PUT_BYTES,
+        ),
+    ] = MAX_SINGLE_PUT_BYTES
     timeout_seconds: Annotated[
         int, Unit("seconds"), Field(description="Longest wait for the store to connect or to answer", ge=1, le=300)
     ] = 20
@@ -94,6 +111,11 @@ class S3Settings(BaseModel, frozen=True, extra="forbid"):
     def _origin(cls, value: str | None) -> str | None:
         return None if value is None else _plain_url(value)
 
+    @field_validator("presign_endpoints")
+    @classmethod
+    def _origins(cls, value: dict[str, str]) -> dict[str, str]:
+        return {host.lower(): _plain_url(url) for host, url in value.items()}
+
 
 class Limits(BaseModel, frozen=True, extra="forbid"):
     """What one caller may ask for."""
@@ -102,7 +124,9 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
         int, Unit("bytes"), Field(description="Largest manifest", ge=4_000_000, le=MAX_MANIFEST_BYTES)
     ] = MAX_MANIFEST_BYTES
     blob_bytes: Annotated[
-        int, Unit("bytes"), Field(description="Largest blob", ge=1 << 20, le=MAX_SINGLE_PUT_BYTES)
+        int,
+        Unit("bytes"),
+        Field(description="Largest blob; not every store copies more than 5 GiB", ge=1 << 20, le=MAX_OBJECT_BYTES),
     ] = MAX_SINGLE_PUT_BYTES
     evidence_bytes: Annotated[
         int,
@@ -116,6 +140,9 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
         int, Field(description="Most referrers that one manifest may have", ge=1, le=MAX_REFERRERS)
     ] = MAX_REFERRERS
     uploads_in_flight: Annotated[int, Field(description="Most unfinished uploads of one caller", ge=1)] = 64
+    staged_bytes: Annotated[
+        int, Unit("bytes"), Field(description="Most bytes of one caller's unfinished uploads together", ge=1 << 20)
+    ] = 64 << 30
     upload_session_seconds: Annotated[
         int, Unit("seconds"), Field(description="An upload that nobody continued for so long is dropped", ge=60)
     ] = 86_400
@@ -179,6 +206,18 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     channels: Annotated[
         tuple[str, ...], Field(description="Names that only a promotion moves; no tag may be called so", min_length=1)
     ] = ("dev", "staging", "canary", "stable")
+    downloads: Annotated[
+        Downloads,
+        Field(
+            description="`redirect` sends clients to the store; `stream` passes the bytes on, for a store that they "
+            "cannot reach"
+        ),
+    ] = Downloads.REDIRECT
+    read_cache_bytes: Annotated[
+        int,
+        Unit("bytes"),
+        Field(description="Memory of each process for released manifests that are read again; 0 keeps none", ge=0),
+    ] = READ_CACHE_BYTES
     limits: Annotated[Limits, Field(description="What one caller may ask for")] = Limits()
 
     @field_validator("public_url")

@@ -315,6 +315,7 @@ def running_world(
     gate: Gate | None = None,
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
 ) -> Iterator[World]:
+    store: S3Settings | None = None,
     """Run a registry until the context ends."""
     listener = bind(0)
     url = f"http://{address(listener)}"
@@ -322,7 +323,7 @@ def running_world(
         mode=Mode.SANDBOX,
         public_url=url,
         database_url=SecretStr(database_url),
-        s3=store_settings(s3),
+        s3=store or store_settings(s3),
         spool_dir=folder / "spool",
         anonymous_pull=anonymous_pull,
         authenticated_pull=authenticated_pull,
@@ -345,9 +346,11 @@ def running_world(
         db = Db(database_url)
         stack.callback(db.close)
         services = Services(
+        blobs = S3BlobStore(settings.s3)
             settings=settings,
             db=db,
-            blobs=S3BlobStore(settings.s3),
+            blobs=blobs,
+            staging=blobs.staging,
             stage=SpoolStage(settings.spool_dir),
             access=access,
             gate=gate or fake,

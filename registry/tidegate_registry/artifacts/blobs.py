@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,10 +30,11 @@ MAX_MOUNT_SOURCES = 50  # repositories of one namespace that are looked at for a
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A blob that the caller may see. `size` in bytes."""
+    """A blob that the caller may see. `size` in bytes. `released`: so may whoever may pull there, for ever."""
 
     key: BlobKey
     size: int
+    released: bool
 
 
 def find_blob(app: Services, who: Principal, repository: str, digest: Digest) -> Blob:
@@ -44,15 +46,44 @@ def find_blob(app: Services, who: Principal, repository: str, digest: Digest) ->
     app.access.demand(who, Permission.ARTIFACT_PULL, repository)
     quarantined_too = app.access.may(who, Permission.QUARANTINE_READ, repository)
     with app.db.read() as tx:
-        size = _visible_size(tx, repository, digest, quarantined_too=quarantined_too)
+        size = released = _visible_size(tx, repository, digest, quarantined_too=False)
+        if size is None and quarantined_too:
+            size = _visible_size(tx, repository, digest, quarantined_too=True)
     if size is None:
         raise BlobUnknown("there is no such blob here", found=str(digest))
-    return Blob(BlobKey(namespace_of(repository), digest), size)
+    return Blob(BlobKey(namespace_of(repository), digest), size, released is not None)
 
 
-def link_blob(app: Services, who: Principal, repository: str, digest: Digest, size: int) -> None:
-    """Record that the store now holds `digest`, pushed to `repository` by `who`."""
-    _record(app, who, repository, digest, size, source=None)
+@dataclass(frozen=True, slots=True)
+class NewBlob:
+    """A blob that the store holds and `who` has shown to have. `source`: where it was read from, if not sent."""
+
+    digest: Digest
+    size: int
+    source: str | None = None
+
+
+def link_blobs(app: Services, who: Principal, repository: str, blobs: Sequence[NewBlob]) -> None:
+    """Record, in one transaction, that `blobs` are content of `repository` now; those that were already, stay."""
+    now, namespace = app.clock(), namespace_of(repository)
+    if not blobs:
+        return
+    with app.db.begin() as tx:
+        missing = [blob for blob in blobs if tx.get(BlobLinkRow, (repository, blob.digest)) is None]
+        if missing:
+            ensure_repository(tx, repository, now)
+        for blob in missing:
+            insert_once(tx, BlobRow(namespace=namespace, digest=blob.digest, size=blob.size, created_at=now))
+            if insert_once(tx, BlobLinkRow(repository=repository, digest=blob.digest, namespace=namespace)):
+                event = BlobStored(
+                    at=now,
+                    actor=Actor.of(who),
+                    repository=repository,
+                    digest=blob.digest,
+                    size=blob.size,
+                    source=blob.source,
+                )
+                audit.append(tx, event, entropy=app.entropy)
 
 
 def mount_blob(app: Services, who: Principal, repository: str, digest: Digest, source: str | None) -> bool:
@@ -68,7 +99,7 @@ def mount_blob(app: Services, who: Principal, repository: str, digest: Digest, s
     target = BlobKey(namespace_of(repository), digest)
     if namespace_of(found.repository) != target.namespace:
         app.blobs.copy(BlobKey(namespace_of(found.repository), digest), target)
-    _record(app, who, repository, digest, found.size, source=found.repository)
+    link_blobs(app, who, repository, [NewBlob(digest, found.size, found.repository)])
     return True
 
 
@@ -89,6 +120,14 @@ def readable_elsewhere(app: Services, who: Principal, repository: str, digest: D
         candidates = tx.exec(query.order_by(BlobLinkRow.repository).limit(MAX_MOUNT_SOURCES)).all()
     readable = (_readable(app, who, candidate, digest) for candidate in candidates)
     return next((found for found in readable if found is not None), None)
+
+
+def shared_digests(app: Services, repository: str, digests: set[Digest]) -> set[Digest]:
+    """Give those of `digests` that other repositories of the namespace have, whoever may read them."""
+    namespace = namespace_of(repository)
+    query = select(BlobRow.digest).where(BlobRow.namespace == namespace, col(BlobRow.digest).in_(digests))
+    with app.db.read() as tx:
+        return {Digest(found) for found in tx.exec(query)}
 
 
 def linked_sizes(tx: Tx, repository: str, digests: set[Digest]) -> dict[str, int]:
@@ -115,20 +154,6 @@ def _readable(app: Services, who: Principal, repository: str, digest: Digest) ->
     with app.db.read() as tx:
         size = _visible_size(tx, repository, digest, quarantined_too=quarantined_too)
     return None if size is None else Elsewhere(repository, size)
-
-
-def _record(app: Services, who: Principal, repository: str, digest: Digest, size: int, *, source: str | None) -> None:
-    now, namespace = app.clock(), namespace_of(repository)
-    with app.db.begin() as tx:
-        if tx.get(BlobLinkRow, (repository, digest)) is not None:
-            return
-        ensure_repository(tx, repository, now)
-        insert_once(tx, BlobRow(namespace=namespace, digest=digest, size=size, created_at=now))
-        if insert_once(tx, BlobLinkRow(repository=repository, digest=digest, namespace=namespace)):
-            event = BlobStored(
-                at=now, actor=Actor.of(who), repository=repository, digest=digest, size=size, source=source
-            )
-            audit.append(tx, event, entropy=app.entropy)
 
 
 def _visible_size(tx: Tx, repository: str, digest: Digest, *, quarantined_too: bool) -> int | None:

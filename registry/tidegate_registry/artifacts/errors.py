@@ -44,6 +44,16 @@ class BlobUnknown(NotFound):
     code = "blob-unknown"
 
 
+class RangeNotSatisfiable(NotFound):
+    """A range begins after the last byte of what it asks of. `headers`: its length, for the 416 answer."""
+
+    code = "range-not-satisfiable"
+
+    def __init__(self, size: int, *, found: object) -> None:
+        super().__init__("there are no such bytes", found=found, expected=f"a range within {size} bytes")
+        self.headers = {"Content-Range": f"bytes */{size}"}
+
+
 class UploadUnknown(NotFound):
     """There is no such upload of this caller; it may have ended or expired."""
 
@@ -84,6 +94,12 @@ class ChunkOutOfOrder(InvalidInput):
         self.headers = headers
 
 
+class BodyTooLarge(LimitExceeded):
+    """More bytes than the body of such a request may have."""
+
+    code = "body-too-large"
+
+
 class ManifestTooLarge(LimitExceeded):
     """More bytes than a manifest may have."""
 
@@ -112,6 +128,12 @@ class TooManyUploads(LimitExceeded):
     """A caller has as many unfinished uploads as they may have."""
 
     code = "too-many-uploads"
+
+
+class TooMuchStaged(LimitExceeded):
+    """A caller's unfinished uploads have as many bytes together as they may have."""
+
+    code = "too-much-staged"
 
 
 class RequestTimeout(TidegateError):

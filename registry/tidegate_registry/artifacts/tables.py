@@ -120,7 +120,11 @@ class WorkingTagRow(SQLModel, table=True):
 
 
 class UploadRow(SQLModel, table=True):
-    """An unfinished upload. `busy_until`: a request is writing to it, and dead if that moment has passed."""
+    """An unfinished upload. `busy_until`: a request is writing to it, and dead if that moment has passed.
+
+    `size`: bytes that count. `digest`: announced before the bytes, by a client that sends them straight to the store;
+    `reserved` of them. `multipart`: the store's id of the upload to `staging/<id>/body`, in parts of `part_bytes`.
+    """
 
     __tablename__ = "upload"
 
@@ -130,3 +134,17 @@ class UploadRow(SQLModel, table=True):
     size: int = Field(default=0, sa_type=BigInteger)
     continued_at: datetime = Field(sa_type=Moment, index=True)
     busy_until: datetime | None = Field(default=None, sa_type=Moment)
+    digest: str | None = Field(default=None, sa_type=DIGEST)
+    reserved: int = Field(default=0, sa_type=BigInteger)
+    multipart: str | None = Field(default=None, max_length=1024)
+    part_bytes: int = Field(default=0, sa_type=BigInteger)
+
+
+class UploadPartRow(SQLModel, table=True):
+    """What a client said the sha256 of a part is when it asked for a link: the store wants to hear it at the end."""
+
+    __tablename__ = "upload_part"
+
+    upload: str = Field(primary_key=True, max_length=36)
+    number: int = Field(primary_key=True)
+    sha256: str = Field(sa_type=DIGEST)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlmodel import col, func, select, update
 
 from tidegate_registry.access.rights import Permission
-from tidegate_registry.artifacts.blobs import link_blob
+from tidegate_registry.artifacts.blobs import NewBlob, link_blobs
 from tidegate_registry.artifacts.errors import ChunkOutOfOrder, TooManyUploads, UploadBusy, UploadUnknown
 from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.tables import UploadRow
@@ -74,7 +74,7 @@ def find_upload(app: Services, who: Principal, repository: str, session: str) ->
     app.access.demand(who, Permission.BLOB_PUSH, repository)
     with app.db.read() as tx:
         row = tx.get(UploadRow, session)
-    if row is None or (row.repository, row.owner) != (repository, who.key):
+    if row is None or (row.repository, row.owner) != (repository, who.key) or row.digest is not None:
         raise _unknown(session)
     return Upload(session, repository, row.size)
 
@@ -126,7 +126,7 @@ def finish_upload(app: Services, who: Principal, upload: Upload, sink: UploadSin
     """Make the bytes in `sink` the blob `digest`, and end the session. Raises DigestDiffers, StoredBytesDiffer."""
     size = sink.size
     sink.commit(namespace_of(upload.repository), digest, app.blobs)
-    link_blob(app, who, upload.repository, digest, size)
+    link_blobs(app, who, upload.repository, [NewBlob(digest, size)])
     _forget(app, upload.id)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import BinaryIO, Protocol
 
 from tidegate.digest import Digest
@@ -14,6 +17,12 @@ class StoreUnavailable(Unreachable):
     """The object store did not answer, or answered that it cannot."""
 
     code = "store-unavailable"
+
+
+class StoreFull(StoreUnavailable):
+    """The object store has no room left."""
+
+    code = "store-full"
 
 
 class StoredBytesDiffer(TidegateError):
@@ -39,18 +48,74 @@ class BlobKey:
         return f"blobs/{self.namespace}/{self.digest.algorithm}/{self.digest.hex[:2]}/{self.digest.hex}"
 
 
+_SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+STAGING = "staging/"
+
+
+@dataclass(frozen=True, slots=True)
+class StagingKey:
+    """Where an unfinished upload keeps bytes: `body` once they are whole, `tail-<size>` what is no full part yet."""
+
+    session: str
+    name: str = "body"
+
+    def __post_init__(self) -> None:
+        if not _SESSION.fullmatch(self.session) or "/" in self.name:  # a session came in a URL
+            raise ValueError("not a session id")
+
+    @property
+    def path(self) -> str:
+        """`staging/<session>/<name>`."""
+        return f"{STAGING}{self.session}/{self.name}"
+
+
+ObjectKey = BlobKey | StagingKey
+
+
+def session_of(path: str) -> str | None:
+    """Give the session in the path of a staging object; None for a path of another form."""
+    session = path.removeprefix(STAGING).partition("/")[0]
+    return session if path.startswith(STAGING) and _SESSION.fullmatch(session) else None
+
+
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
-    """What the store says of an object. `sha256` is None for one that was written without a checksum."""
+    """What the store says of an object.
+
+    `sha256` is None for one that was written without a checksum, or in parts. `mark`: what `presign_put` was given.
+    """
 
     size: int
     sha256: Digest | None
+    etag: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object in a listing. `path`: below the prefix of the settings."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PresignedPut:
+    """A link under which exactly the announced bytes can be PUT, once, until `expires_at`.
+
+    Whoever sends must send `headers`, as they are signed: without them the store answers 403.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    expires_at: datetime
 
 
 class BlobStore(Protocol):
-    """Write-once objects. Every method may raise StoreUnavailable; all block, so call them off the event loop."""
+    """Write-once objects. Every method may raise StoreUnavailable or StoreFull; all block: call them in a thread."""
 
-    def put(self, key: BlobKey, body: BinaryIO, *, size: int, sha256: Digest) -> bool:
+    def put(self, key: BlobKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
         """Store `body` unless the key is there: True if stored now, False if the same bytes were there before.
 
         The store itself checks `size` and `sha256` of what it received. Raises StoredBytesDiffer where the key holds
@@ -60,14 +125,44 @@ class BlobStore(Protocol):
     def copy(self, source: BlobKey, target: BlobKey) -> None:
         """Make `target` hold what `source` holds, unless it is there. Raises BlobMissing, StoredBytesDiffer."""
 
-    def stat(self, key: BlobKey) -> StoredBlob | None:
+    def promote(self, source: StagingKey, target: BlobKey, *, staged: StoredBlob, sha256: Digest) -> None:
+        """Copy a staged object to where blobs are, unless it is there.
+
+        `staged`: the object that was looked at; another one under that key is not copied. `sha256`: what its bytes
+        have been found to hash to, whatever algorithm `target` is named by. Raises BlobMissing, StoredBytesDiffer.
+        """
+
+    def stat(self, key: ObjectKey) -> StoredBlob | None:
         """Say what is stored under `key`; None if nothing is."""
 
-    def open(self, key: BlobKey) -> BinaryIO:
-        """Open the object for reading, unverified: whoever reads hashes. Raises BlobMissing."""
+    def measure(self, key: ObjectKey, algorithm: str = "sha256") -> tuple[StoredBlob, Digest, Digest]:
+        """Read the object to its end: what it is, and its sha256 and `algorithm` digests. Raises BlobMissing."""
 
-    def presign_get(self, key: BlobKey) -> str:
-        """Make a link under which a client can GET (not HEAD) the object for a while."""
+    def open(self, key: ObjectKey, span: range | None = None) -> BinaryIO:
+        """Open the object, or the bytes `span` of it, for reading: unverified, whoever reads hashes.
+
+        Raises BlobMissing.
+        """
+
+    def delete(self, key: ObjectKey) -> None:
+        """Remove the object, if it is there."""
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """List the objects whose path begins with `prefix`, in the order of their paths."""
+
+    def presign_get(self, key: BlobKey, host: str = "") -> str:
+        """Make a link under which a client can GET (not HEAD) the object for a while.
+
+        `host`: the registry's name as the client wrote it; it decides under which name the client reaches the store.
+        """
+
+    def presign_put(
+        self, key: ObjectKey, *, size: int, sha256: Digest, host: str | None = None, mark: str = ""
+    ) -> PresignedPut:
+        """Make a link to create the object with these bytes and no others. `host`: None for the registry itself.
+
+        `mark` stays with the object and says later through whose link it came.
+        """
 
     def ping(self) -> None:
         """Raise StoreUnavailable unless the bucket answers."""

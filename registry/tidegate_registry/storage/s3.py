@@ -1,58 +1,71 @@
-"""BlobStore over any S3: create-only PUTs whose length and sha256 the store checks, and presigned GETs (SigV4)."""
+"""BlobStore over any S3: create-only writes whose length and sha256 the store checks, and links to them (SigV4)."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, TypedDict, cast
 
-import boto3
-from botocore.client import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from tidegate.digest import Digest
-from tidegate_registry.storage.blobs import BlobKey, BlobMissing, StoredBlob, StoredBytesDiffer, StoreUnavailable
-from tidegate_registry.storage.credentials import store_keys
+from tidegate.digest import CHUNK_BYTES, Digest
+from tidegate.errors import LimitExceeded
+from tidegate_registry.storage.blobs import (
+    BlobKey,
+    BlobMissing,
+    ObjectKey,
+    PresignedPut,
+    StagingKey,
+    StoredBlob,
+    StoredBytesDiffer,
+    StoredObject,
+    StoreUnavailable,
+)
+from tidegate_registry.storage.bucket import EXISTS, NOT_FOUND, S3Bucket, status_of, translated
+from tidegate_registry.storage.parts import MAX_SINGLE_PUT_BYTES
+from tidegate_registry.storage.presign import MARK, Presigner, checksum
+from tidegate_registry.storage.staging import S3Staging
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
-    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
 
     from tidegate_registry.settings import S3Settings
 
-POOL_CONNECTIONS = 40  # as many as there are threads for handlers
-ATTEMPTS = 3
-PRECONDITION_FAILED, CONFLICT, NOT_FOUND = 412, 409, 404  # S3 may answer 409 to a create-only PUT that raced another
+OCTETS = "application/octet-stream"
+BAD_REQUEST = 400
 
 
-class S3BlobStore:
-    """One bucket and prefix. Thread-safe, as boto3's low-level clients are."""
+class CopyTooLarge(LimitExceeded):
+    """The object store does not copy objects of that size. Source: Amazon S3 API, CopyObject."""
+
+    code = "copy-too-large"
+
+
+class S3BlobStore(S3Bucket):
+    """See BlobStore. `staging` is for uploads that are not blobs yet."""
 
     def __init__(self, settings: S3Settings) -> None:
-        self.bucket = settings.bucket
-        self.prefix = settings.prefix
-        self._presign_seconds = settings.presign_seconds
-        self.client = _client(settings, settings.endpoint)
-        public = settings.presign_endpoint
-        self._presigner = self.client if public is None else _client(settings, public)
+        super().__init__(settings)
+        self._presigner = Presigner(self, settings)
+        self.staging = S3Staging(self, self._presigner)
 
-    def put(self, key: BlobKey, body: BinaryIO, *, size: int, sha256: Digest) -> bool:
+    def put(self, key: BlobKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
         """Store create-only; see BlobStore.put."""
-        with _translated("store a blob"):
+        with translated("store a blob"):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,
-                    Key=self._key(key),
+                    Key=self.full_key(key),
                     Body=body,
                     ContentLength=size,
-                    ContentType="application/octet-stream",
-                    ChecksumSHA256=base64.b64encode(sha256.raw).decode(),
+                    ContentType=OCTETS,
+                    ChecksumSHA256=checksum(sha256),
                     IfNoneMatch="*",
                 )
             except ClientError as error:
-                if _status(error) not in (PRECONDITION_FAILED, CONFLICT):
+                if status_of(error) not in EXISTS:
                     raise
             else:
                 return True
@@ -63,76 +76,137 @@ class S3BlobStore:
         """See BlobStore.copy."""
         original = self.stat(source)
         if original is None:
-            raise BlobMissing("the store does not hold that blob", found=str(source.digest))
-        if source.digest.algorithm == "sha256" and original.sha256 != source.digest:
-            raise _differs(original, original.size, source.digest, self._key(source))  # never spread altered bytes
-        with _translated("copy a blob"):
-            try:
-                self.client.copy_object(
-                    Bucket=self.bucket,
-                    Key=self._key(target),
-                    CopySource={"Bucket": self.bucket, "Key": self._key(source)},
-                    ChecksumAlgorithm="SHA256",
-                    IfNoneMatch="*",
-                )
-            except ClientError as error:
-                if _status(error) not in (PRECONDITION_FAILED, CONFLICT):
-                    raise
-        self._check_same(target, original.size, original.sha256)
+            raise _missing(source)
+        sha256 = original.sha256
+        if sha256 is None:  # written in parts
+            original, sha256, named = self.measure(source, source.digest.algorithm)
+        else:
+            named = sha256 if source.digest.algorithm == "sha256" else source.digest
+        if named != source.digest:
+            raise _differs(original, original.size, source.digest, self.full_key(source))  # never spread altered bytes
+        self._copy(source, target, original, sha256)
 
-    def stat(self, key: BlobKey) -> StoredBlob | None:
+    def promote(self, source: StagingKey, target: BlobKey, *, staged: StoredBlob, sha256: Digest) -> None:
+        """See BlobStore.promote."""
+        self._copy(source, target, staged, sha256)
+
+    def stat(self, key: ObjectKey) -> StoredBlob | None:
         """See BlobStore.stat."""
-        with _translated("look at a blob"):
+        with translated("look at a blob"):
             try:
-                head = self.client.head_object(Bucket=self.bucket, Key=self._key(key), ChecksumMode="ENABLED")
+                head = self.client.head_object(Bucket=self.bucket, Key=self.full_key(key), ChecksumMode="ENABLED")
             except ClientError as error:
-                if _status(error) == NOT_FOUND:
+                if status_of(error) == NOT_FOUND:
                     return None
                 raise
-        checksum = head.get("ChecksumSHA256")
-        return StoredBlob(
-            size=head["ContentLength"],
-            sha256=Digest(f"sha256:{base64.b64decode(checksum).hex()}") if checksum else None,
-        )
+        return _stored(head)
 
-    def open(self, key: BlobKey) -> BinaryIO:
+    def measure(self, key: ObjectKey, algorithm: str = "sha256") -> tuple[StoredBlob, Digest, Digest]:
+        """See BlobStore.measure."""
+        answer = self._get(key)
+        hashes = {name: hashlib.new(name) for name in {"sha256", algorithm}}
+        size = 0
+        with _Reading(answer["Body"]) as body:
+            while chunk := body.read(CHUNK_BYTES):
+                size += len(chunk)
+                for each in hashes.values():
+                    each.update(chunk)
+        sha256, named = (Digest(f"{name}:{hashes[name].hexdigest()}") for name in ("sha256", algorithm))
+        return StoredBlob(size, sha256, answer["ETag"], answer["Metadata"].get(MARK, "")), sha256, named
+
+    def open(self, key: ObjectKey, span: range | None = None) -> BinaryIO:
         """See BlobStore.open."""
-        with _translated("read a blob"):
-            try:
-                answer = self.client.get_object(Bucket=self.bucket, Key=self._key(key))
-            except ClientError as error:
-                if _status(error) == NOT_FOUND:
-                    raise BlobMissing("the store does not hold that blob", found=str(key.digest)) from error
-                raise
-        return cast("BinaryIO", _Reading(answer["Body"]))
+        return cast("BinaryIO", _Reading(self._get(key, span)["Body"]))
 
-    def presign_get(self, key: BlobKey) -> str:
+    def delete(self, key: ObjectKey) -> None:
+        """See BlobStore.delete."""
+        with translated("remove an object"):
+            self.client.delete_object(Bucket=self.bucket, Key=self.full_key(key))
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        """See BlobStore.list."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix + prefix)
+        with translated("list what it holds"):
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    path = found["Key"].removeprefix(self.prefix)
+                    yield StoredObject(path, found["Size"], found["LastModified"])
+
+    def presign_get(self, key: BlobKey, host: str = "") -> str:
         """See BlobStore.presign_get."""
-        return self._presigner.generate_presigned_url(
-            "get_object", Params={"Bucket": self.bucket, "Key": self._key(key)}, ExpiresIn=self._presign_seconds
-        )
+        return self._presigner.get(self.full_key(key), host)
+
+    def presign_put(
+        self, key: ObjectKey, *, size: int, sha256: Digest, host: str | None = None, mark: str = ""
+    ) -> PresignedPut:
+        """See BlobStore.presign_put."""
+        return self._presigner.put(self.full_key(key), size=size, sha256=sha256, host=host, mark=mark)
 
     def ping(self) -> None:
         """See BlobStore.ping."""
-        with _translated("answer for its bucket"):
+        with translated("answer for its bucket"):
             self.client.head_bucket(Bucket=self.bucket)
 
     def probe(self) -> None:
         """See BlobStore.probe."""
         from tidegate_registry.storage.probe import probe
 
-        with _translated("be probed"):
+        with translated("be probed"):
             probe(self.client, self.bucket, self.prefix)
 
-    def _check_same(self, key: BlobKey, size: int, sha256: Digest | None) -> None:
+    def _copy(self, source: ObjectKey, target: BlobKey, original: StoredBlob, sha256: Digest) -> None:
+        """Copy create-only, and only the very object that `original` describes; then look at what is there."""
+        with translated("copy a blob"):
+            try:
+                self.patient.copy_object(
+                    Bucket=self.bucket,
+                    Key=self.full_key(target),
+                    CopySource={"Bucket": self.bucket, "Key": self.full_key(source)},
+                    CopySourceIfMatch=original.etag,
+                    ChecksumAlgorithm="SHA256",
+                    IfNoneMatch="*",
+                    MetadataDirective="REPLACE",
+                    ContentType=OCTETS,
+                )
+            except ClientError as error:
+                status = status_of(error)
+                if status == NOT_FOUND:
+                    raise _missing(source) from error
+                if status == BAD_REQUEST and original.size > MAX_SINGLE_PUT_BYTES:
+                    raise CopyTooLarge(
+                        "the object store does not copy an object of this size",
+                        found=f"{original.size} bytes",
+                        expected=f"at most {MAX_SINGLE_PUT_BYTES} bytes",
+                        hint="send it as several layers, or have the operator lower limits.blob_bytes",
+                    ) from error
+                if status not in EXISTS:
+                    raise
+                if self.stat(target) is None:  # so the other condition did not hold
+                    raise _missing(source) from error
+        self._check_same(target, original.size, sha256)
+
+    def _check_same(self, key: BlobKey, size: int, sha256: Digest) -> None:
         stored = self.stat(key)
         if stored is None:
             raise StoreUnavailable("the store said that a blob is there, and then that it is not", hint="try again")
+        if stored.sha256 is None and stored.size == size:  # written in parts: nobody but us has hashed the whole
+            stored, _, _ = self.measure(key)
         if (stored.size, stored.sha256) != (size, sha256):
-            raise _differs(stored, size, sha256, self._key(key))
+            raise _differs(stored, size, sha256, self.full_key(key))
 
-    def _key(self, key: BlobKey) -> str:
-        return self.prefix + key.path
+    def _get(self, key: ObjectKey, span: range | None = None) -> GetObjectOutputTypeDef:
+        part: _Part = {} if span is None else {"Range": f"bytes={span.start}-{span.stop - 1}"}
+        with translated("read a blob"):
+            try:
+                return self.client.get_object(Bucket=self.bucket, Key=self.full_key(key), **part)
+            except ClientError as error:
+                if status_of(error) == NOT_FOUND:
+                    raise _missing(key) from error
+                raise
+
+
+class _Part(TypedDict, total=False):
+    Range: str
 
 
 class _Reading:
@@ -148,64 +222,33 @@ class _Reading:
         self.close()
 
     def read(self, size: int = -1) -> bytes:
-        with _translated("send a blob to its end"):
+        with translated("send a blob to its end"):
             return self._body.read(None if size < 0 else size)
 
     def close(self) -> None:
         self._body.close()
 
 
-def _differs(stored: StoredBlob, size: int, sha256: Digest | None, key: str) -> StoredBytesDiffer:
+def _stored(head: HeadObjectOutputTypeDef) -> StoredBlob:
+    summed = head.get("ChecksumSHA256", "")
+    whole = summed and "-" not in summed  # `<sum>-<parts>` is a checksum of checksums
+    return StoredBlob(
+        size=head["ContentLength"],
+        sha256=Digest(f"sha256:{base64.b64decode(summed).hex()}") if whole else None,
+        etag=head["ETag"],
+        mark=head.get("Metadata", {}).get(MARK, ""),
+    )
+
+
+def _missing(key: ObjectKey) -> BlobMissing:
+    found = key.digest if isinstance(key, BlobKey) else key.path
+    return BlobMissing("the store does not hold that blob", found=str(found))
+
+
+def _differs(stored: StoredBlob, size: int, sha256: Digest, key: str) -> StoredBytesDiffer:
     return StoredBytesDiffer(
         "the store holds other bytes under this digest",
         found=f"{stored.size} bytes, {stored.sha256 or 'no checksum'}",
         expected=f"{size} bytes, {sha256}",
         hint=f"someone wrote to {key} behind the registry; restore or remove that object",
     )
-
-
-def _client(settings: S3Settings, endpoint: str | None) -> S3Client:
-    keys = store_keys(settings, _session())
-    return _session().client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name=settings.region,
-        aws_access_key_id=keys.access if keys else None,
-        aws_secret_access_key=keys.secret if keys else None,
-        config=Config(
-            signature_version="s3v4",  # boto3 presigns SigV2 on custom endpoints by default
-            # over TLS the default stores `Content-Encoding: aws-chunked` on some engines
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": "path" if endpoint else "auto"},
-            max_pool_connections=POOL_CONNECTIONS,
-            connect_timeout=settings.timeout_seconds,
-            read_timeout=settings.timeout_seconds,
-            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-        ),
-    )
-
-
-@lru_cache(maxsize=1)
-def _session() -> boto3.session.Session:
-    """Give the one session of this process: it holds the parsed service model, which takes longer than all else."""
-    return boto3.session.Session()
-
-
-@contextmanager
-def _translated(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        raise StoreUnavailable(
-            f"the object store would not {doing}", found=f"{_status(error)} {code}", hint="try again in a moment"
-        ) from error
-    except BotoCoreError as error:
-        raise StoreUnavailable(
-            f"the object store did not {doing}", found=type(error).__name__, hint="try again in a moment"
-        ) from error
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

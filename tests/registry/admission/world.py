@@ -270,9 +270,11 @@ def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, 
         db = Db(database_url)
         stack.callback(db.close)
         services = Services(
+        blobs = S3BlobStore(settings.s3)
             settings=settings,
             db=db,
-            blobs=S3BlobStore(settings.s3),
+            blobs=blobs,
+            staging=blobs.staging,
             stage=SpoolStage(settings.spool_dir),
             access=open_gatekeeper(settings, charters=in_force.charters, http=http, clock=clock),
             gate=open_gate(trust=in_force.current, clock=clock),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 
+from tidegate.errors import LimitExceeded
 from tidegate_registry.artifacts.errors import ManifestTooLarge, RequestTimeout
 from tidegate_registry.storage.uploads import SINK_BYTES
 
@@ -22,16 +23,23 @@ if TYPE_CHECKING:
 MAX_LENGTH_DIGITS = 19  # of 2^63-1; a longer number is too large for anything, and costly to read
 
 
-async def read_body(request: Request, *, most: int, limits: Limits, what: str = "a manifest") -> bytes:
-    """Read a body of at most `most` bytes into memory. Raises ManifestTooLarge, RequestTimeout."""
+async def read_body(
+    request: Request,
+    *,
+    most: int,
+    limits: Limits,
+    what: str = "a manifest",
+    error: type[LimitExceeded] = ManifestTooLarge,
+) -> bytes:
+    """Read a body of at most `most` bytes into memory. Raises `error` for more, RequestTimeout."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and (len(announced) > MAX_LENGTH_DIGITS or int(announced) > most):
-        raise _too_large(most, what)
+        raise _too_large(error, most, what)
     parts, size = [], 0
     async for part in _timed(request, seconds=limits.request_seconds, idle=limits.idle_seconds):
         size += len(part)
         if size > most:
-            raise _too_large(most, what)
+            raise _too_large(error, most, what)
         parts.append(part)
     return b"".join(parts)
 
@@ -73,5 +81,5 @@ async def _timed(request: Request, *, seconds: int, idle: int) -> AsyncIterator[
         yield part
 
 
-def _too_large(most: int, what: str) -> ManifestTooLarge:
-    return ManifestTooLarge(f"that is more than {what} may have", expected=f"at most {most} bytes")
+def _too_large(error: type[LimitExceeded], most: int, what: str) -> LimitExceeded:
+    return error(f"that is more than {what} may have", expected=f"at most {most} bytes")

@@ -1,0 +1,218 @@
+"""Upload sessions as rows: whose they are, how far they have come, which request holds them. Never an audit entry.
+
+A session belongs to the caller who began it; to others it does not exist. A request that works on one holds it
+(`busy_until`), so that two never interleave, on whichever replica they run.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, delete, func, select, update
+
+from tidegate.digest import Digest
+from tidegate_registry.access.rights import Permission
+from tidegate_registry.artifacts.errors import TooManyUploads, TooMuchStaged, UploadBusy, UploadUnknown
+from tidegate_registry.artifacts.tables import UploadPartRow, UploadRow
+from tidegate_registry.storage.blobs import StagingKey
+
+if TYPE_CHECKING:
+    from tidegate_registry.access.principal import Principal
+    from tidegate_registry.db import Tx
+    from tidegate_registry.services import Services
+
+BUSY_SLACK = timedelta(seconds=60)  # beyond the longest request: the hold of a process that died ends by itself
+
+
+def most_bytes(app: Services, who: Principal, repository: str) -> int:
+    """Give the size of the largest blob that `who` may send: an attester sends Sigstore bundles, nothing larger."""
+    limits = app.settings.limits
+    if app.access.may(who, Permission.ARTIFACT_PUSH, repository):
+        return limits.blob_bytes
+    return min(limits.blob_bytes, limits.evidence_bytes)
+
+
+def open_session(
+    app: Services,
+    who: Principal,
+    repository: str,
+    *,
+    digest: Digest | None = None,
+    reserved: int = 0,
+    part_bytes: int = 0,
+) -> UploadRow:
+    """Begin a session. Raises TooManyUploads, TooMuchStaged."""
+    row = UploadRow(
+        id=str(uuid.UUID(bytes=app.entropy(16), version=4)),
+        repository=repository,
+        owner=who.key,
+        continued_at=app.clock(),
+        digest=digest,
+        reserved=reserved,
+        part_bytes=part_bytes,
+    )
+    limits = app.settings.limits
+    with app.db.scratch() as tx:
+        count, staged = _unfinished(app, tx, who)
+        if count >= limits.uploads_in_flight:
+            raise TooManyUploads(
+                "this caller has too many unfinished uploads",
+                found=count,
+                expected=f"at most {limits.uploads_in_flight}",
+                hint="finish them, or cancel them with DELETE",
+            )
+        if staged + reserved > limits.staged_bytes:
+            raise _too_much(staged + reserved, limits.staged_bytes)
+        tx.add(row)
+    return row
+
+
+def room_for(app: Services, who: Principal, session: str) -> int:
+    """Say how many bytes `session` may have in all, beside the caller's others. Raises TooMuchStaged if none."""
+    limit = app.settings.limits.staged_bytes
+    with app.db.read() as tx:
+        _, staged = _unfinished(app, tx, who, besides=session)
+    if staged >= limit:
+        raise _too_much(staged, limit)
+    return limit - staged
+
+
+def find_session(app: Services, who: Principal, repository: str, session: str, *, direct: bool) -> UploadRow:
+    """Find a session of `who`. `direct`: one that `planUploads` began. Raises UploadUnknown."""
+    with app.db.read() as tx:
+        row = tx.get(UploadRow, session)
+    if row is None or (row.repository, row.owner) != (repository, who.key) or (row.digest is not None) != direct:
+        raise unknown_session(session)
+    return row
+
+
+def find_announced(app: Services, who: Principal, repository: str, digest: Digest, part_bytes: int) -> UploadRow | None:
+    """Find the session in which `who` announced to send `digest`, so that a broken transfer goes on."""
+    query = select(UploadRow).where(
+        UploadRow.owner == who.key,
+        UploadRow.repository == repository,
+        UploadRow.digest == digest,
+        UploadRow.part_bytes == part_bytes,
+        col(UploadRow.continued_at) > _alive_since(app),
+    )
+    with app.db.read() as tx:
+        return tx.exec(query.order_by(col(UploadRow.continued_at))).first()
+
+
+def hold_session(app: Services, session: str, seconds: int) -> UploadRow:
+    """Take the session for one request of at most `seconds`. Raises UploadUnknown, UploadBusy.
+
+    Whoever holds it ends with `release_session` or `forget_session`.
+    """
+    now = app.clock()
+    with app.db.scratch() as tx:
+        free = (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < now)
+        held = tx.exec(
+            update(UploadRow)
+            .where(col(UploadRow.id) == session, free)
+            .values(busy_until=now + timedelta(seconds=seconds) + BUSY_SLACK, continued_at=now)
+        )
+        row = tx.get(UploadRow, session)
+    if row is None:
+        raise unknown_session(session)
+    if held.rowcount != 1:
+        raise UploadBusy("another request is writing to this upload", hint="wait for it, or begin another upload")
+    return row
+
+
+def release_session(app: Services, session: str, **changes: object) -> None:
+    """Let go of the session, and write down what changed."""
+    with app.db.scratch() as tx:
+        tx.exec(
+            update(UploadRow)
+            .where(col(UploadRow.id) == session)
+            .values(busy_until=None, continued_at=app.clock(), **changes)
+        )
+
+
+def touch_session(app: Services, session: str, **changes: object) -> None:
+    """Write down what changed without letting go, and that somebody still works on it."""
+    with app.db.scratch() as tx:
+        tx.exec(update(UploadRow).where(col(UploadRow.id) == session).values(continued_at=app.clock(), **changes))
+
+
+def announce_parts(app: Services, session: str, sums: Mapping[int, Digest]) -> None:
+    """Remember what a client says that parts hash to; and that somebody still works on the session."""
+    with app.db.scratch() as tx:
+        tx.exec(
+            delete(UploadPartRow).where(
+                col(UploadPartRow.upload) == session, col(UploadPartRow.number).in_(sums.keys())
+            )
+        )
+        tx.add_all(UploadPartRow(upload=session, number=number, sha256=sha256) for number, sha256 in sums.items())
+        tx.exec(update(UploadRow).where(col(UploadRow.id) == session).values(continued_at=app.clock()))
+
+
+def announced_parts(app: Services, session: str) -> dict[int, Digest]:
+    """Give what `announce_parts` was told, the last of it for each part."""
+    with app.db.read() as tx:
+        rows = tx.exec(select(UploadPartRow).where(UploadPartRow.upload == session))
+        return {row.number: Digest(row.sha256) for row in rows}
+
+
+def forget_session(app: Services, session: str) -> None:
+    """Remove the row, if it is there."""
+    with app.db.scratch() as tx:
+        tx.exec(delete(UploadPartRow).where(col(UploadPartRow.upload) == session))
+        row = tx.get(UploadRow, session)
+        if row is not None:
+            tx.delete(row)
+
+
+def drop_session(app: Services, row: UploadRow) -> None:
+    """Remove what the store keeps for the session, then the row: what fails in between is found by the sweep."""
+    if row.multipart is not None:
+        app.staging.abort(StagingKey(row.id), row.multipart)
+    for left in app.blobs.list(f"{StagingKey(row.id).path.rpartition('/')[0]}/"):
+        app.blobs.delete(StagingKey(row.id, left.path.rpartition("/")[2]))
+    forget_session(app, row.id)
+
+
+def stale_sessions(app: Services, limit: int) -> Sequence[UploadRow]:
+    """Give sessions that nobody continued in time and no request holds."""
+    now = app.clock()
+    with app.db.read() as tx:
+        query = select(UploadRow).where(
+            col(UploadRow.continued_at) < _alive_since(app),
+            (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < now),
+        )
+        return tx.exec(query.limit(limit)).all()
+
+
+def unknown_session(session: str) -> UploadUnknown:
+    """Make the error for a session that the caller does not have."""
+    return UploadUnknown(
+        "there is no such upload of this caller",
+        found=session[:100],
+        hint="it ended, expired or was begun by someone else; begin another",
+    )
+
+
+def _alive_since(app: Services) -> object:
+    return app.clock() - timedelta(seconds=app.settings.limits.upload_session_seconds)
+
+
+def _unfinished(app: Services, tx: Tx, who: Principal, besides: str = "") -> tuple[int, int]:
+    """Count the caller's unfinished uploads, and their bytes."""
+    query = select(func.count(), func.coalesce(func.sum(UploadRow.reserved), 0)).where(
+        UploadRow.owner == who.key, col(UploadRow.continued_at) > _alive_since(app), UploadRow.id != besides
+    )
+    count, staged = tx.exec(query).one()
+    return count, int(staged)
+
+
+def _too_much(found: int, limit: int) -> TooMuchStaged:
+    return TooMuchStaged(
+        "this caller's unfinished uploads have too many bytes together",
+        found=f"{found} bytes",
+        expected=f"at most {limit} bytes",
+        hint="finish or cancel some, plan fewer blobs at once, or have the operator raise limits.staged_bytes",
+    )
