@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from tidegate_registry.artifacts.http import blobs, lists, manifests, uploads
+from tidegate_registry.artifacts.http import blobs, direct, lists, manifests, uploads
 
 router = APIRouter()
-for part in (lists, uploads, blobs, manifests):
+for part in (lists, uploads, blobs, manifests, direct):
     router.include_router(part.router)
