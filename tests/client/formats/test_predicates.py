@@ -93,7 +93,7 @@ def test_provenance_goes_both_ways() -> None:
     assert parsed.as_json() == PROVENANCE.as_json()
 
 
-@pytest.mark.parametrize("build_type", BUILD_TYPES)
+@pytest.mark.parametrize("build_type", sorted(BUILD_TYPES))
 def test_the_provenance_of_common_builders_is_read(build_type: str) -> None:
     document: dict[str, Any] = copy.deepcopy(PROVENANCE.as_json())
     definition = document["buildDefinition"]
