@@ -24,12 +24,18 @@ def released(sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def pulled(sandbox: RunningSandbox, released: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("host")
-    shell = sandbox.shell(home)
+def bob(sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """The shell of somebody who may read, logged in; what tests write goes to their own folders."""
+    shell = sandbox.shell(tmp_path_factory.mktemp("bob"))
     shell.tidegate("login", "--as", "bob").succeeded()
-    shell.tidegate("pull", released, "--to", home / "agent").succeeded()
-    return home / "agent"
+    return shell
+
+
+@pytest.fixture(scope="module")
+def pulled(bob: Shell, released: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("host") / "agent"
+    bob.tidegate("pull", released, "--to", folder).succeeded()
+    return folder
 
 
 def reasons(done: Done) -> list[JsonObject]:
@@ -131,29 +137,27 @@ def test_a_person_publishes_what_ci_has_built_and_attested(
     assert "Signed  release by alice@sandbox.example" in done.err
 
 
-def test_verify_says_who_built_what_from_which_commit(shell: Shell, released: str) -> None:
-    shell.tidegate("login", "--as", "bob").succeeded()
-    done = shell.tidegate("verify", f"{AGENT}:1.2.0", "--steps").succeeded()
+def test_verify_says_who_built_what_from_which_commit(bob: Shell, released: str) -> None:
+    done = bob.tidegate("verify", f"{AGENT}:1.2.0", "--steps").succeeded()
     digest = released.partition("@")[2]
     assert done.out == f"{AGENT}:1.2.0@{digest}\n"
     for fact in ("release.yml@refs/tags/v1.2.0", "5a" * 20, "sandbox-hosted", "under root sandbox", "UTC", "canary"):
         assert fact in done.err
     assert [line.split()[0] for line in done.err.splitlines() if "signature verify" in line] == ["A12"]
-    as_json = shell.tidegate("verify", f"{AGENT}@{digest}", "--json").succeeded().json
+    as_json = bob.tidegate("verify", f"{AGENT}@{digest}", "--json").succeeded().json
     assert as_json["version"] == "1.2.0"
     assert as_json["reference"] == f"{AGENT}:1.2.0@{digest}"
 
 
-def test_a_host_trusts_its_own_file_and_not_the_registry(shell: Shell, released: str, home: Path) -> None:
-    shell.tidegate("login", "--as", "bob").succeeded()
-    own = Path(shell.env["TIDEGATE_TRUST"])
+def test_a_host_trusts_its_own_file_and_not_the_registry(bob: Shell, released: str, home: Path) -> None:
+    own = Path(bob.env["TIDEGATE_TRUST"])
     text = own.read_text().replace(
         f"workflow: https://git.sandbox.internal/{AGENT}/", "workflow: https://git.elsewhere/x/"
     )
     for name in ("trusted_root.json",):
         shutil.copy(own.parent / name, home / name)
     (home / "trust.yaml").write_text(text)
-    done = shell.tidegate("verify", released, "--trust", home / "trust.yaml", "--json")
+    done = bob.tidegate("verify", released, "--trust", home / "trust.yaml", "--json")
     assert done.code == 1
     assert "identity-not-in-charter" in codes(done)
 
@@ -175,36 +179,34 @@ def test_a_pulled_folder_verifies_with_the_registry_gone(pulled: Path, shell: Sh
     assert codes(other)[0] == "version-mismatch"
 
 
-@pytest.mark.parametrize("change", ["changed", "missing", "extra"])
-def test_a_file_that_is_not_as_signed_is_named(pulled: Path, shell: Shell, home: Path, change: str) -> None:
+def test_every_file_that_is_not_as_signed_is_named(pulled: Path, shell: Shell, home: Path) -> None:
     copy = Path(shutil.copytree(pulled, home / "copy"))
-    if change == "changed":
-        (copy / "bundle" / "tools.json").write_text("[]")
-    elif change == "missing":
-        (copy / "bundle" / "tools.json").unlink()
-    else:
-        (copy / "bundle" / "tools.pyc").write_text("planted")
+    (copy / "bundle" / "tools.json").write_text("[]")
+    (copy / "bundle" / "README.md").unlink()
+    (copy / "bundle" / "tools.pyc").write_text("planted")
     done = shell.tidegate("verify", copy, "--offline", "--json")
     assert done.code == 1
-    assert codes(done) == [f"file-{change}"]
+    assert {str(code) for code in codes(done)} == {"file-changed", "file-missing", "file-extra"}
+    assert len(codes(done)) == 3
+    for name in ("tools.json", "README.md", "tools.pyc"):
+        assert name in done.err
 
 
 def test_an_earlier_pull_is_replaced_and_a_failed_one_changes_nothing(
-    pulled: Path, shell: Shell, home: Path, released: str
+    pulled: Path, bob: Shell, home: Path, released: str
 ) -> None:
-    shell.tidegate("login", "--as", "bob").succeeded()
     copy = Path(shutil.copytree(pulled, home / "agent"))
     (copy / "bundle" / "main.py").write_text("spoilt")
-    failed = shell.tidegate("pull", released.replace(":1.2.0@", ":1.2.1@"), "--to", copy)
+    failed = bob.tidegate("pull", released.replace(":1.2.0@", ":1.2.1@"), "--to", copy)
     assert failed.code == 1
     assert (copy / "bundle" / "main.py").read_text() == "spoilt"
-    shell.tidegate("pull", released, "--to", copy, "--json").succeeded()
+    bob.tidegate("pull", released, "--to", copy, "--json").succeeded()
     assert (copy / "bundle" / "main.py").read_bytes() == (pulled / "bundle" / "main.py").read_bytes()
     assert [entry.name for entry in home.iterdir() if entry.name.startswith(".agent")] == []
 
 
 def test_evidence_comes_from_those_the_charter_names(
-    sandbox: RunningSandbox, shell: Shell, released: str, home: Path
+    sandbox: RunningSandbox, bob: Shell, released: str, home: Path
 ) -> None:
     (home / "score.json").write_text(json.dumps({"score": 0.97}))
     evals = sandbox.job(home, repository="acme/evals", ref="refs/heads/main", workflow=".ci/workflows/eval.yml")
@@ -213,8 +215,7 @@ def test_evidence_comes_from_those_the_charter_names(
     refused = evals.tidegate("attest", released, "--type", "review", "--predicate", home / "score.json", "--json")
     assert refused.code == 1
     assert codes(refused) == ["predicate-type-not-allowed"]
-    shell.tidegate("login", "--as", "bob").succeeded()
-    assert "evaluation by eval-workflow" in shell.tidegate("verify", released).succeeded().err
+    assert "evaluation by eval-workflow" in bob.tidegate("verify", released).succeeded().err
 
 
 def test_who_is_logged_in_is_shown_and_forgotten(shell: Shell, home: Path) -> None:
