@@ -131,6 +131,7 @@ def test_a_store_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pyt
     weed.stop()
 
 
+@pytest.mark.slow
 def test_a_store_leaves_no_socket_behind(tmp_path: Path) -> None:
     for seconds in (3.0, 0.0):
         weed = Weed(tmp_path)

@@ -60,12 +60,14 @@ def test_it_signs_with_a_given_token_and_verifies(workspace: Path, sigstore: Run
     assert verify(workspace, "bob@sandbox.example", sigstore.url).returncode != 0
 
 
+@pytest.mark.slow
 def test_it_finds_the_identity_of_a_ci_job_by_itself(workspace: Path, sigstore: RunningSigstore) -> None:
     done = sigstore_cli(workspace, "sign", "file", **sigstore.instance.register_job(JOB).environment)
     assert done.returncode == 0, done.stderr
     assert verify(workspace, JOB.signer_uri, f"{sigstore.url}/ci").returncode == 0
 
 
+@pytest.mark.slow
 def test_it_logs_a_person_in_without_a_browser(workspace: Path, sigstore: RunningSigstore) -> None:
     command = [str(SIGSTORE), "--trust-config", "trust.json", "sign", "--oauth-force-oob", "file"]
     with subprocess.Popen(
