@@ -6,8 +6,10 @@ goes (`configure` for `serve`, a file for the sandbox).
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 
 import structlog
 
@@ -29,6 +31,23 @@ def get_logger() -> structlog.stdlib.BoundLogger:
         logging.getLogger(NAME), processors=_PROCESSORS, wrapper_class=structlog.stdlib.BoundLogger
     )
     return logger
+
+
+_lines = logging.getLogger(NAME)
+_encode = json.JSONEncoder(sort_keys=True).encode
+
+
+def log_request(**fields: str | float | None) -> None:
+    """Log the event `request`: a line as `get_logger` writes it, at half its price.
+
+    It is the one event that each answer costs; the general way looks for the calling line and runs a chain of
+    processors. `fields` has the request id as well.
+    """
+    if not _lines.isEnabledFor(logging.INFO):
+        return
+    timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    line = _encode({"event": "request", "level": "info", "timestamp": timestamp, **fields})
+    _lines.handle(logging.LogRecord(NAME, logging.INFO, "", 0, line, None, None))
 
 
 def configure() -> None:

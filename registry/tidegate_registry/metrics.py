@@ -15,6 +15,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # bounded, as labels are
         self.requests = Counter(
             "tidegate_requests", "Answered requests.", ("method", "route", "status"), registry=self.registry
         )
@@ -35,6 +36,11 @@ class Metrics:
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request; methods outside the usual ones count as one."""
-        known = method if method in METHODS else "other"
-        self.requests.labels(known, route, str(status)).inc()
-        self.seconds.labels(known, route).observe(seconds)
+        key = (method if method in METHODS else "other", route, status)
+        series = self._series.get(key)
+        if series is None:  # finding a series by its labels takes longer than counting
+            known, _, _ = key
+            series = self.requests.labels(known, route, str(status)), self.seconds.labels(known, route)
+            self._series[key] = series
+        series[0].inc()
+        series[1].observe(seconds)

@@ -8,10 +8,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 
-from tidegate_registry.logs import get_logger
+from tidegate_registry.logs import log_request
 from tidegate_registry.metrics import UNMATCHED, Metrics
 
 if TYPE_CHECKING:
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log = get_logger()
-
-REQUEST_ID = "X-Request-Id"
+REQUEST_ID = b"x-request-id"
 CLIENT_GONE = 499  # nginx's number for "the client went away before the answer"; ours until an answer begins
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # echoed into headers and logs, so nothing that could break out of them
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})  # counted, not logged: probes come every few seconds
@@ -41,44 +38,68 @@ class Observe:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(REQUEST_ID, "")
-        request_id = given if _SAFE_ID.fullmatch(given) else str(uuid.uuid4())
-        scope.setdefault("state", {})["request_id"] = request_id
-        started, status = time.perf_counter(), CLIENT_GONE
+        observed = Observation(self.metrics, scope, time.perf_counter())
 
         async def observed_send(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                observed.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), observed.header]
             await send(message)
 
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        self.metrics.in_flight.inc()
+        structlog.contextvars.bind_contextvars(request_id=observed.request_id)
         try:
             await self.app(scope, receive, observed_send)
         except Exception as error:
             response = self.on_fault(Request(scope), error)
-            if status != CLIENT_GONE:
+            if observed.status != CLIENT_GONE:
                 raise  # half an answer is out: only breaking the connection tells the client
             await response(scope, receive, observed_send)
         finally:
-            self.metrics.in_flight.dec()
-            seconds = time.perf_counter() - started
-            route = route_template(scope)
-            self.metrics.count(scope["method"], route, status, seconds)
-            if route not in QUIET:
-                principal = scope["state"].get("principal")
-                log.info(
-                    "request",
-                    method=scope["method"],
-                    route=route,
-                    status=status,
-                    ms=round(seconds * 1000, 1),
-                    principal=principal.name if principal else None,
-                    repository=scope.get("path_params", {}).get("name"),
-                )
+            observed.end(scope)
             structlog.contextvars.unbind_contextvars("request_id")
+
+
+class Observation:
+    """One request being answered: its id, and at the end its event and its count.
+
+    `status`: of the answer, to be set when it begins. `header`: of the answer, with the request's id.
+    """
+
+    __slots__ = ("_metrics", "_started", "header", "request_id", "status")
+
+    def __init__(self, metrics: Metrics, scope: Scope, started: float) -> None:
+        """`started`: what `time.perf_counter` said when the request came. The id is left in the scope's state."""
+        self._metrics, self._started, self.status = metrics, started, CLIENT_GONE
+        self.request_id = scope["state"]["request_id"] = _request_id(scope)
+        self.header = (REQUEST_ID, self.request_id.encode())
+        metrics.in_flight.inc()
+
+    def end(self, scope: Scope) -> None:
+        """Count and log; `scope` says by now which route it was, and who asked for what."""
+        metrics = self._metrics
+        metrics.in_flight.dec()
+        seconds = time.perf_counter() - self._started
+        route = route_template(scope)
+        metrics.count(scope["method"], route, self.status, seconds)
+        if route not in QUIET:
+            principal = scope["state"].get("principal")
+            log_request(
+                method=scope["method"],
+                route=route,
+                status=self.status,
+                ms=round(seconds * 1000, 1),
+                principal=principal.name if principal else None,
+                repository=scope.get("path_params", {}).get("name"),
+                request_id=self.request_id,
+            )
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID:
+            given = value.decode("latin-1")
+            return given if _SAFE_ID.fullmatch(given) else str(uuid.uuid4())
+    return str(uuid.uuid4())
 
 
 def route_template(scope: Scope) -> str:

@@ -7,6 +7,7 @@ root or a publisher out of the file has to take them out of the running registry
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ def _signature(files: list[Path]) -> Signature:
 
 def _stat(file: Path) -> tuple[int, int, int] | None:
     try:
-        found = file.stat()
+        found = os.stat(file)  # noqa: PTH116 - at half the price of Path.stat, for each request
     except (OSError, ValueError):
         return None  # reported by reading it
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -211,6 +211,7 @@ class World:
         with self.services.db.engine.begin() as connection:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 connection.execute(table.delete())
+        self.services.reads.clear()
         assert isinstance(self.services.blobs, S3BlobStore)
         self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
         for left in self.services.settings.spool_dir.glob("*"):
@@ -314,8 +315,8 @@ def running_world(
     authenticated_pull: bool = True,
     gate: Gate | None = None,
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = (),
-) -> Iterator[World]:
     store: S3Settings | None = None,
+) -> Iterator[World]:
     """Run a registry until the context ends."""
     listener = bind(0)
     url = f"http://{address(listener)}"
@@ -345,8 +346,8 @@ def running_world(
         )
         db = Db(database_url)
         stack.callback(db.close)
-        services = Services(
         blobs = S3BlobStore(settings.s3)
+        services = Services(
             settings=settings,
             db=db,
             blobs=blobs,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tidegate.errors import AccessDenied, InvalidInput, Reason
+from tidegate.errors import AccessDenied, InvalidInput, Reason, TidegateError
 from tidegate.formats.charter import CharterSet
 from tidegate_registry.access.challenge import LoginNeeded, basic_challenge, bearer_challenge
 from tidegate_registry.access.credentials import MAX_AUTHORIZATION_BYTES
 from tidegate_registry.access.jwt import TokenRefused
+from tidegate_registry.access.memory import CallerMemory
 from tidegate_registry.access.oidc import OidcVerifier
 from tidegate_registry.access.principal import ANONYMOUS, Grant, Principal
 from tidegate_registry.access.rights import AccessRules, Forbidden, Permission, Permitted, grantable, may
@@ -36,6 +37,7 @@ class Gatekeeper:
         self._oidc = oidc
         self._tokens = tokens
         self.charters = charters
+        self._memory = CallerMemory()
 
     def authenticate(self, authorization: str | None) -> Principal:
         """Give the principal of an Authorization header; none means anonymous, one that does not count is refused.
@@ -45,10 +47,32 @@ class Gatekeeper:
         if authorization is None:
             return ANONYMOUS
         try:
-            return self._tokens.verify(_bearer(authorization))
+            return self._authenticated(authorization)
         except TokenRefused as error:
             challenge = bearer_challenge(self.public_url, error="invalid_token")
             raise LoginNeeded.after(error, challenge=challenge) from error
+
+    def recall(self, authorization: bytes, permission: Permission, agent: str) -> Principal | None:
+        """Give the caller of a header that `authenticate` took before, if they may do `permission` on `agent` now.
+
+        From memory alone. A principal is exactly what `authenticate` and `demand` would give; None is no refusal but
+        says that they have to be asked. What was found is found anew when the token has expired, or when charters or
+        rules are not the very ones that it was found under.
+        """
+        known = self._memory.find(authorization)
+        if known is None:
+            return None
+        try:
+            self._tokens.demand_valid(known.token)
+            charters = self.charters()
+        except TidegateError:  # the full look will say so in its own words
+            return None
+        principal = known.token.principal
+        if not known.is_allowed(permission, agent, charters, self.rules):
+            if not self._decide(principal, permission, agent, charters):
+                return None
+            known.allow(permission, agent, charters, self.rules)
+        return principal
 
     def require(self, authorization: str | None, permission: Permission, agent: str | None = None) -> Principal:
         """Authenticate and demand `permission` on `agent`. Raises LoginNeeded or AccessDenied."""
@@ -111,8 +135,29 @@ class Gatekeeper:
         except TokenRefused as error:
             raise LoginNeeded.after(error, challenge=challenge) from error
 
-    def _decide(self, principal: Principal, permission: Permission, agent: str | None) -> Permitted | Forbidden:
-        charter = self.charters().for_agent(agent) if agent is not None else None
+    def _authenticated(self, authorization: str) -> Principal:
+        header = authorization.encode() if authorization.isascii() else None  # else its bytes are not these
+        known = self._memory.find(header) if header else None
+        if known is None:
+            token = self._tokens.check(_bearer(authorization))
+            if header:
+                self._memory.keep(header, token)
+        else:
+            token = known.token
+        try:
+            self._tokens.demand_valid(token)
+        except TokenRefused:
+            if header:
+                self._memory.forget(header)
+            raise
+        return token.principal
+
+    def _decide(
+        self, principal: Principal, permission: Permission, agent: str | None, charters: CharterSet | None = None
+    ) -> Permitted | Forbidden:
+        charter = None
+        if agent is not None:
+            charter = (self.charters() if charters is None else charters).for_agent(agent)
         return may(principal, permission, agent=agent, charter=charter, rules=self.rules)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -34,7 +34,6 @@ from tidegate_registry.access.token_keys import TokenKey
 TOKEN_TYPE = "tidegate-registry+jwt"  # noqa: S105 - a header value
 _EXCHANGE = "exchange an OIDC token at the token endpoint that WWW-Authenticate names"
 MAX_SKEW = timedelta(seconds=60)  # between replicas; expiry itself is not stretched
-REMEMBERED_TOKENS = 2048  # checked tokens whose signature is not checked again; a pull sends hundreds of requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,6 @@ class RegistryTokens:
         self._audience = audience
         self._lifetime = lifetime
         self._clock = clock
-        self._checked = lru_cache(maxsize=REMEMBERED_TOKENS)(self._check)
 
     def issue(self, principal: Principal, grants: Iterable[Grant]) -> IssuedToken:
         """Make a token for `principal` that may be used for `grants`, which the caller was found to be entitled to."""
@@ -128,16 +126,22 @@ class RegistryTokens:
 
     def verify(self, text: str) -> Principal:
         """Check a registry token and give the principal with its grants. Raises TokenRefused."""
-        check, principal = self._checked(text)
-        for step in TIME_STEPS:  # what changes about a token, so it is looked at every time
-            step.check((check, self._clock()))
-        return principal
+        token = self.check(text)
+        self.demand_valid(token)
+        return token.principal
 
-    def _check(self, text: str) -> tuple[TokenCheck, Principal]:
+    def check(self, text: str) -> CheckedToken:
+        """Check all of a token that never changes, its times not. Raises TokenRefused."""
         check = TokenCheck(parse_token(text), self._keys, self._audience)  # K1
         for step in TOKEN_STEPS:
             step.check(check)
-        return check, _principal(check.claims)
+        return CheckedToken(_principal(check.claims), check)
+
+    def demand_valid(self, token: CheckedToken) -> None:
+        """Check the times of a token that `check` gave: at each use, as they are what changes. Raises TokenRefused."""
+        now = self._clock()
+        for step in TIME_STEPS:
+            step.check((token.checked, now))
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,14 @@ class TokenCheck:
             return _Claims.model_validate(self.token.claims)
         except ValidationError as error:
             raise _malformed(error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedToken:
+    """A token that this registry issued for itself, and whom it speaks for. Not yet: that it is valid now."""
+
+    principal: Principal
+    checked: TokenCheck
 
 
 def _step_k2_type(check: TokenCheck) -> None:
@@ -201,12 +213,13 @@ def _step_k5_audience(check: TokenCheck) -> None:
 
 def _step_k6_times(now: tuple[TokenCheck, datetime]) -> None:
     claims, moment = now[0].claims, now[1].timestamp()
+    if min(claims.nbf, claims.iat) - MAX_SKEW.total_seconds() <= moment < claims.exp:
+        return
     found, expected = f"valid from {claims.nbf} until {claims.exp}", f"valid at {moment:.0f}"
     if moment >= claims.exp:
         raise _refused("K6", "token-expired", "the registry token has expired", found=found, expected=expected)
-    if min(claims.nbf, claims.iat) > moment + MAX_SKEW.total_seconds():
-        message = "the registry token is not valid yet"
-        raise _refused("K6", "token-not-yet-valid", message, found=found, expected=expected)
+    message = "the registry token is not valid yet"
+    raise _refused("K6", "token-not-yet-valid", message, found=found, expected=expected)
 
 
 TOKEN_STEPS: tuple[Step[TokenCheck], ...] = (

@@ -34,11 +34,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """A manifest that the caller may see, byte for byte."""
+    """A manifest that the caller may see, byte for byte.
 
+    `lasting`: whoever may pull from `repository` gets this very manifest for this reference, now and for ever.
+    """
+
+    repository: str
     digest: Digest
     media_type: str
     raw: bytes
+    lasting: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +65,12 @@ def read_manifest(app: Services, who: Principal, repository: str, target: Target
     with app.db.read() as tx:
         digest = _resolve(app, tx, who, repository, target)
         row = None if digest is None else tx.get(ManifestRow, (repository, digest))
+        never_moves = isinstance(target, Digest) or (
+            isinstance(target, Version) and tx.get(ReleaseRow, (repository, target.text)) is not None
+        )
     if row is None or not (row.released or quarantined_too):
         raise _unknown(target)
-    return StoredManifest(Digest(row.digest), row.media_type, row.raw)
+    return StoredManifest(repository, Digest(row.digest), row.media_type, row.raw, row.released and never_moves)
 
 
 def demand_put(app: Services, who: Principal, repository: str, target: Target) -> None:

@@ -100,6 +100,7 @@ class GateWorld:
         with self.services.db.engine.begin() as connection:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 connection.execute(table.delete())
+        self.services.reads.clear()
 
     def limit(self, **limits: int) -> None:
         """Run under other limits until the test ends."""
@@ -269,8 +270,8 @@ def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, 
         http = stack.enter_context(httpx2.Client(trust_env=False, verify=NO_TLS))
         db = Db(database_url)
         stack.callback(db.close)
-        services = Services(
         blobs = S3BlobStore(settings.s3)
+        services = Services(
             settings=settings,
             db=db,
             blobs=blobs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from tidegate.digest import Digest
@@ -55,6 +55,13 @@ MEANINGS = {
 }
 
 
+NOT_MODIFIED = 304
+STAYS_IN_304 = frozenset({b"etag", b"docker-content-digest"})
+UNCHANGED: dict[int | str, dict[str, object]] = {
+    NOT_MODIFIED: {"description": "`If-None-Match` names the digest that it has"}
+}
+
+
 def errors(*statuses: int) -> dict[int | str, dict[str, object]]:
     """Give the OpenAPI responses for these statuses; 401, 429 and 503 can always happen."""
     return {status: {"model": OciErrors, "description": MEANINGS[status]} for status in sorted({*statuses, 401, 503})}
@@ -68,6 +75,21 @@ def manifest_path(repository: str, reference: str) -> str:
 def blob_path(repository: str, digest: Digest) -> str:
     """Give the path of a blob."""
     return f"/v2/{repository}/blobs/{digest}"
+
+
+def conditional(request: Request, answer: Response) -> Response:
+    """Give `answer`, or 304 where `If-None-Match` says that the caller has it."""
+    if not is_known(request.headers.get("if-none-match", ""), answer.headers.get("etag")):
+        return answer
+    kept = {name.decode(): value.decode() for name, value in answer.raw_headers if name in STAYS_IN_304}
+    return Response(status_code=NOT_MODIFIED, headers=kept)
+
+
+def is_known(condition: str, etag: str | None) -> bool:
+    """Whether `If-None-Match` names this entity tag. Source: RFC 9110 section 13.1.2, weak comparison."""
+    if etag is None:
+        return False
+    return condition.strip() == "*" or etag in {each.strip().removeprefix("W/") for each in condition.split(",")}
 
 
 def upload_headers(upload: Upload) -> dict[str, str]:

@@ -1,18 +1,36 @@
-"""GET, HEAD and DELETE of blobs. The bytes themselves come from the store, by redirect."""
+"""GET, HEAD and DELETE of blobs. The bytes themselves come from the store, by redirect or through here."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from datetime import timedelta
+
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from tidegate.digest import Digest
 from tidegate_registry.artifacts.blobs import Blob, find_blob
 from tidegate_registry.artifacts.errors import DeletesRefused
-from tidegate_registry.artifacts.http.answers import DigestText, Name, errors
+from tidegate_registry.artifacts.http.answers import (
+    NOT_MODIFIED,
+    UNCHANGED,
+    DigestText,
+    Name,
+    conditional,
+    errors,
+)
+from tidegate_registry.artifacts.http.fast import keep
+from tidegate_registry.artifacts.http.streams import stream_blob
 from tidegate_registry.artifacts.names import parse_repository
 from tidegate_registry.services import App, Caller
+from tidegate_registry.settings import Downloads
 
 router = APIRouter(tags=["blobs"])
+
+MAX_LINK_REUSE = timedelta(minutes=5)  # a link dies with a role's temporary keys, which are renewed 10 to 15 min before
+STREAMED: dict[int | str, dict[str, object]] = {
+    200: {"description": "The bytes, where the registry is set to send them itself"},
+    206: {"description": "Those of the bytes that `Range` asked for, likewise; `Content-Range` says which"},
+}
 
 
 @router.get(
@@ -22,13 +40,26 @@ router = APIRouter(tags=["blobs"])
     status_code=307,
     response_class=RedirectResponse,
     response_description="`Location` is a short-lived link to the object store, which also answers `Range`",
-    responses=errors(400, 403, 404),
+    responses=STREAMED | UNCHANGED | errors(400, 403, 404, 416),
 )
-def get_blob(name: Name, digest: DigestText, app: App, who: Caller) -> Response:
-    """Answer with a link to the bytes; the client checks them against the digest."""
-    blob = find_blob(app, who, parse_repository(name), Digest.parse(digest))
+def get_blob(name: Name, digest: DigestText, request: Request, app: App, who: Caller) -> Response:
+    """Answer with a link to the bytes, or with the bytes, as the setting `downloads` says; the client checks them
+    against the digest.
+    """
+    repository = parse_repository(name)
+    blob = find_blob(app, who, repository, Digest.parse(digest))
+    if app.settings.downloads is Downloads.STREAM:
+        answer = conditional(request, Response(headers=_headers(blob)))
+        if answer.status_code == NOT_MODIFIED:
+            return answer
+        return stream_blob(app, blob, _headers(blob), request.headers.get("range"))
     headers = {"Docker-Content-Digest": blob.key.digest, "Cache-Control": "no-store"}
-    return RedirectResponse(app.blobs.presign_get(blob.key), 307, headers)
+    now = app.clock()  # before the link is made, so that it is never younger than we think
+    link = app.blobs.presign_get(blob.key, request.headers.get("host", ""))
+    answer = RedirectResponse(link, 307, headers)
+    if blob.released:
+        keep(app, request, repository, answer, until=now + _reusable(app.settings.s3.presign_seconds))
+    return answer
 
 
 @router.head(
@@ -37,11 +68,16 @@ def get_blob(name: Name, digest: DigestText, app: App, who: Caller) -> Response:
     summary="Ask whether a blob is there, and how long it is",
     response_class=Response,
     response_description="It is there; `Content-Length` is its length",
-    responses=errors(400, 403, 404),
+    responses=UNCHANGED | errors(400, 403, 404),
 )
-def head_blob(name: Name, digest: DigestText, app: App, who: Caller) -> Response:
+def head_blob(name: Name, digest: DigestText, request: Request, app: App, who: Caller) -> Response:
     """Answer from the registry's own rows: the link of `getBlob` is good for GET alone."""
-    return Response(headers=_headers(find_blob(app, who, parse_repository(name), Digest.parse(digest))))
+    repository = parse_repository(name)
+    blob = find_blob(app, who, repository, Digest.parse(digest))
+    answer = Response(headers=_headers(blob))
+    if blob.released:
+        keep(app, request, repository, answer)
+    return conditional(request, answer)
 
 
 @router.delete(
@@ -57,6 +93,11 @@ def delete_blob(name: Name, digest: DigestText) -> Response:
 
 
 RETENTION_HINT = "what no release, channel or host needs is removed by the operator's retention run"
+
+
+def _reusable(seconds: int) -> timedelta:
+    """Give how long a link may be handed out again: half of its life stays for whoever gets it last."""
+    return min(timedelta(seconds=seconds) / 2, MAX_LINK_REUSE)
 
 
 def _headers(blob: Blob) -> dict[str, str]:

@@ -9,12 +9,13 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from tidegate_registry.artifacts.errors import DeletesRefused
-from tidegate_registry.artifacts.http.answers import Name, Reference, errors, manifest_path
+from tidegate_registry.artifacts.http.answers import UNCHANGED, Name, Reference, conditional, errors, manifest_path
 from tidegate_registry.artifacts.http.blobs import RETENTION_HINT
 from tidegate_registry.artifacts.http.body import read_body
+from tidegate_registry.artifacts.http.fast import keep
 from tidegate_registry.artifacts.manifests import StoredManifest, demand_put, put_manifest, read_manifest
 from tidegate_registry.artifacts.names import parse_repository, parse_tags, parse_target
-from tidegate_registry.services import App, Caller
+from tidegate_registry.services import App, Caller, Services
 
 router = APIRouter(tags=["manifests"])
 
@@ -37,13 +38,13 @@ MANIFEST = {
     summary="Read a manifest",
     response_class=Response,
     response_description="The manifest, byte for byte as it was pushed",
-    responses=errors(400, 403, 404),
+    responses=UNCHANGED | errors(400, 403, 404),
 )
-def get_manifest(name: Name, reference: Reference, app: App, who: Caller) -> Response:
+def get_manifest(name: Name, reference: Reference, request: Request, app: App, who: Caller) -> Response:
     """By digest, version or working tag. What is in quarantine is there for the agent's signers alone."""
     target = parse_target(reference, channels=app.settings.channels)
     manifest = read_manifest(app, who, parse_repository(name), target)
-    return Response(manifest.raw, headers=_headers(manifest))
+    return _answer(app, request, manifest, Response(manifest.raw, headers=_headers(manifest)))
 
 
 @router.head(
@@ -52,12 +53,13 @@ def get_manifest(name: Name, reference: Reference, app: App, who: Caller) -> Res
     summary="Ask which manifest a reference names",
     response_class=Response,
     response_description="It is there; `Docker-Content-Digest` names it",
-    responses=errors(400, 403, 404),
+    responses=UNCHANGED | errors(400, 403, 404),
 )
-def head_manifest(name: Name, reference: Reference, app: App, who: Caller) -> Response:
+def head_manifest(name: Name, reference: Reference, request: Request, app: App, who: Caller) -> Response:
     """As `getManifest`, without the body."""
     target = parse_target(reference, channels=app.settings.channels)
-    return Response(headers=_headers(read_manifest(app, who, parse_repository(name), target)))
+    manifest = read_manifest(app, who, parse_repository(name), target)
+    return _answer(app, request, manifest, Response(headers=_headers(manifest)))
 
 
 @router.put(
@@ -118,6 +120,12 @@ def delete_manifest(name: Name, reference: Reference) -> Response:
     raise DeletesRefused(
         "manifests are not deleted through this API", found=f"{name}:{reference}"[:300], hint=RETENTION_HINT
     )
+
+
+def _answer(app: Services, request: Request, manifest: StoredManifest, answer: Response) -> Response:
+    if manifest.lasting:
+        keep(app, request, manifest.repository, answer)
+    return conditional(request, answer)
 
 
 def _headers(manifest: StoredManifest) -> dict[str, str]:
