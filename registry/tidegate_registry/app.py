@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tidegate_registry import __version__, health, migrations, problems
 from tidegate_registry.access import routes as access_routes
@@ -14,6 +16,8 @@ from tidegate_registry.admission import routes as admission_routes
 from tidegate_registry.admission.compose import open_gate
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts import routes as artifacts_routes
+from tidegate_registry.artifacts.http.fast import KeptReads
+from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.refusals import record_suppressed
 from tidegate_registry.background import Background
@@ -74,6 +78,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
         gate=open_gate(trust=trust.current, clock=clock),
         trust=trust,
         clock=clock,
+        reads=ReadCache(most_bytes=settings.read_cache_bytes),
     )
     app.roots.register("releases", naming.root_query)
     return app
@@ -96,16 +101,26 @@ def check_start(app: Services) -> None:
     app.blobs.probe()
 
 
+class Registry(FastAPI):
+    """The application. A read that was answered before is answered by `front`, ahead of all of FastAPI's layers."""
+
+    front: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await (self.front or super().__call__)(scope, receive, send)
+
+
 def create_app(
     settings: Settings, *, clock: Clock = utc_now, services: Services | None = None, checked: bool = False
-) -> FastAPI:
+) -> Registry:
     """Make the application. Its start-up runs `check_start` unless the caller did (`checked`).
 
     `services`: instead of those that `build_services` makes, for tests.
     """
     app_services = services or build_services(settings, clock=clock)
     metrics = Metrics()
-    api = FastAPI(
+    api = Registry(
         title="Tidegate registry",
         version=__version__,
         description=DESCRIPTION,
@@ -126,6 +141,7 @@ def create_app(
     for router in ROUTERS:
         api.include_router(router)
     api.add_middleware(Observe, metrics=metrics, on_fault=problems.render_fault)
+    api.front = KeptReads(partial(FastAPI.__call__, api), services=app_services, metrics=metrics)
     return api
 
 

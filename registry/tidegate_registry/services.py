@@ -16,9 +16,10 @@ from fastapi import Depends, Request
 
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
+from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.retention import Roots
-from tidegate_registry.settings import Settings
+from tidegate_registry.settings import READ_CACHE_BYTES, Settings
 from tidegate_registry.storage.blobs import BlobStore
 from tidegate_registry.storage.staging import Staging
 from tidegate_registry.storage.uploads import UploadStage
@@ -102,6 +103,7 @@ class Services:
     clock: Clock = utc_now
     entropy: Callable[[int], bytes] = token_bytes
     roots: Roots = field(default_factory=Roots)
+    reads: ReadCache = field(default_factory=lambda: ReadCache(most_bytes=READ_CACHE_BYTES))
 
 
 async def services(request: Request) -> Services:

@@ -211,6 +211,7 @@ class World:
         with self.services.db.engine.begin() as connection:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 connection.execute(table.delete())
+        self.services.reads.clear()
         assert isinstance(self.services.blobs, S3BlobStore)
         self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
         for left in self.services.settings.spool_dir.glob("*"):

@@ -100,6 +100,7 @@ class GateWorld:
         with self.services.db.engine.begin() as connection:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 connection.execute(table.delete())
+        self.services.reads.clear()
 
     def limit(self, **limits: int) -> None:
         """Run under other limits until the test ends."""
