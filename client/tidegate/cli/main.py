@@ -20,6 +20,7 @@ VERBS: dict[str, dict[str, str]] = {
         "init": "write a commented agent.yaml for an existing folder",
         "build": "make a bundle (an OCI image layout) of an agent's folder",
         "inspect": "show what is in a bundle",
+        "diff": "show what changed between two bundles",
     },
     "Release": {
         "publish": "build, push, sign, attest and name a release",

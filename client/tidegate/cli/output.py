@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from tidegate.errors import TidegateError
+
+
+# C1 controls, soft hyphens, direction marks, invisible and tag characters: terminals obey some, people see none
+_UNSEEN = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]")
 
 
 class Progress(Protocol):
@@ -53,7 +58,16 @@ class Output:
 
     def json(self, value: object) -> None:
         """Write the command's result as one JSON document."""
-        self.data(json.dumps(value, indent=2, ensure_ascii=False))
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        self.data(_UNSEEN.sub(_escaped, text))
+
+    def pages(self, lines: Sequence[str], *, paged: bool = True) -> None:
+        """Write a long result: on a terminal, unless `paged` is False, through the user's pager."""
+        from tidegate.cli.pager import page
+
+        text = "\n".join(lines)
+        if not (paged and self._stdout.isatty() and os.environ.get("TERM") != "dumb" and page(f"{text}\n")):
+            self.data(text)
 
     def say(self, text: str = "") -> None:
         """Tell the person something that is not the result."""
@@ -63,7 +77,12 @@ class Output:
 
     def paint(self, text: str, *codes: int) -> str:
         """Wrap `text` in SGR codes (1 bold, 2 dim, 31 red, 32 green, 33 yellow) when colour may be used."""
-        return f"\x1b[{';'.join(map(str, codes))}m{text}\x1b[0m" if self.colour else text
+        return _painted(text, codes) if self.colour else text
+
+    def paint_data(self, text: str, *codes: int) -> str:
+        """As `paint`, for a line of the result: whether colour may be used is a question of stdout then."""
+        shown = self._stdout.isatty() and os.environ.get("TERM") != "dumb" and "NO_COLOR" not in os.environ
+        return _painted(text, codes) if shown and text else text
 
     def step(self, verb: str, what: str) -> None:
         """Tell about a finished step: a right-aligned verb and what it was done to."""
@@ -109,3 +128,12 @@ class Output:
                         bar.update(task, description=then)
 
             yield _Bar()
+
+
+def _painted(text: str, codes: Sequence[int]) -> str:
+    return f"\x1b[{';'.join(map(str, codes))}m{text}\x1b[0m" if codes else text
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Write a character as JSON strings may: all there are, are inside of strings."""
+    return "\\u007f" if found[0] == "\x7f" else json.dumps(found[0])[1:-1]

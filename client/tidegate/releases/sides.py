@@ -1,0 +1,130 @@
+"""The two bundles of a comparison, wherever each is: a layout, an archive, an agent's folder, a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.bundle.diff.model import Side
+from tidegate.bundle.layout import MARKER, Layout
+from tidegate.bundle.source import BundleSource
+from tidegate.bundle.structure import check_structure
+from tidegate.credentials.connect import address_for, open_registry
+from tidegate.credentials.sources import Credentials
+from tidegate.errors import InvalidInput, ReferenceInvalid
+from tidegate.formats.manifest import Manifest
+from tidegate.formats.mediatypes import AGENT_BUNDLE, ANNOTATION_TITLE, ANNOTATION_VERSION
+from tidegate.formats.reference import Reference, parse_agent_name, parse_version
+from tidegate.releases.locate import demand_version_or_digest, find_layout, parse_release
+from tidegate.remote.source import RegistrySource
+
+BUILT = Path(".tidegate") / "layout"  # where `tidegate build` writes by default
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What one argument names: a layout (and which version of it), or a reference."""
+
+    layout: Layout | None
+    reference: Reference | None
+    version: str | None = None
+
+
+@contextmanager
+def open_sides(
+    before: str, after: str, *, registry: str | None, plain_http: bool, credentials: Credentials
+) -> Iterator[tuple[Side, Side]]:
+    """Give both bundles, each with its config checked but no signature verified.
+
+    Each is a layout (folder or archive; `LAYOUT:VERSION` chooses among several bundles), an agent's folder that was
+    built, what `pull` wrote, a reference with version or digest, or a version alone: one of the other side's agent, in
+    the same layout if it has it, else in the registry.
+    Raises InvalidInput, NotFound, BundleRefused, Unreachable; what reads layers later raises them, too.
+    """
+    if _is_version(before) and _is_version(after):
+        raise InvalidInput(
+            "two versions do not say of which agent",
+            code="reference-incomplete",
+            found=f"{before} {after}",
+            expected="one of the two as a reference, or as a layout",
+            hint=f"write NAMESPACE/AGENT:{before} {after}",
+        )
+    with ExitStack() as stack:
+        opened: dict[str, Callable[[str], RegistrySource]] = {}
+
+        def source_of(reference: Reference) -> RegistrySource:
+            address = address_for(reference, registry, plain_http=plain_http)
+            if address.host not in opened:
+                client = stack.enter_context(open_registry(address, credentials))
+                opened[address.host] = lambda name: RegistrySource(client, name)
+            return opened[address.host](reference.name)
+
+        def side_of(named: _Named) -> Side:
+            if named.layout is not None:
+                return _side(named.layout, named.layout.root(named.version), None, named.version)
+            reference = demand_version_or_digest(named.reference or Reference(""))
+            source = source_of(reference)
+            manifest = source.manifest(reference.digest) if reference.digest else source.root(reference.version)
+            return _side(source, manifest, reference.name, reference.version)
+
+        sides = _named(before, after)
+        yield side_of(sides[0]), side_of(sides[1])
+
+
+def _named(before: str, after: str) -> tuple[_Named, _Named]:
+    if _is_version(before):
+        other = _one(after)
+        return _sibling(other, before), other
+    first = _one(before)
+    return first, _sibling(first, after) if _is_version(after) else _one(after)
+
+
+def _one(text: str) -> _Named:
+    folder, _, version = text.rpartition(":")
+    if folder and not Path(text).exists() and (path := _layout_at(folder)) is not None:
+        return _Named(Layout.open(path), None, parse_version(version))
+    path = _layout_at(text) or find_layout(text)
+    return _Named(Layout.open(path), None) if path is not None else _Named(None, parse_release(text))
+
+
+def _layout_at(text: str) -> Path | None:
+    """Give the layout that is there, or that was built there; None when there is none."""
+    if not Path(text).expanduser().exists():
+        return None
+    built = Path(text).expanduser() / BUILT
+    return built if (built / MARKER).is_file() else find_layout(text)
+
+
+def _sibling(other: _Named, version: str) -> _Named:
+    """Give another version of the agent that `other` names."""
+    if other.layout is None:
+        reference = other.reference or Reference("")
+        return _Named(None, Reference(reference.name, reference.registry, version))
+    held = other.layout.by_version()
+    if version in held and len(held) > 1:
+        return _Named(other.layout, None, version)
+    name = _side(other.layout, other.layout.root(other.version), None, None).agent
+    return _Named(None, Reference(parse_agent_name(name or ""), version=version))
+
+
+def _side(source: BundleSource, manifest: Manifest, name: str | None, version: str | None) -> Side:
+    """Read what a bundle says of itself. What the caller asked for by name counts for an artifact that has none."""
+    if manifest.effective_artifact_type == AGENT_BUNDLE:
+        config = check_structure(manifest, source.open_blob)
+        return Side(manifest, config, source.open_blob, config.name, config.version)
+    said = manifest.annotations.get(ANNOTATION_VERSION)
+    known = version or (said if said is not None and _is_version(said) else None)
+    return Side(manifest, None, source.open_blob, name or manifest.annotations.get(ANNOTATION_TITLE), known)
+
+
+def _is_version(text: str) -> bool:
+    """Whether it is a version and no file of that name."""
+    if Path(text).exists():
+        return False
+    try:
+        parse_version(text)
+    except ReferenceInvalid:
+        return False
+    return True
