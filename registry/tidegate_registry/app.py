@@ -29,7 +29,6 @@ from tidegate_registry.observe import Observe
 from tidegate_registry.services import Clock, Services, utc_now
 from tidegate_registry.settings import Mode, Settings
 from tidegate_registry.storage.s3 import S3BlobStore
-from tidegate_registry.storage.uploads import SpoolStage
 from tidegate_registry.trust_source import TrustSource
 
 log = get_logger()
@@ -73,7 +72,6 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
         db=Db(settings.database_url.get_secret_value()),
         blobs=blobs,
         staging=blobs.staging,
-        stage=SpoolStage(settings.spool_dir),
         access=open_gatekeeper(settings, charters=trust.charters, http=issuer_client(), clock=clock),
         gate=open_gate(trust=trust.current, clock=clock),
         trust=trust,
@@ -97,7 +95,6 @@ def check_start(app: Services) -> None:
         migrations.check(app.db)
     if app.trust is not None and not (sandbox and app.settings.trust_file is None):
         app.trust.check()  # in production, a registry that trusts nobody could admit nothing
-    app.stage.ping()
     app.blobs.probe()
 
 
@@ -154,6 +151,7 @@ def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAs
         async with Background(app, lambda: record_suppressed(app, api.state.refusals)):
             yield
         await run_in_threadpool(record_suppressed, app, api.state.refusals, closing=True)
+        await app.staging.close()
         await run_in_threadpool(app.db.close)
         log.info("stopped")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 from starlette.concurrency import run_in_threadpool
 
 from tidegate.errors import TidegateError
-from tidegate_registry.artifacts.uploads import sweep_uploads
+from tidegate_registry.artifacts.sweep import sweep_uploads
 from tidegate_registry.logs import get_logger
 
 if TYPE_CHECKING:

@@ -108,7 +108,6 @@ def dependencies(app: Services) -> dict[str, Callable[[], None]]:
     return {
         "database": app.db.ping,
         "store": app.blobs.ping,
-        "spool": app.stage.ping,
         "trust_file": app.trust.check if app.trust is not None else _nothing_to_check,
         "signing_key": lambda: _check_signing_key(app.settings),
     }

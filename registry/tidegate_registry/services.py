@@ -14,24 +14,29 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from tidegate.digest import Digest
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.db import Db, Tx
+from tidegate_registry.recent import Recent
 from tidegate_registry.retention import Roots
 from tidegate_registry.settings import READ_CACHE_BYTES, Settings
 from tidegate_registry.storage.blobs import BlobStore
+from tidegate_registry.storage.hashing import HashStates
 from tidegate_registry.storage.staging import Staging
-from tidegate_registry.storage.uploads import UploadStage
 from tidegate_registry.trust_source import TrustSource
 
 if TYPE_CHECKING:
     from tidegate.errors import BundleRefused
     from tidegate.formats.config import AgentConfig
     from tidegate.formats.manifest import Manifest
+    from tidegate.policy.evidence import VerifiedAttestation
     from tidegate_registry.artifacts.naming import Named
 
 Clock = Callable[[], datetime]
+EvidenceKey = tuple[str, Digest, Digest, Digest, tuple[tuple[str, Digest], ...]]
+"""Agent, subject, bundle, charter, roots by name: all that the outcome of a verification depends on."""
 
 
 class Access(Protocol):
@@ -96,14 +101,16 @@ class Services:
     db: Db
     blobs: BlobStore
     staging: Staging
-    stage: UploadStage
     access: Access
     gate: Gate
     trust: TrustSource | None = None  # None in tests of rooms that trust nobody
     clock: Clock = utc_now
     entropy: Callable[[int], bytes] = token_bytes
     roots: Roots = field(default_factory=Roots)
+    hash_states: HashStates = field(default_factory=HashStates)
     reads: ReadCache = field(default_factory=lambda: ReadCache(most_bytes=READ_CACHE_BYTES))
+    checked_bundles: Recent[tuple[str, Digest], AgentConfig] = field(default_factory=Recent)
+    verified_evidence: Recent[EvidenceKey, VerifiedAttestation] = field(default_factory=Recent)
 
 
 async def services(request: Request) -> Services:

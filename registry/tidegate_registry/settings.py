@@ -183,7 +183,6 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         SecretStr, Field(description="`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`")
     ] = SecretStr("sqlite:///tidegate-registry.db")
     s3: Annotated[S3Settings, Field(description="The object store")] = S3Settings()
-    spool_dir: Annotated[Path, Field(description="Folder for the bytes of unfinished uploads")] = Path("tidegate-spool")
     trust_file: Annotated[
         Path | None, Field(description="trust.yaml: the Sigstore roots and the charters that decide about admission")
     ] = None

@@ -39,7 +39,6 @@ def settings(s3: S3Endpoint, database_url: str, tmp_path: Path) -> dict[str, str
     clean = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
     return clean | {
         "TIDEGATE_REGISTRY_DATABASE_URL": database_url,
-        "TIDEGATE_REGISTRY_SPOOL_DIR": str(tmp_path / "spool"),
         "TIDEGATE_REGISTRY_TOKEN_KEY_FILE": str(tmp_path / "token.pem"),
         "TIDEGATE_REGISTRY_TRUST_FILE": str(tmp_path / "trust.yaml"),
         "TIDEGATE_REGISTRY_S3__ENDPOINT": s3.url,
@@ -112,7 +111,6 @@ def test_it_migrates_then_serves_then_stops_when_asked(
         ({"TRUST_FILE": "/nonexistent/trust.yaml"}, EXIT_USAGE, "/nonexistent/trust.yaml"),
         ({"TRUST_FILE": ""}, EXIT_USAGE, "trust"),
         ({"S3__BUCKET": "no-such-bucket"}, EXIT_UNREACHABLE, "the object store would not"),
-        ({"SPOOL_DIR": "/proc/nothing"}, EXIT_UNREACHABLE, "/proc/nothing"),
         ({"DATABASE_URL": "nonsense"}, EXIT_USAGE, "database_url"),
         ({"DATABASE_URL": "mysql://root:hunter2@h/d"}, EXIT_USAGE, "database_url"),
         ({"DATABASE_URL": "postgresql://u@127.0.0.1:1/d"}, EXIT_UNREACHABLE, "the database did not answer"),

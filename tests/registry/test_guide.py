@@ -55,7 +55,6 @@ def there(s3: S3Endpoint, tmp_path: Path) -> Path:
     (tmp_path / "s3-secret").write_text(s3.secret_key + "\n")
     (text,) = blocks("toml")
     for said, here in {
-        "/var/lib/tidegate/": f"{tmp_path}/",
         "/etc/tidegate/": f"{tmp_path}/",
         "https://s3.acme.example": s3.url,
         "eu-central-1": s3.region,

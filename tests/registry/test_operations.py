@@ -77,7 +77,7 @@ def test_health_is_open_and_ready_says_that_everything_is_there(world: World) ->
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready",
-        "checks": dict.fromkeys(("database", "store", "spool", "trust_file", "signing_key"), "ok"),
+        "checks": dict.fromkeys(("database", "store", "trust_file", "signing_key"), "ok"),
     }
 
 
@@ -159,7 +159,6 @@ class TestStart:
             "mode": Mode.PRODUCTION,
             "database_url": database_url,
             "s3": store_settings(s3).model_dump(),
-            "spool_dir": folder / "spool",
             "token_key_file": key,
         }
         return Settings.model_validate(values | changes)

@@ -36,7 +36,7 @@ def code(file: Path | None = None) -> str:
         "a: &x [1]\nb: *x",
         "listen_port: 1\nlisten_port: 2",
         "[" * 5000,
-        'spool_dir: "\\ud800\\udc00"',
+        'trust_file: "\\ud800\\udc00"',
         f"s3: {{secret_key: {SECRET}, access_key: [}}",
     ],
 )

@@ -48,7 +48,6 @@ from tidegate_registry.sandbox.serve import ServerThread
 from tidegate_registry.services import Gate, Services
 from tidegate_registry.settings import Limits, Mode, S3Settings, Settings
 from tidegate_registry.storage.s3 import S3BlobStore
-from tidegate_registry.storage.uploads import SpoolStage
 
 if TYPE_CHECKING:
     from tidegate.formats.config import AgentConfig
@@ -214,8 +213,6 @@ class World:
         self.services.reads.clear()
         assert isinstance(self.services.blobs, S3BlobStore)
         self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
-        for left in self.services.settings.spool_dir.glob("*"):
-            left.unlink()
         self.app.state.readiness = ReadinessCache()
         limits = self.services.settings.limits
         self.app.state.refusals = RefusalLimiter(
@@ -325,7 +322,6 @@ def running_world(
         public_url=url,
         database_url=SecretStr(database_url),
         s3=store or store_settings(s3),
-        spool_dir=folder / "spool",
         anonymous_pull=anonymous_pull,
         authenticated_pull=authenticated_pull,
         limits=limits or Limits(),
@@ -352,7 +348,6 @@ def running_world(
             db=db,
             blobs=blobs,
             staging=blobs.staging,
-            stage=SpoolStage(settings.spool_dir),
             access=access,
             gate=gate or fake,
             clock=clock,

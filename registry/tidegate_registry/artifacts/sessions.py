@@ -18,6 +18,7 @@ from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts.errors import TooManyUploads, TooMuchStaged, UploadBusy, UploadUnknown
 from tidegate_registry.artifacts.tables import UploadPartRow, UploadRow
 from tidegate_registry.storage.blobs import StagingKey
+from tidegate_registry.storage.uploads import drop_staged
 
 if TYPE_CHECKING:
     from tidegate_registry.access.principal import Principal
@@ -65,7 +66,7 @@ def open_session(
                 hint="finish them, or cancel them with DELETE",
             )
         if staged + reserved > limits.staged_bytes:
-            raise _too_much(staged + reserved, limits.staged_bytes)
+            raise too_much_staged(staged + reserved, limits.staged_bytes)
         tx.add(row)
     return row
 
@@ -76,7 +77,7 @@ def room_for(app: Services, who: Principal, session: str) -> int:
     with app.db.read() as tx:
         _, staged = _unfinished(app, tx, who, besides=session)
     if staged >= limit:
-        raise _too_much(staged, limit)
+        raise too_much_staged(staged, limit)
     return limit - staged
 
 
@@ -171,8 +172,7 @@ def drop_session(app: Services, row: UploadRow) -> None:
     """Remove what the store keeps for the session, then the row: what fails in between is found by the sweep."""
     if row.multipart is not None:
         app.staging.abort(StagingKey(row.id), row.multipart)
-    for left in app.blobs.list(f"{StagingKey(row.id).path.rpartition('/')[0]}/"):
-        app.blobs.delete(StagingKey(row.id, left.path.rpartition("/")[2]))
+    drop_staged(app.blobs, row.id)
     forget_session(app, row.id)
 
 
@@ -209,7 +209,8 @@ def _unfinished(app: Services, tx: Tx, who: Principal, besides: str = "") -> tup
     return count, int(staged)
 
 
-def _too_much(found: int, limit: int) -> TooMuchStaged:
+def too_much_staged(found: int, limit: int) -> TooMuchStaged:
+    """Make the error for a caller whose uploads have `found` bytes, and no more than `limit` allowed."""
     return TooMuchStaged(
         "this caller's unfinished uploads have too many bytes together",
         found=f"{found} bytes",

@@ -1,32 +1,25 @@
-"""Upload sessions: begun, written to, ended. A session belongs to whoever began it and is no state of the registry.
+"""Uploads of OCI clients: begun, continued, ended. What came of one is a blob of its repository.
 
-The bytes are in `storage/uploads`; the row says how many count. A request that writes holds the session (`busy_until`),
-so that two never interleave; what a broken request left beyond the row's size is overwritten by the next one.
+The bytes are in `storage/uploads`; the session's row says how many count. What a broken request left beyond that is
+overwritten by the next one.
 """
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlmodel import col, func, select, update
-
 from tidegate_registry.access.rights import Permission
+from tidegate_registry.artifacts import sessions
 from tidegate_registry.artifacts.blobs import NewBlob, link_blobs
-from tidegate_registry.artifacts.errors import ChunkOutOfOrder, TooManyUploads, UploadBusy, UploadUnknown
-from tidegate_registry.artifacts.names import namespace_of
-from tidegate_registry.artifacts.tables import UploadRow
+from tidegate_registry.artifacts.errors import ChunkOutOfOrder
+from tidegate_registry.storage.parts import MAX_PARTS, STREAM_PART_BYTES
+from tidegate_registry.storage.uploads import Position, UploadTooLarge
 
 if TYPE_CHECKING:
     from tidegate.digest import Digest
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.services import Services
-    from tidegate_registry.storage.uploads import UploadSink
-
-BUSY_SLACK = timedelta(seconds=60)  # beyond the longest request: the hold of a process that died ends by itself
-SWEEP_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,126 +41,91 @@ class Upload:
         return f"0-{max(self.size - 1, 0)}"
 
 
+@dataclass(slots=True)
+class Held:
+    """A session that this request works on. `most`: bytes of one blob; `room`: bytes it may have in the store."""
+
+    app: Services
+    who: Principal
+    upload: Upload
+    position: Position
+    most: int
+    room: int
+
+    def allow_whole(self, size: int) -> None:
+        """Raise UploadTooLarge where `size` bytes are too many for a blob."""
+        if size > self.most:
+            raise UploadTooLarge("that is more than one blob may have", expected=f"at most {self.most} bytes")
+
+    def allow(self, size: int) -> None:
+        """Raise UploadTooLarge or TooMuchStaged where `size` bytes in all are too many to wait in the store."""
+        self.allow_whole(size)
+        if size > self.room:
+            raise sessions.too_much_staged(size, self.room)
+
+    def checkpoint(self, size: int) -> None:
+        """Count the bytes of a long request while it lasts, against the caller's other uploads."""
+        sessions.touch_session(self.app, self.upload.id, reserved=size)
+        self.room = sessions.room_for(self.app, self.who, self.upload.id)
+
+    def release(self, position: Position) -> None:
+        """Let go of the session; `position` counts now."""
+        sessions.release_session(
+            self.app, self.upload.id, size=position.size, reserved=position.size, multipart=position.multipart
+        )
+
+    def finish(self, digest: Digest, size: int) -> None:
+        """Record the blob and end the session."""
+        link_blobs(self.app, self.who, self.upload.repository, [NewBlob(digest, size)])
+        sessions.forget_session(self.app, self.upload.id)
+
+
 def begin_upload(app: Services, who: Principal, repository: str) -> Upload:
-    """Open a session. Raises LoginNeeded, AccessDenied, TooManyUploads."""
+    """Open a session. Raises LoginNeeded, AccessDenied, TooManyUploads, TooMuchStaged."""
     app.access.demand(who, Permission.BLOB_PUSH, repository)
-    now, limits = app.clock(), app.settings.limits
-    session = str(uuid.UUID(bytes=app.entropy(16), version=4))
-    alive = now - timedelta(seconds=limits.upload_session_seconds)
-    with app.db.scratch() as tx:
-        unfinished = tx.exec(
-            select(func.count()).where(UploadRow.owner == who.key, col(UploadRow.continued_at) > alive)
-        ).one()
-        if unfinished >= limits.uploads_in_flight:
-            raise TooManyUploads(
-                "this caller has too many unfinished uploads",
-                found=unfinished,
-                expected=f"at most {limits.uploads_in_flight}",
-                hint="finish them, or cancel them with DELETE",
-            )
-        tx.add(UploadRow(id=session, repository=repository, owner=who.key, continued_at=now))
-    return Upload(session, repository, 0)
+    row = sessions.open_session(app, who, repository, part_bytes=STREAM_PART_BYTES)
+    return Upload(row.id, repository, 0)
 
 
 def find_upload(app: Services, who: Principal, repository: str, session: str) -> Upload:
     """Find a session of `who`. Raises LoginNeeded, AccessDenied, UploadUnknown."""
     app.access.demand(who, Permission.BLOB_PUSH, repository)
-    with app.db.read() as tx:
-        row = tx.get(UploadRow, session)
-    if row is None or (row.repository, row.owner) != (repository, who.key) or row.digest is not None:
-        raise _unknown(session)
+    row = sessions.find_session(app, who, repository, session, direct=False)
     return Upload(session, repository, row.size)
 
 
-def hold_upload(app: Services, who: Principal, repository: str, session: str, *, start: int | None) -> UploadSink:
-    """Take the session for one request and open its bytes. `start`: where the caller says that the bytes begin.
+def hold_upload(app: Services, who: Principal, repository: str, session: str, *, start: int | None) -> Held:
+    """Take the session for one request. `start`: where the caller says that the bytes begin.
 
-    Raises UploadUnknown, UploadBusy, ChunkOutOfOrder. Whoever holds it calls `release_upload` or `finish_upload`.
+    Raises UploadUnknown, UploadBusy, ChunkOutOfOrder, TooMuchStaged. Whoever holds it calls `release` or `finish`.
     """
-    upload = find_upload(app, who, repository, session)
-    now, limits = app.clock(), app.settings.limits
-    with app.db.scratch() as tx:
-        free = (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < now)
-        held = tx.exec(
-            update(UploadRow)
-            .where(col(UploadRow.id) == session, free)
-            .values(busy_until=now + timedelta(seconds=limits.upload_seconds) + BUSY_SLACK, continued_at=now)
-        )
-        row = tx.get(UploadRow, session)
-    if row is None:
-        raise _unknown(session)
-    if held.rowcount != 1:
-        raise UploadBusy("another request is writing to this upload", hint="wait for it, or begin another upload")
+    find_upload(app, who, repository, session)
+    row = sessions.hold_session(app, session, app.settings.limits.upload_seconds)
+    upload = Upload(session, repository, row.size)
+    position = Position(session, row.size, row.part_bytes, row.multipart)
+    most = min(sessions.most_bytes(app, who, repository), MAX_PARTS * row.part_bytes)
+    held = Held(app, who, upload, position, most, room=0)
     if start is not None and start != row.size:
-        release_upload(app, session, row.size)
-        raise ChunkOutOfOrder(
-            "the chunk does not start where the last one ended",
-            found=f"first byte {start}",
-            expected=f"first byte {row.size}",
-            headers={"Range": upload.range, "Location": upload.path},
-        )
-    most = limits.blob_bytes
-    if not app.access.may(who, Permission.ARTIFACT_PUSH, repository):
-        most = min(most, limits.evidence_bytes)  # an attester sends Sigstore bundles, nothing larger
-    return app.stage.open(session, size=row.size, limit=most)
-
-
-def release_upload(app: Services, session: str, size: int) -> None:
-    """Let go of the session; `size` bytes count now."""
-    with app.db.scratch() as tx:
-        tx.exec(
-            update(UploadRow)
-            .where(col(UploadRow.id) == session)
-            .values(busy_until=None, size=size, continued_at=app.clock())
-        )
-
-
-def finish_upload(app: Services, who: Principal, upload: Upload, sink: UploadSink, digest: Digest) -> None:
-    """Make the bytes in `sink` the blob `digest`, and end the session. Raises DigestDiffers, StoredBytesDiffer."""
-    size = sink.size
-    sink.commit(namespace_of(upload.repository), digest, app.blobs)
-    link_blobs(app, who, upload.repository, [NewBlob(digest, size)])
-    _forget(app, upload.id)
+        held.release(position)
+        raise _out_of_order(upload, start)
+    try:
+        held.room = sessions.room_for(app, who, session)
+    except BaseException:
+        held.release(position)
+        raise
+    return held
 
 
 def cancel_upload(app: Services, who: Principal, repository: str, session: str) -> None:
-    """End the session and drop its bytes. Raises UploadUnknown."""
-    find_upload(app, who, repository, session)
-    drop_upload(app, session)
+    """End the session and drop its bytes, also while a request writes them. Raises UploadUnknown."""
+    app.access.demand(who, Permission.BLOB_PUSH, repository)
+    sessions.drop_session(app, sessions.find_session(app, who, repository, session, direct=False))
 
 
-def drop_upload(app: Services, session: str) -> None:
-    """Drop bytes and row, whoever it belongs to."""
-    app.stage.discard(session)
-    _forget(app, session)
-
-
-def sweep_uploads(app: Services) -> int:
-    """Drop the sessions that nobody continued in time; say how many. At most SWEEP_BATCH, so that it stays short."""
-    now = app.clock()
-    stale = now - timedelta(seconds=app.settings.limits.upload_session_seconds)
-    with app.db.read() as tx:
-        query = select(UploadRow.id).where(
-            col(UploadRow.continued_at) < stale,
-            (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < now),
-        )
-        sessions = tx.exec(query.limit(SWEEP_BATCH)).all()
-    for session in sessions:
-        drop_upload(app, session)
-    app.stage.sweep(stale)  # what another replica dropped the row of, and a crash left behind
-    return len(sessions)
-
-
-def _forget(app: Services, session: str) -> None:
-    with app.db.scratch() as tx:
-        row = tx.get(UploadRow, session)
-        if row is not None:
-            tx.delete(row)
-
-
-def _unknown(session: str) -> UploadUnknown:
-    return UploadUnknown(
-        "there is no such upload of this caller",
-        found=session[:100],
-        hint="it ended, expired or was begun by someone else; begin another",
+def _out_of_order(upload: Upload, start: int) -> ChunkOutOfOrder:
+    return ChunkOutOfOrder(
+        "the chunk does not start where the last one ended",
+        found=f"first byte {start}",
+        expected=f"first byte {upload.size}",
+        headers={"Range": upload.range, "Location": upload.path},
     )

@@ -71,10 +71,6 @@ class SandboxFolder:
         return self.path / "s3"
 
     @property
-    def spool(self) -> Path:
-        return self.path / "spool"
-
-    @property
     def database(self) -> Path:
         return self.path / "registry.db"
 

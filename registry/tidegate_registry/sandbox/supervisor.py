@@ -185,7 +185,6 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3En
             access_key=SecretStr(endpoint.access_key),
             secret_key=SecretStr(endpoint.secret_key),
         ),
-        spool_dir=folder.spool,
         trust_file=folder.trust,
         allow_sandbox_roots=True,
         issuers=(

@@ -132,6 +132,9 @@ class BlobStore(Protocol):
         have been found to hash to, whatever algorithm `target` is named by. Raises BlobMissing, StoredBytesDiffer.
         """
 
+    def demand(self, key: BlobKey, *, size: int, sha256: Digest) -> None:
+        """Raise StoredBytesDiffer where the key holds something else, StoreUnavailable where it holds nothing."""
+
     def stat(self, key: ObjectKey) -> StoredBlob | None:
         """Say what is stored under `key`; None if nothing is."""
 

@@ -7,7 +7,7 @@ MAX_PARTS = 10_000  # S3
 MAX_SINGLE_PUT_BYTES = 5 << 30  # S3: largest object of one PUT, and of one CopyObject on AWS
 MAX_OBJECT_BYTES = 5 << 40  # S3: what AWS stored until 2025; nobody sends an agent more
 DIRECT_PART_BYTES = 64 << 20  # what clients send straight to the store: few requests, and little to send again
-STREAM_PART_BYTES = 7 << 20  # two of these are held in memory for each PATCH: one on its way, one filling
+STREAM_PART_BYTES = 6 << 20  # two of these are in memory for each PATCH: one on its way, one filling
 ROUND = 1 << 20
 
 

@@ -69,7 +69,7 @@ class S3BlobStore(S3Bucket):
                     raise
             else:
                 return True
-        self._check_same(key, size, sha256)
+        self.demand(key, size=size, sha256=sha256)
         return False
 
     def copy(self, source: BlobKey, target: BlobKey) -> None:
@@ -89,6 +89,16 @@ class S3BlobStore(S3Bucket):
     def promote(self, source: StagingKey, target: BlobKey, *, staged: StoredBlob, sha256: Digest) -> None:
         """See BlobStore.promote."""
         self._copy(source, target, staged, sha256)
+
+    def demand(self, key: BlobKey, *, size: int, sha256: Digest) -> None:
+        """See BlobStore.demand."""
+        stored = self.stat(key)
+        if stored is None:
+            raise StoreUnavailable("the store said that a blob is there, and then that it is not", hint="try again")
+        if stored.sha256 is None and stored.size == size:  # written in parts: nobody but us has hashed the whole
+            stored, _, _ = self.measure(key)
+        if (stored.size, stored.sha256) != (size, sha256):
+            raise _differs(stored, size, sha256, self.full_key(key))
 
     def stat(self, key: ObjectKey) -> StoredBlob | None:
         """See BlobStore.stat."""
@@ -183,16 +193,7 @@ class S3BlobStore(S3Bucket):
                     raise
                 if self.stat(target) is None:  # so the other condition did not hold
                     raise _missing(source) from error
-        self._check_same(target, original.size, sha256)
-
-    def _check_same(self, key: BlobKey, size: int, sha256: Digest) -> None:
-        stored = self.stat(key)
-        if stored is None:
-            raise StoreUnavailable("the store said that a blob is there, and then that it is not", hint="try again")
-        if stored.sha256 is None and stored.size == size:  # written in parts: nobody but us has hashed the whole
-            stored, _, _ = self.measure(key)
-        if (stored.size, stored.sha256) != (size, sha256):
-            raise _differs(stored, size, sha256, self.full_key(key))
+        self.demand(target, size=original.size, sha256=sha256)
 
     def _get(self, key: ObjectKey, span: range | None = None) -> GetObjectOutputTypeDef:
         part: _Part = {} if span is None else {"Range": f"bytes={span.start}-{span.stop - 1}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from tidegate.digest import Digest
 from tidegate_registry.storage.blobs import STAGING, BlobMissing, PresignedPut, StagingKey
 from tidegate_registry.storage.bucket import NOT_FOUND, S3Bucket, status_of, translated
+from tidegate_registry.storage.pipe import Pipe, Sent
 from tidegate_registry.storage.presign import Presigner, checksum
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ class MultipartGone(BlobMissing):
 
 
 class Staging(Protocol):
-    """What an upload does in the store before it is a blob. All block; all may raise StoreUnavailable or StoreFull."""
+    """What an upload does in the store before it is a blob. All may raise StoreUnavailable or StoreFull.
+
+    All but `send` and `close` block: call them in a thread.
+    """
 
     def begin(self, key: StagingKey, *, summed: bool) -> str:
         """Begin a multipart upload and give its id. `summed`: each part will come with its sha256."""
@@ -76,6 +80,12 @@ class Staging(Protocol):
     def put_tail(self, key: StagingKey, tail: bytes) -> None:
         """Keep bytes that are no full part yet. Replaces what was there."""
 
+    async def send(self, target: PresignedPut, body: bytes | AsyncIterable[bytes]) -> Sent:
+        """PUT `body` to a link made for the registry itself; for the event loop. Raises what `body` raises, too."""
+
+    async def close(self) -> None:
+        """Close the connections of `send`."""
+
     def unfinished(self) -> Iterator[DeadMultipart]:
         """List the multipart uploads that nobody has ended."""
 
@@ -89,6 +99,7 @@ class S3Staging:
     def __init__(self, bucket: S3Bucket, presigner: Presigner) -> None:
         self._bucket = bucket
         self._presigner = presigner
+        self._pipe = Pipe(bucket.settings)
 
     def begin(self, key: StagingKey, *, summed: bool) -> str:
         """See Staging.begin."""
@@ -143,6 +154,14 @@ class S3Staging:
         """See Staging.put_tail."""
         with translated("keep the end of an upload"):
             self._bucket.client.put_object(Bucket=self._bucket.bucket, Key=self._bucket.full_key(key), Body=tail)
+
+    async def send(self, target: PresignedPut, body: bytes | AsyncIterable[bytes]) -> Sent:
+        """See Staging.send."""
+        return await self._pipe.put(target, body)
+
+    async def close(self) -> None:
+        """See Staging.close."""
+        await self._pipe.close()
 
     def unfinished(self) -> Iterator[DeadMultipart]:
         """See Staging.unfinished."""

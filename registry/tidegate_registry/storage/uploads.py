@@ -1,26 +1,30 @@
-"""Where an upload's bytes wait until their digest is known. Here: a spool folder; later: a staging key in the store.
+"""The bytes of one upload on their way into the store, while their digest is not known yet.
 
-A sink takes bytes in order and ends in one of three ways: `suspend` (more may come), `commit` (they become a blob) or
-`discard`. All block, so call them off the event loop.
+Full parts go to a multipart upload as they fill; what is left when a request ends becomes a small object, the tail,
+and is read back by the next request, on whichever replica. Two parts are in memory at most: one on its way, one
+filling. A blob that fits into one part is PUT to its final key at once and needs no staging.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
-from pathlib import Path
-from typing import BinaryIO, Protocol
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
-from tidegate.digest import CHUNK_BYTES, Digest, Hasher, chunks_of
-from tidegate.errors import DigestInvalid, LimitExceeded, NotFound, Unreachable
-from tidegate_registry.storage.blobs import BlobKey, BlobStore
+from starlette.concurrency import run_in_threadpool
 
-SINK_BYTES = 1 << 20  # coalesce what ASGI hands out (64 KiB) so that a thread hop is paid once a MiB
-_SESSION = re.compile(r"[0-9a-f-]{36}")
+from tidegate.digest import Digest, Hasher
+from tidegate.errors import DigestInvalid, LimitExceeded, NotFound
+from tidegate_registry.storage.blobs import BlobKey, BlobMissing, BlobStore, StagingKey, StoredBlob, StoreUnavailable
+from tidegate_registry.storage.bucket import NOT_FOUND, store_fault
+from tidegate_registry.storage.hashing import Hashed, HashStates
+from tidegate_registry.storage.parts import split
+from tidegate_registry.storage.staging import MultipartGone, Part, Staging
+
+ATTEMPTS = 3  # for a part, which is in memory until the store has it
+SLICE_BYTES = 256 << 10
+OK = 200
 
 
 class DigestDiffers(DigestInvalid):
@@ -36,163 +40,243 @@ class UploadTooLarge(LimitExceeded):
 
 
 class UploadLost(NotFound):
-    """The bytes of an upload are gone, or another replica has them."""
+    """The store does not hold the bytes of an upload that were sent before."""
 
     code = "upload-lost"
 
 
-class SpoolUnavailable(Unreachable):
-    """The spool folder cannot be written, as when its disk is full."""
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an upload stands: `size` bytes count, in full parts of `part_bytes` and a tail."""
 
-    code = "spool-unavailable"
-
-
-class UploadSink(Protocol):
-    """Takes the bytes of one upload. `size`: how many are here already."""
+    session: str
+    size: int
+    part_bytes: int
+    multipart: str | None = None
 
     @property
-    def size(self) -> int: ...
-
-    def write(self, chunk: bytes) -> None:
-        """Append. Raises UploadTooLarge beyond the limit the sink was opened with."""
-
-    def suspend(self) -> int:
-        """Keep what is here for a later request; give `size`. What a power cut takes, `open` or `commit` notices."""
-
-    def commit(self, namespace: str, digest: Digest, store: BlobStore) -> BlobKey:
-        """Make the bytes the blob `digest` of `namespace`. Raises DigestDiffers, and then nothing is stored."""
-
-    def discard(self) -> None:
-        """Forget the bytes. May be called at any time, and twice."""
+    def tail(self) -> StagingKey:
+        """Where the bytes after the last full part are."""
+        return StagingKey(self.session, f"tail-{self.size}")
 
 
-class UploadStage(Protocol):
-    """Opens sinks by session id."""
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What an upload needs of the store. `states`: what this process remembers."""
 
-    def open(self, session: str, *, size: int, limit: int) -> UploadSink:
-        """Open the sink of `session` at byte `size`; what lies beyond is dropped. `limit`: most bytes it takes in all.
-
-        Raises UploadLost when fewer than `size` bytes are kept.
-        """
-
-    def discard(self, session: str) -> None:
-        """Forget what is kept for `session`, if anything is."""
-
-    def sweep(self, before: datetime) -> None:
-        """Forget everything that nobody wrote to since `before`."""
-
-    def ping(self) -> None:
-        """Raise SpoolUnavailable unless bytes can be kept."""
+    blobs: BlobStore
+    staging: Staging
+    states: HashStates
 
 
-class SpoolStage:
-    """Keeps unfinished uploads as files in one folder, mode 0600."""
+class StagedUpload:
+    """Takes the bytes of one upload in order, and ends by `suspend`, `commit` or `discard`. For one task at a time.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    All methods may raise StoreUnavailable or StoreFull. `allow` is asked before bytes are taken, with the size that
+    the upload would have; it raises what is to be raised.
+    """
 
-    def open(self, session: str, *, size: int, limit: int) -> SpoolSink:
-        """See UploadStage.open."""
-        with _translated(self.folder):
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return SpoolSink(self._path(session), size=size, limit=limit)
+    def __init__(self, stores: Stores, position: Position, allow: Callable[[int], None]) -> None:
+        self._stores = stores
+        self._start = position
+        self._allow = allow
+        self._key = StagingKey(position.session)
+        self._multipart = position.multipart
+        self._full, left = split(position.size, position.part_bytes)
+        self._buffer = bytearray()
+        self._size = position.size - left
+        self._hasher: Hasher | None = None
+        self._parts: list[Part] | None = None
+        self._sending: asyncio.Task[None] | None = None
 
-    def discard(self, session: str) -> None:
-        """See UploadStage.discard."""
-        self._path(session).unlink(missing_ok=True)
-
-    def sweep(self, before: datetime) -> None:
-        """See UploadStage.sweep."""
-        with _translated(self.folder):
-            for file in self.folder.glob("*-*-*-*-*"):
-                if file.stat().st_mtime < before.timestamp():
-                    file.unlink(missing_ok=True)
-
-    def ping(self) -> None:
-        """See UploadStage.ping."""
-        with _translated(self.folder):
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not os.access(self.folder, os.W_OK):
-            raise SpoolUnavailable("the spool folder cannot be written", found=str(self.folder))
-
-    def _path(self, session: str) -> Path:
-        if not _SESSION.fullmatch(session):  # it came in a URL
-            raise ValueError("not a session id")
-        return self.folder / session
-
-
-@contextmanager
-def _translated(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SpoolUnavailable("the spool folder cannot be written", found=f"{folder}: {error.strerror}") from error
-
-
-class SpoolSink:
-    """One file. Hashes on the way where all bytes come through this object, else reads the file once more."""
-
-    def __init__(self, path: Path, *, size: int, limit: int) -> None:
-        self._path = path
-        self._limit = limit
-        self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+b")
-        if self._file.seek(0, os.SEEK_END) < size:
-            self._file.close()
-            raise UploadLost("the bytes sent before are not here", hint="begin another upload")
-        self._file.truncate(size)
-        self._size = self._file.seek(size)
-        self._hasher = Hasher() if size == 0 else None
+    @classmethod
+    async def open(cls, stores: Stores, position: Position, allow: Callable[[int], None]) -> StagedUpload:
+        """Go on at `position`. Raises UploadLost where the store does not hold what counts."""
+        upload = cls(stores, position, allow)
+        await run_in_threadpool(upload._load)
+        return upload
 
     @property
     def size(self) -> int:
         """How many bytes are here."""
         return self._size
 
-    def write(self, chunk: bytes) -> None:
-        """See UploadSink.write."""
-        if self._size + len(chunk) > self._limit:
-            raise UploadTooLarge("that is more than one blob may have", expected=f"at most {self._limit} bytes")
-        with _translated(self._path.parent):
-            self._file.write(chunk)
-        self._size += len(chunk)
+    @property
+    def position(self) -> Position:
+        """Where the upload stands after `suspend`."""
+        return Position(self._start.session, self._size, self._start.part_bytes, self._multipart)
+
+    @property
+    def unchanged(self) -> Position:
+        """Where it stood when it was opened, to go back there: parts stored since will be stored again."""
+        return Position(self._start.session, self._start.size, self._start.part_bytes, self._multipart)
+
+    async def write(self, piece: bytes) -> None:
+        """Take the next bytes. Waits while two parts are full, so that the sender is read no faster than the store."""
+        self._allow(self._size + len(piece))
+        self._buffer += piece
+        self._size += len(piece)
         if self._hasher is not None:
-            self._hasher.update(chunk)
+            hasher, self._hasher = self._hasher, None  # cancelled here, it would not be known what it has seen
+            await run_in_threadpool(hasher.update, piece)
+            self._hasher = hasher
+        await self._send_full_parts()
 
-    def suspend(self) -> int:
-        """See UploadSink.suspend."""
-        with _translated(self._path.parent):
-            self._file.close()
-        return self._size
+    async def suspend(self) -> Position:
+        """Keep what is here for a later request."""
+        await self._send_full_parts()
+        await self.settle()
+        tail = bytes(self._buffer)
+        if tail and self._size != self._start.size:
+            await run_in_threadpool(self._stores.staging.put_tail, self.position.tail, tail)
+        if self._hasher is not None and self._parts is not None:
+            state = Hashed(self._hasher, self._parts, Digest.of(tail))
+            self._stores.states.keep(self._start.session, state)
+        return self.position
 
-    def commit(self, namespace: str, digest: Digest, store: BlobStore) -> BlobKey:
-        """See UploadSink.commit."""
-        key = BlobKey(namespace, digest)
-        sha256 = self._hashed(digest)
-        self._file.seek(0)
-        store.put(key, self._file, size=self._size, sha256=sha256)
-        self.discard()
-        return key
+    async def forget_tail(self) -> None:
+        """Remove the tail that was there before, after the new position has been written down."""
+        if self._size != self._start.size and self._start.size % self._start.part_bytes:
+            await run_in_threadpool(self._stores.blobs.delete, self._start.tail)
 
-    def discard(self) -> None:
-        """See UploadSink.discard."""
-        with suppress(OSError):  # what a full disk could not take is being dropped anyway
-            self._file.close()
-        self._path.unlink(missing_ok=True)
+    async def commit(self, key: BlobKey) -> None:
+        """Make the bytes the blob `key`. Raises DigestDiffers, and then nothing is stored under `key`.
 
-    def _hashed(self, digest: Digest) -> Digest:
-        """Check `digest` and give the sha256, which the store checks whatever algorithm the client chose."""
-        if self._hasher is not None and digest.algorithm == "sha256":
-            with _translated(self._path.parent):
-                self._file.flush()
-            found, sha256 = self._hasher.digest, self._hasher.digest
+        What is staged stays; `discard` removes it.
+        """
+        await self.settle()
+        if self._full == 0:
+            await run_in_threadpool(self._put_whole, key)
+            return
+        if self._hasher is not None and key.digest.algorithm == "sha256":
+            _check(self._hasher.digest, key.digest)
+        if self._buffer:
+            with suppress(UploadLost):  # or put together before, by a request that did not come to its end
+                await self._send(self._full + 1, bytes(self._buffer))
+        await run_in_threadpool(self._promote, key)
+
+    async def discard(self) -> None:
+        """Remove what is staged."""
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.gather(self._sending, return_exceptions=True)
+            self._sending = None
+        await run_in_threadpool(self._discard)
+
+    def _load(self) -> None:
+        size = self._start.size
+        known = self._stores.states.take(self._start.session, size) if size else Hashed(Hasher(), (), Digest.of(b""))
+        tail = self._read_tail()
+        if known is not None and known.tail.matches(tail):
+            self._hasher, self._parts = known.hasher, list(known.parts)
+        self._buffer += tail
+        self._size += len(tail)
+
+    def _read_tail(self) -> bytes:
+        left = self._start.size % self._start.part_bytes
+        if not left:
+            return b""
+        try:
+            with self._stores.blobs.open(self._start.tail) as body:
+                tail = body.read(left + 1)
+        except BlobMissing as error:
+            raise _lost() from error
+        if len(tail) != left:
+            raise _lost()
+        return tail
+
+    async def _send_full_parts(self) -> None:
+        while len(self._buffer) >= self._start.part_bytes:
+            await self.settle()
+            part = bytes(memoryview(self._buffer)[: self._start.part_bytes])
+            del self._buffer[: self._start.part_bytes]
+            self._full += 1
+            self._sending = asyncio.create_task(self._send(self._full, part))
+
+    async def settle(self) -> None:
+        """Wait for the part that is on its way; being cancelled meanwhile does not stop it.
+
+        One that failed is kept, and fails again: without it, nothing after it counts.
+        """
+        if self._sending is not None:
+            await asyncio.shield(self._sending)
+            self._sending = None
+
+    async def _send(self, number: int, part: bytes) -> None:
+        staging = self._stores.staging
+        if self._multipart is None:
+            self._multipart = await run_in_threadpool(staging.begin, self._key, summed=False)
+        for attempt in range(1, ATTEMPTS + 1):
+            link = await run_in_threadpool(staging.presign_part, self._key, self._multipart, number, size=len(part))
+            try:
+                sent = await staging.send(link, _sliced(part))
+                if sent.status == NOT_FOUND:
+                    raise _lost()
+                if sent.status != OK:
+                    raise store_fault("take a part of an upload", status=sent.status)
+                break
+            except StoreUnavailable:
+                if attempt == ATTEMPTS:
+                    raise
+        if self._parts is not None:
+            self._parts.append(Part(number, len(part), sent.etag))
+
+    def _put_whole(self, key: BlobKey) -> None:
+        whole = bytes(self._buffer)
+        _check(Digest.of(whole, key.digest.algorithm), key.digest)
+        self._stores.blobs.put(key, whole, size=len(whole), sha256=Digest.of(whole))
+
+    def _promote(self, key: BlobKey) -> None:
+        """Put the parts together, hash them unless that is done, and copy them to where blobs are."""
+        staged = self._complete()
+        if self._hasher is not None and key.digest.algorithm == "sha256":
+            sha256 = self._hasher.digest
         else:
-            self._file.seek(0)
-            hashes = {name: hashlib.new(name) for name in {"sha256", digest.algorithm}}
-            for chunk in chunks_of(self._file, CHUNK_BYTES):
-                for one in hashes.values():
-                    one.update(chunk)
-            found = Digest(f"{digest.algorithm}:{hashes[digest.algorithm].hexdigest()}")
-            sha256 = Digest(f"sha256:{hashes['sha256'].hexdigest()}")
-        if found != digest:
-            raise DigestDiffers("the bytes have another digest", found=found, expected=digest)
-        return sha256
+            staged, sha256, named = self._stores.blobs.measure(self._key, key.digest.algorithm)
+            _check(named, key.digest)
+        self._stores.blobs.promote(self._key, key, staged=staged, sha256=sha256)
+
+    def _complete(self) -> StoredBlob:
+        last = self._full + bool(self._buffer)
+        try:
+            parts: Sequence[Part] = self._parts or [
+                part
+                for part in self._stores.staging.parts(self._key, self._multipart or "")
+                if part.number <= last  # beyond are those of a chunk that did not count
+            ]
+            self._stores.staging.complete(self._key, self._multipart or "", parts)
+        except MultipartGone:
+            self._hasher = None  # put together before, by a request that did not come to its end: hash what is there
+        staged = self._stores.blobs.stat(self._key)
+        if staged is None or staged.size != self._size:
+            raise _lost()
+        return staged
+
+    def _discard(self) -> None:
+        if self._multipart is not None:
+            self._stores.staging.abort(self._key, self._multipart)
+            drop_staged(self._stores.blobs, self._start.session)
+        elif self._start.size:
+            self._stores.blobs.delete(self._start.tail)
+
+
+def drop_staged(blobs: BlobStore, session: str) -> None:
+    """Remove every object that was staged for `session`."""
+    folder = StagingKey(session).path.rpartition("/")[0] + "/"
+    for left in blobs.list(folder):
+        blobs.delete(StagingKey(session, left.path.rpartition("/")[2]))
+
+
+async def _sliced(part: bytes) -> AsyncIterator[bytes]:
+    """Hand out a part in pieces: whole, it would be in the connection's buffer once more."""
+    for start in range(0, len(part), SLICE_BYTES):
+        yield part[start : start + SLICE_BYTES]
+
+
+def _check(found: Digest, expected: Digest) -> None:
+    if found != expected:
+        raise DigestDiffers("the bytes have another digest", found=found, expected=expected)
+
+
+def _lost() -> UploadLost:
+    return UploadLost("the bytes sent before are not here", hint="begin another upload")

@@ -65,7 +65,6 @@ def test_a_registry_made_of_settings_admits_and_follows_its_trust_file(
         public_url=url,
         database_url=SecretStr(database_url),
         s3=store_settings(s3),
-        spool_dir=tmp_path / "spool",
         trust_file=trust,
         token_key_file=key,
         issuers=(IssuerRule(issuer=shop.main.issuer.ci_url, kind="github", server_url=SERVER_URL),),

@@ -49,7 +49,6 @@ from tidegate_registry.sandbox.serve import ServerThread
 from tidegate_registry.services import Services
 from tidegate_registry.settings import Limits, Mode, Settings
 from tidegate_registry.storage.s3 import S3BlobStore
-from tidegate_registry.storage.uploads import SpoolStage
 
 if TYPE_CHECKING:
     from tests.forge import Who
@@ -253,7 +252,6 @@ def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, 
         public_url=url,
         database_url=SecretStr(database_url),
         s3=store_settings(s3),
-        spool_dir=folder / "spool",
         issuers=(
             IssuerRule(issuer=issuer.url, kind="email", carried_claims=("groups",)),
             IssuerRule(issuer=issuer.ci_url, kind="github", server_url=SERVER_URL),
@@ -276,7 +274,6 @@ def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, 
             db=db,
             blobs=blobs,
             staging=blobs.staging,
-            stage=SpoolStage(settings.spool_dir),
             access=open_gatekeeper(settings, charters=in_force.charters, http=http, clock=clock),
             gate=open_gate(trust=in_force.current, clock=clock),
             clock=clock,

@@ -25,9 +25,10 @@ from tests.registry.world import (
     wait_for,
 )
 from tidegate.digest import Digest
+from tidegate_registry.artifacts.sweep import sweep_uploads
 from tidegate_registry.artifacts.tables import UploadRow
-from tidegate_registry.artifacts.uploads import sweep_uploads
 from tidegate_registry.settings import Limits
+from tidegate_registry.storage.blobs import STAGING, StagingKey
 
 if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
@@ -43,9 +44,10 @@ def begin(client: httpx2.Client) -> str:
     return answer.headers["location"]
 
 
-def spooled(world: World) -> list[Path]:
-    folder = world.services.settings.spool_dir
-    return list(folder.iterdir()) if folder.exists() else []
+def staged(world: World) -> list[str]:
+    """What unfinished uploads keep in the store: objects, and multipart uploads."""
+    objects = [found.path for found in world.services.blobs.list(STAGING)]
+    return objects + [found.path for found in world.services.staging.unfinished()]
 
 
 def read_back(world: World, client: httpx2.Client, digest: str) -> bytes:
@@ -61,7 +63,7 @@ def test_a_blob_sent_with_post_then_put_is_read_back(world: World, algorithm: st
     assert answer.headers["location"] == f"/v2/{AGENT}/blobs/{digest}"
     assert answer.headers["docker-content-digest"] == digest
     assert read_back(world, client, digest) == DATA
-    assert spooled(world) == []
+    assert staged(world) == []
 
 
 def test_a_blob_sent_in_one_request_is_read_back(world: World) -> None:
@@ -134,7 +136,7 @@ def test_bytes_with_another_digest_are_refused_and_dropped(world: World) -> None
     ):
         assert error_of(answer) == (400, "DIGEST_INVALID", "digest-differs")
     assert client.head(f"/v2/{AGENT}/blobs/{wrong}").status_code == 404
-    assert spooled(world) == []
+    assert staged(world) == []
 
 
 @pytest.mark.parametrize("text", ["sha256:abc", "md5:" + "0" * 32, "nonsense", "sha256:" + "G" * 64])
@@ -152,9 +154,9 @@ def test_a_cancelled_upload_is_gone(world: World) -> None:
     client = world.client()
     where = begin(client)
     client.patch(where, content=DATA)
-    assert len(spooled(world)) == 1
+    assert len(staged(world)) == 1
     assert client.delete(where).status_code == 204
-    assert spooled(world) == []
+    assert staged(world) == []
     for answer in (client.get(where), client.patch(where, content=b"x"), client.delete(where)):
         assert error_of(answer) == (404, "BLOB_UPLOAD_UNKNOWN", "upload-unknown")
 
@@ -171,7 +173,7 @@ def test_an_upload_belongs_to_who_began_it_and_to_its_repository(world: World) -
 @pytest.mark.parametrize("session", ["nonsense", "00000000-0000-4000-8000-000000000000", "..", "a" * 300])
 def test_a_session_that_nobody_began_is_unknown(world: World, session: str) -> None:
     assert world.client().get(UPLOADS + session).status_code == 404
-    assert spooled(world) == []
+    assert staged(world) == []
 
 
 def test_without_a_token_uploads_are_challenged_with_the_scope_they_need(world: World) -> None:
@@ -196,7 +198,7 @@ def test_an_upload_that_nobody_continued_is_swept_and_a_fresh_one_is_not(world: 
     assert sweep_uploads(world.services) == 1
     assert client.get(stale).status_code == 404
     assert client.get(fresh).status_code == 204
-    assert spooled(world) == []
+    assert staged(world) == []
 
 
 def test_a_broken_connection_keeps_what_arrived_and_the_client_goes_on(world: World) -> None:
@@ -241,11 +243,12 @@ def test_two_requests_never_write_to_one_upload_at_once(world: World) -> None:
     assert client.put(where, params={"digest": Digest.of(DATA)}).status_code == 201
 
 
-def test_bytes_lost_from_the_spool_are_noticed(world: World) -> None:
+def test_bytes_lost_from_the_store_are_noticed(world: World) -> None:
     client = world.client()
     where = begin(client)
     client.patch(where, content=DATA)
-    spooled(world)[0].unlink()
+    session = where.rpartition("/")[2]
+    world.services.blobs.delete(StagingKey(session, f"tail-{len(DATA)}"))
     answer = client.patch(where, content=b"more")
     assert error_of(answer) == (404, "BLOB_UPLOAD_UNKNOWN", "upload-lost")
 
@@ -271,7 +274,7 @@ class TestLimits:
             client.patch(begin(client), content=DATA),
         ):
             assert error_of(answer) == (413, "SIZE_INVALID", "blob-too-large")
-        assert spooled(world) == []
+        assert staged(world) == []
 
     def test_chunks_do_not_add_up_to_more_than_the_limit(self, world: World) -> None:
         client = world.client()

@@ -7,19 +7,18 @@ import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from tidegate.errors import LimitExceeded
 from tidegate_registry.artifacts.errors import ManifestTooLarge, RequestTimeout
-from tidegate_registry.storage.uploads import SINK_BYTES
 
 if TYPE_CHECKING:
     from fastapi import Request
 
     from tidegate_registry.settings import Limits
-    from tidegate_registry.storage.uploads import UploadSink
 
 
+PIECE_BYTES = 1 << 20  # of what ASGI hands out in 64 KiB: a thread hop for each hash is paid once a MiB
 MAX_LENGTH_DIGITS = 19  # of 2^63-1; a longer number is too large for anything, and costly to read
 
 
@@ -32,8 +31,7 @@ async def read_body(
     error: type[LimitExceeded] = ManifestTooLarge,
 ) -> bytes:
     """Read a body of at most `most` bytes into memory. Raises `error` for more, RequestTimeout."""
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and (len(announced) > MAX_LENGTH_DIGITS or int(announced) > most):
+    if (announced_length(request) or 0) > most:
         raise _too_large(error, most, what)
     parts, size = [], 0
     async for part in _timed(request, seconds=limits.request_seconds, idle=limits.idle_seconds):
@@ -44,23 +42,29 @@ async def read_body(
     return b"".join(parts)
 
 
-async def stream_into(sink: UploadSink, request: Request, *, limits: Limits) -> int:
-    """Write the body into `sink` in pieces of SINK_BYTES, off the event loop; give how many bytes came.
+def announced_length(request: Request) -> int | None:
+    """Give the body's length as the client says it, None for a body that comes in chunks."""
+    text = request.headers.get("content-length", "")
+    if not text.isascii() or not text.isdigit():
+        return None
+    return int(text) if len(text) <= MAX_LENGTH_DIGITS else 10**MAX_LENGTH_DIGITS
 
-    What came before a failure is in the sink. Raises RequestTimeout, ClientDisconnect, UploadTooLarge.
-    """
-    pending, received = bytearray(), 0
+
+async def pieces_of(request: Request, *, limits: Limits) -> AsyncIterator[bytes]:
+    """Give a blob's bytes in pieces of PIECE_BYTES. Raises RequestTimeout, ClientDisconnect, after all that came."""
+    pending = bytearray()
     try:
         async for part in _timed(request, seconds=limits.upload_seconds, idle=limits.idle_seconds):
-            received += len(part)
             pending += part
-            if len(pending) >= SINK_BYTES:
-                full, pending = bytes(pending), bytearray()
-                await run_in_threadpool(sink.write, full)
-    finally:
+            if len(pending) >= PIECE_BYTES:
+                yield bytes(pending)
+                pending = bytearray()
+    except (RequestTimeout, ClientDisconnect):
         if pending:
-            await run_in_threadpool(sink.write, bytes(pending))
-    return received
+            yield bytes(pending)
+        raise
+    if pending:
+        yield bytes(pending)
 
 
 async def _timed(request: Request, *, seconds: int, idle: int) -> AsyncIterator[bytes]:

@@ -6,10 +6,8 @@ The handlers that carry bytes are the only asynchronous ones; whatever blocks in
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import anyio
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from tidegate.digest import Digest
 from tidegate_registry.artifacts import uploads
 from tidegate_registry.artifacts.blobs import mount_blob
-from tidegate_registry.artifacts.errors import SizeDiffers, UploadInvalid
+from tidegate_registry.artifacts.errors import UploadInvalid
 from tidegate_registry.artifacts.http.answers import (
     DigestQuery,
     Name,
@@ -26,15 +24,9 @@ from tidegate_registry.artifacts.http.answers import (
     errors,
     upload_headers,
 )
-from tidegate_registry.artifacts.http.body import stream_into
+from tidegate_registry.artifacts.http.receiving import Receiving
 from tidegate_registry.artifacts.names import parse_repository
 from tidegate_registry.services import App, Caller
-from tidegate_registry.storage.uploads import DigestDiffers, UploadTooLarge
-
-if TYPE_CHECKING:
-    from tidegate_registry.access.principal import Principal
-    from tidegate_registry.services import Services
-    from tidegate_registry.storage.uploads import UploadSink
 
 router = APIRouter(tags=["uploads"])
 
@@ -74,11 +66,11 @@ async def begin_upload(
             return Response(status_code=201, headers=created_blob(repository, wanted))
     whole = Digest.parse(digest) if digest is not None else None
     # one that is none is refused before a session is begun that nobody would end
-    parse_content_range(request.headers.get("content-range"))
+    bounds = parse_content_range(request.headers.get("content-range"))
     upload = await run_in_threadpool(uploads.begin_upload, app, who, repository)
     if whole is None:
         return Response(status_code=202, headers=upload_headers(upload))
-    await _receive(_Receiving(request, app, who, repository, upload.id, resumable=False), ends_with=whole)
+    await Receiving(request, app, who, repository, upload.id, bounds, resumable=False).end(whole)
     return Response(status_code=201, headers=created_blob(repository, whole))
 
 
@@ -109,9 +101,8 @@ def get_upload(name: Name, session: Session, app: App, who: Caller) -> Response:
 )
 async def continue_upload(name: Name, session: Session, request: Request, app: App, who: Caller) -> Response:
     """Bytes go to the end of what is there; `Content-Range` is checked when given."""
-    repository = parse_repository(name)
-    await _receive(_Receiving(request, app, who, repository, session), ends_with=None)
-    upload = await run_in_threadpool(uploads.find_upload, app, who, repository, session)
+    repository, bounds = parse_repository(name), parse_content_range(request.headers.get("content-range"))
+    upload = await Receiving(request, app, who, repository, session, bounds).take()
     return Response(status_code=202, headers=upload_headers(upload))
 
 
@@ -130,7 +121,8 @@ async def finish_upload(
 ) -> Response:
     """A body, if there is one, is the last chunk."""
     repository, wanted = parse_repository(name), Digest.parse(digest)
-    await _receive(_Receiving(request, app, who, repository, session), ends_with=wanted)
+    bounds = parse_content_range(request.headers.get("content-range"))
+    await Receiving(request, app, who, repository, session, bounds).end(wanted)
     return Response(status_code=201, headers=created_blob(repository, wanted))
 
 
@@ -147,63 +139,6 @@ def cancel_upload(name: Name, session: Session, app: App, who: Caller) -> Respon
     """Drop the bytes."""
     uploads.cancel_upload(app, who, parse_repository(name), session)
     return Response(status_code=204)
-
-
-@dataclass(frozen=True, slots=True)
-class _Receiving:
-    """A request that brings bytes of an upload. `resumable`: the client knows the session, so it can go on later."""
-
-    request: Request
-    app: Services
-    who: Principal
-    repository: str
-    session: str
-    resumable: bool = True
-
-
-async def _receive(it: _Receiving, *, ends_with: Digest | None) -> None:
-    """Hold the session, take the body, and either end the upload or let go of it, whatever happens to the request."""
-    bounds = parse_content_range(it.request.headers.get("content-range"))
-    start = bounds[0] if bounds else None
-    sink = await run_in_threadpool(uploads.hold_upload, it.app, it.who, it.repository, it.session, start=start)
-    upload = uploads.Upload(it.session, it.repository, sink.size)
-    try:
-        received = await stream_into(sink, it.request, limits=it.app.settings.limits)
-        it.request.app.state.metrics.uploaded.inc(received)
-        _check_length(received, bounds)
-        if ends_with is not None:
-            await run_in_threadpool(uploads.finish_upload, it.app, it.who, upload, sink, ends_with)
-            return
-    except BaseException as error:
-        # shielded: also when the client is gone or the server stops, the session must not stay held
-        with anyio.CancelScope(shield=True):
-            await run_in_threadpool(_let_go, it, upload, sink, error)
-        raise
-    await run_in_threadpool(_keep, it.app, upload, sink)
-
-
-def _check_length(received: int, bounds: tuple[int, int] | None) -> None:
-    if bounds is not None and received != bounds[1] - bounds[0] + 1:
-        raise SizeDiffers(
-            "the body is not as long as Content-Range says",
-            found=f"{received} bytes",
-            expected=f"{bounds[1] - bounds[0] + 1} bytes",
-        )
-
-
-def _keep(app: Services, upload: uploads.Upload, sink: UploadSink) -> None:
-    uploads.release_upload(app, upload.id, sink.suspend())
-
-
-def _let_go(it: _Receiving, upload: uploads.Upload, sink: UploadSink, error: BaseException) -> None:
-    if not it.resumable or isinstance(error, (DigestDiffers, UploadTooLarge)):  # nothing can come of it
-        sink.discard()
-        uploads.drop_upload(it.app, upload.id)
-    elif isinstance(error, SizeDiffers):  # a chunk that is not what it says does not count
-        sink.suspend()
-        uploads.release_upload(it.app, upload.id, upload.size)
-    else:  # the connection broke, or the store did not answer: what arrived counts, and the client may go on
-        _keep(it.app, upload, sink)
 
 
 def parse_content_range(text: str | None) -> tuple[int, int] | None:
