@@ -28,11 +28,13 @@ from tidegate_registry.storage.staging import Staging
 from tidegate_registry.trust_source import TrustSource
 
 if TYPE_CHECKING:
+    from tidegate.digest import Digest
     from tidegate.errors import BundleRefused
     from tidegate.formats.config import AgentConfig
     from tidegate.formats.manifest import Manifest
     from tidegate.policy.evidence import VerifiedAttestation
     from tidegate_registry.artifacts.naming import Named
+    from tidegate_registry.artifacts.pending import PendingTag
 
 Clock = Callable[[], datetime]
 EvidenceKey = tuple[str, Digest, Digest, Digest, tuple[tuple[str, Digest], ...]]
@@ -80,11 +82,20 @@ class Gate(Protocol):
         version: str,
         manifest: Manifest,
         bundle: AgentConfig | BundleRefused | None,
-    ) -> Named:
+        strict: bool,
+    ) -> Named | PendingTag:
         """Decide whether `manifest` becomes `version`, and in one transaction record it (`naming.record_release`).
+
+        Where the charter defers admission and only evidence is missing, the tag waits for it, unless `strict`.
 
         `bundle`: what checking the content gave, its config or every reason against it; None where there is nothing to
         check, as in an opaque bundle. Raises AdmissionRefused with every unmet requirement, or VersionTaken.
+        """
+
+    def complete(self, app: Services, who: Principal, *, repository: str, subject: Digest) -> None:
+        """Decide again about version tags that wait for evidence about `subject`, which `who` has just brought.
+
+        A decision against one leaves it waiting and raises nothing.
         """
 
 

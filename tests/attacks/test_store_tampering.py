@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -11,6 +12,7 @@ from tests.client.bundle.agents import build_agent
 from tests.registry.world import AGENT, World, error_of
 from tidegate.digest import Digest
 from tidegate_registry.artifacts.content import read_blob
+from tidegate_registry.recent import RECENT_SECONDS
 from tidegate_registry.storage.blobs import BlobKey, StoredBytesDiffer
 from tidegate_registry.storage.s3 import S3BlobStore
 
@@ -88,6 +90,16 @@ def test_a_bundle_whose_layer_was_changed_in_the_bucket_is_not_taken(world: Worl
     assert error["code"] == "MANIFEST_INVALID"
     assert all(reason["step"].startswith("B") for reason in error["detail"]["reasons"])
     assert world.events("manifest.stored") == []
+
+
+def test_what_was_checked_is_read_again_after_a_while(world: World, built: Built) -> None:
+    client = world.client()
+    push_blobs(world, client, built)
+    assert world.put(client, built.manifest).status_code == 201
+    plant(world, built.manifest.blobs[1].digest, b"changed")
+    world.clock.now += timedelta(seconds=RECENT_SECONDS)
+    answer = world.put(client, built.manifest, "work")
+    assert error_of(answer)[:2] == (400, "MANIFEST_INVALID")
 
 
 def test_a_missing_object_is_a_fault_that_tells_nothing(world: World, built: Built, tmp_path: Path) -> None:

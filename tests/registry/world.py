@@ -211,6 +211,8 @@ class World:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 connection.execute(table.delete())
         self.services.reads.clear()
+        self.services.checked_bundles.clear()
+        self.services.verified_evidence.clear()
         assert isinstance(self.services.blobs, S3BlobStore)
         self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
         self.app.state.readiness = ReadinessCache()

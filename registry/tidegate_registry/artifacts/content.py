@@ -65,13 +65,18 @@ def check_references(
 def check_content(app: Services, repository: str, manifest: Manifest) -> AgentConfig | None:
     """Recompute what an agent bundle says of itself, from its stored bytes; None for what is no agent bundle.
 
-    Streams every layer once. Raises BundleRefused with every reason.
+    Streams every layer once, unless that was done a moment ago. Raises BundleRefused with every reason.
     """
     if manifest.effective_artifact_type != AGENT_BUNDLE:
         return None
     from tidegate.bundle.content import check_bundle
 
-    return check_bundle(manifest, open_blob(app, repository))
+    key, now = (namespace_of(repository), manifest.digest), app.clock()
+    config = app.checked_bundles.find(key, now)
+    if config is None:
+        config = check_bundle(manifest, open_blob(app, repository))
+        app.checked_bundles.keep(key, config, now, weight=manifest.blobs[0].size)
+    return config
 
 
 def open_blob(app: Services, repository: str) -> Callable[[Digest], BinaryIO]:

@@ -137,9 +137,14 @@ def verify_referrer(
             expected=f"a charter for {repository} or {repository.partition('/')[0]}/*",
             hint="have the registry's operator add a charter",
         )
-    bundle = read_blob(app, repository, referrer.bundle.digest, limit=limit)
-    attestation = verify_attestation(
-        bundle, subject=referrer.subject.digest, agent=repository, charter=charter, trust=trust, now=now
+    attestation = _verified(
+        app,
+        trust,
+        charter,
+        repository=repository,
+        subject=referrer.subject.digest,
+        bundle=referrer.bundle.digest,
+        now=now,
     )
     is_publisher = app.access.may(who, Permission.ARTIFACT_PUSH, repository)
     run_steps(ATTACHMENT_STEPS, Attachment(referrer, attestation, who, is_publisher=is_publisher))
@@ -243,6 +248,8 @@ def verify_again(
 ) -> tuple[list[VerifiedAttestation], list[RefusedEvidence]]:
     """Read each bundle from the store and verify it under `charter` and `trust`, whatever its row says.
 
+    What was verified a moment ago, under the same charter and the same roots, is not verified once more.
+
     Raises Unreachable when the store does not answer: then nothing can be decided, which is no refusal.
     """
     good: list[VerifiedAttestation] = []
@@ -250,15 +257,33 @@ def verify_again(
     for row in rows:
         digest = Digest(row.bundle)
         try:
-            bundle = read_blob(app, repository, digest, limit=app.settings.limits.evidence_bytes)
-            good.append(
-                verify_attestation(bundle, subject=subject, agent=repository, charter=charter, trust=trust, now=now)
-            )
+            good.append(_verified(app, trust, charter, repository=repository, subject=subject, bundle=digest, now=now))
         except Unreachable:
             raise
         except TidegateError as error:  # a bundle that is gone or changed in the store is as good as none
             bad.append(RefusedEvidence(digest, error.reasons, row.predicate_type))
     return good, bad
+
+
+def _verified(
+    app: Services,
+    trust: Trust,
+    charter: Charter,
+    *,
+    repository: str,
+    subject: Digest,
+    bundle: Digest,
+    now: datetime,
+) -> VerifiedAttestation:
+    """Verify the bundle of that digest, unless that was done a moment ago."""
+    roots = tuple((root.name, root.digest) for root in trust.roots)
+    key = (repository, subject, bundle, charter.digest, roots)
+    found = app.verified_evidence.find(key, now)
+    if found is None:
+        raw = read_blob(app, repository, bundle, limit=app.settings.limits.evidence_bytes)
+        found = verify_attestation(raw, subject=subject, agent=repository, charter=charter, trust=trust, now=now)
+        app.verified_evidence.keep(key, found, now, weight=len(raw))
+    return found
 
 
 def evidence_page(

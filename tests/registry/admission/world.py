@@ -100,6 +100,8 @@ class GateWorld:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 connection.execute(table.delete())
         self.services.reads.clear()
+        self.services.checked_bundles.clear()
+        self.services.verified_evidence.clear()
 
     def limit(self, **limits: int) -> None:
         """Run under other limits until the test ends."""
