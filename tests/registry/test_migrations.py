@@ -28,6 +28,14 @@ def test_the_migrated_schema_is_what_the_models_say(db: Db) -> None:
         assert compare_metadata(context, SQLModel.metadata) == []
 
 
+def test_a_column_that_names_a_row_elsewhere_is_as_wide_as_the_name_there() -> None:
+    tables.load()
+    links = [key for table in SQLModel.metadata.tables.values() for key in table.foreign_keys]
+    assert links
+    for link in links:
+        assert repr(link.parent.type) == repr(link.column.type), f"{link.parent} names {link.column}"
+
+
 def test_migrating_twice_is_migrating_once(db: Db) -> None:
     migrations.upgrade(db)
     migrations.upgrade(db)

@@ -14,7 +14,8 @@ from sqlmodel import Field, SQLModel
 from tidegate_registry.columns import Moment, bytewise_text
 
 NAME = bytewise_text(255)
-DIGEST = bytewise_text(71)  # sha256: and 64 hexadecimal digits
+SHA256 = bytewise_text(71)  # sha256: and 64 hexadecimal digits: what we compute, and subjects (step E1)
+DIGEST = bytewise_text(135)  # sha512: and 128 hexadecimal digits: what a client names in its own way
 EVENT = bytewise_text(36)
 
 
@@ -33,11 +34,11 @@ class EvidenceRow(SQLModel, table=True):
     )
 
     repository: str = Field(primary_key=True, sa_type=NAME)
-    subject: str = Field(primary_key=True, sa_type=DIGEST)
-    signature: str = Field(primary_key=True, sa_type=DIGEST)
+    subject: str = Field(primary_key=True, sa_type=SHA256)
+    signature: str = Field(primary_key=True, sa_type=SHA256)
     manifest: str = Field(sa_type=DIGEST)
     bundle: str = Field(sa_type=DIGEST)
-    payload: str = Field(sa_type=DIGEST)
+    payload: str = Field(sa_type=SHA256)
     predicate_type: str = Field(max_length=512)
     role: str = Field(max_length=16)
     root: str = Field(max_length=64)

@@ -6,12 +6,20 @@ from dataclasses import replace
 
 import pytest
 
+from tests.forge import dump
 from tests.registry.admission.world import GateWorld, codes_of
 from tests.workshop import AGENT, EVALS_JOB
 from tidegate.digest import Digest
 from tidegate.formats.identity import CertificateIdentity, ClaimName
-from tidegate.formats.manifest import EMPTY_BLOB, evidence_manifest
-from tidegate.formats.mediatypes import PREDICATE_RELEASE
+from tidegate.formats.manifest import (
+    EMPTY_BLOB,
+    EMPTY_DESCRIPTOR,
+    Descriptor,
+    Manifest,
+    evidence_manifest,
+    image_manifest,
+)
+from tidegate.formats.mediatypes import PREDICATE_RELEASE, SIGSTORE_BUNDLE
 from tidegate.formats.predicates import PREDICATE_REVIEW
 from tidegate_registry.evidence.service import read_evidence, same_signer, signature_of
 
@@ -72,6 +80,27 @@ def test_a_referrer_before_its_layer_is_told_what_is_missing(gate_world: GateWor
     answer = gate_world.put(client, referrer)
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "MANIFEST_BLOB_UNKNOWN")
     assert "push blobs before" in answer.json()["errors"][0]["message"]
+
+
+def test_evidence_may_be_named_by_sha512_as_any_manifest_and_blob_may(gate_world: GateWorld) -> None:
+    client, manifest = gate_world.client(), gate_world.bundle_for()
+    gate_world.push(client, manifest)
+    shop = gate_world.about(manifest)
+    bundle = dump(shop.sign(shop.release_statement()))
+    digest = Digest.of(bundle, "sha512")
+    sent = client.post(f"/v2/{AGENT}/blobs/uploads/", params={"digest": digest}, content=bundle)
+    assert sent.status_code == 201, sent.text
+    layer = Descriptor(SIGSTORE_BUNDLE, digest, len(bundle))
+    made = image_manifest(
+        artifact_type=SIGSTORE_BUNDLE, config=EMPTY_DESCRIPTOR, layers=(layer,), subject=manifest.descriptor
+    )
+    referrer = Manifest.parse(made.raw, algorithm="sha512")
+    answer = gate_world.put(client, referrer)
+    assert answer.status_code == 201, answer.text
+    (entry,) = gate_world.data_of("evidence.verified")
+    assert (entry["manifest"], entry["subject"]) == (referrer.digest, manifest.digest)
+    assert gate_world.sign_provenance(client, manifest).status_code == 201
+    assert gate_world.put(client, manifest, "1.2.0").status_code == 201
 
 
 def test_a_bundle_that_verifies_nothing_is_refused_with_its_step_and_kept_nowhere(gate_world: GateWorld) -> None:
