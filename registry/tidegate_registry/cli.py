@@ -65,6 +65,8 @@ def _verb(
 
 
 def _serve(args: argparse.Namespace) -> int:
+    import gc
+
     import uvicorn
 
     from tidegate_registry import logs
@@ -85,6 +87,8 @@ def _serve(args: argparse.Namespace) -> int:
             timeout_graceful_shutdown=DRAIN_SECONDS,
         )
         server = uvicorn.Server(config)
+        gc.collect()
+        gc.freeze()  # what is here now stays until the end: the collector need not look at it again and again
         with _listen(settings.listen_host, settings.listen_port) as listener:
             server.run(sockets=[listener])
     return EXIT_DONE if server.started else EXIT_REFUSED

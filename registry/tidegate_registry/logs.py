@@ -6,10 +6,10 @@ goes (`configure` for `serve`, a file for the sandbox).
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 
 import structlog
 
@@ -34,20 +34,36 @@ def get_logger() -> structlog.stdlib.BoundLogger:
 
 
 _lines = logging.getLogger(NAME)
-_encode = json.JSONEncoder(sort_keys=True).encode
 
 
-def log_request(**fields: str | float | None) -> None:
-    """Log the event `request`: a line as `get_logger` writes it, at half its price.
+def log_request(
+    *,
+    method: str,
+    route: str,
+    status: int,
+    ms: float,
+    principal: str | None,
+    repository: str | None,
+    request_id: str,
+) -> None:
+    """Log the event `request`: a line as `get_logger` writes it, at a third of its price.
 
-    It is the one event that each answer costs; the general way looks for the calling line and runs a chain of
-    processors. `fields` has the request id as well.
+    It is the one event that every answer costs. The general way looks for the calling line, runs a chain of processors
+    and sorts.
     """
     if not _lines.isEnabledFor(logging.INFO):
         return
-    timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    line = _encode({"event": "request", "level": "info", "timestamp": timestamp, **fields})
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat()
+    line = (
+        f'{{"event": "request", "level": "info", "method": {_quoted(method)}, "ms": {ms}, '
+        f'"principal": {_quoted(principal)}, "repository": {_quoted(repository)}, "request_id": {_quoted(request_id)}, '
+        f'"route": {_quoted(route)}, "status": {status}, "timestamp": "{now}Z"}}'
+    )
     _lines.handle(logging.LogRecord(NAME, logging.INFO, "", 0, line, None, None))
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else encode_basestring_ascii(text)
 
 
 def configure() -> None:

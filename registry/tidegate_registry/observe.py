@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-import uuid
 from typing import TYPE_CHECKING
 
 import structlog
@@ -98,8 +98,12 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == REQUEST_ID:
             given = value.decode("latin-1")
-            return given if _SAFE_ID.fullmatch(given) else str(uuid.uuid4())
-    return str(uuid.uuid4())
+            return given if _SAFE_ID.fullmatch(given) else _new_id()
+    return _new_id()
+
+
+def _new_id() -> str:
+    return os.urandom(16).hex()
 
 
 def route_template(scope: Scope) -> str:

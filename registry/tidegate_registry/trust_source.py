@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-Signature = tuple[tuple[int, int, int] | None, ...]
+Stamp = tuple[int, int, int]
 
 
 class TrustSource:
@@ -32,8 +32,7 @@ class TrustSource:
         self._path = path
         self._allow_sandbox = allow_sandbox
         self._lock = threading.Lock()
-        self._files: list[Path] = []
-        self._signature: Signature | None = None
+        self._seen: dict[str, Stamp | None] | None = None  # each file of the last reading, as it was then
         self._trust: Trust | None = None
         self._fault: TrustFileInvalid | None = None
 
@@ -44,7 +43,7 @@ class TrustSource:
                 "no trust file is configured", code="trust-file-missing", hint="set TIDEGATE_REGISTRY_TRUST_FILE"
             )
         with self._lock:
-            if self._signature is None or _signature(self._files) != self._signature:
+            if not self._is_unchanged():
                 self._load(self._path)
             if self._trust is None:
                 raise self._fault or TrustFileInvalid(f"{self._path}: cannot be read", code="trust-file-unreadable")
@@ -54,20 +53,34 @@ class TrustSource:
         """Give the charters in force; none without a trust file."""
         return CharterSet(()) if self._path is None else self.current().charters
 
+    def charters_at_hand(self) -> CharterSet | None:
+        """Give what `charters` would, if that takes no reading and no waiting, else None: for the event loop."""
+        if self._path is None:
+            return CharterSet(())
+        if not self._lock.acquire(blocking=False):
+            return None  # somebody may be reading them
+        try:
+            return self._trust.charters if self._trust is not None and self._is_unchanged() else None
+        finally:
+            self._lock.release()
+
     def check(self) -> None:
         """Raise TrustFileInvalid unless the file, as it is now, is the trust in force."""
         self.current()
         if self._fault is not None:
             raise self._fault
 
+    def _is_unchanged(self) -> bool:
+        return self._seen is not None and all(_stamp(file) == seen for file, seen in self._seen.items())
+
     def _load(self, path: Path) -> None:
         from tidegate.verify.trust import load_trust
 
-        stats: dict[Path, tuple[int, int, int] | None] = {}
+        seen: dict[str, Stamp | None] = {}
 
         def on_read(file: Path) -> None:
-            if file not in stats:  # looked at before it is read: a change in between is a change next time
-                stats[file] = _stat(file)
+            if str(file) not in seen:  # looked at before it is read: a change in between is a change next time
+                seen[str(file)] = _stamp(str(file))
 
         try:
             self._trust, self._fault = load_trust(path, allow_sandbox=self._allow_sandbox, on_read=on_read), None
@@ -75,20 +88,16 @@ class TrustSource:
             self._refuse(path, error)
         except Exception as error:  # noqa: BLE001 - whatever a broken file does to a parser, it is not trust in force
             self._refuse(path, TrustFileInvalid(f"{path}: cannot be read", found=type(error).__name__))
-        self._files, self._signature = list(stats), tuple(stats.values())
+        self._seen = seen
 
     def _refuse(self, path: Path, error: TrustFileInvalid) -> None:
         self._fault = error
         log.warning("trust_file.invalid", path=str(path), error=str(error), previous_in_force=self._trust is not None)
 
 
-def _signature(files: list[Path]) -> Signature:
-    return tuple(_stat(file) for file in files)
-
-
-def _stat(file: Path) -> tuple[int, int, int] | None:
+def _stamp(file: str) -> Stamp | None:
     try:
-        found = os.stat(file)  # noqa: PTH116 - at half the price of Path.stat, for each request
+        found = os.stat(file)  # noqa: PTH116 - at half the price of Path.stat: it is asked for each request
     except (OSError, ValueError):
         return None  # reported by reading it
     return found.st_mtime_ns, found.st_size, found.st_ino

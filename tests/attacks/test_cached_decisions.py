@@ -88,6 +88,13 @@ def read_from_memory(target: Replica, token: str) -> None:
     assert not target.passed_on, "the attack begins with answers that are kept"
 
 
+def trust_in(target: Replica, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the charters from a trust file, as a registry does."""
+    source = TrustSource(path, allow_sandbox=True)
+    monkeypatch.setattr(target.access, "charters", source.charters)
+    monkeypatch.setattr(target.access, "_charters_at_hand", source.charters_at_hand)
+
+
 def test_a_token_reads_until_it_expires_and_not_a_second_longer(target: Replica, clock: Clock) -> None:
     token = target.token(READER)
     read_from_memory(target, token)
@@ -144,7 +151,7 @@ def test_whom_an_edit_of_the_trust_file_takes_out_reads_no_more(
     (tmp_path / "trusted_root.json").write_bytes(canonical_bytes(sigstore.instance.trusted_root()))
     path, text = tmp_path / "trust.yaml", trust_file(sigstore.url)
     path.write_text(text)
-    monkeypatch.setattr(target.access, "charters", TrustSource(path, allow_sandbox=True).charters)
+    trust_in(target, path, monkeypatch)
     target.access.rules = PUBLISHERS_ONLY
     bob, grants = USERS["bob"].email, (Grant("repository", AGENT, frozenset({"pull"})),)
     who = Principal(PrincipalKind.HUMAN, CertificateIdentity(sigstore.url, bob), "bob", {}, grants)
@@ -163,5 +170,5 @@ def test_a_registry_whose_trust_file_was_never_good_serves_nothing_from_memory(
 ) -> None:
     token = target.token(READER)
     read_from_memory(target, token)
-    monkeypatch.setattr(target.access, "charters", TrustSource(tmp_path / "gone.yaml", allow_sandbox=True).charters)
+    trust_in(target, tmp_path / "gone.yaml", monkeypatch)
     assert read(target, token) == 503

@@ -42,6 +42,22 @@ def test_a_change_is_in_force_with_the_next_request(path: Path) -> None:
     source.check()
 
 
+def test_what_is_at_hand_is_what_is_in_force_and_nothing_while_it_would_have_to_be_read(path: Path) -> None:
+    source = TrustSource(path, allow_sandbox=True)
+    assert source.charters_at_hand() is None
+    charters = source.charters()
+    assert source.charters_at_hand() is charters
+    change(path, path.read_text() + "# edited\n")
+    assert source.charters_at_hand() is None
+    assert source.charters_at_hand() is None, "asking reads nothing"
+    assert source.charters_at_hand() is not source.charters()
+    with source._lock:
+        assert source.charters_at_hand() is None, "nobody waits for whoever is reading"
+    path.write_text("format: [")
+    in_force = source.charters()
+    assert source.charters_at_hand() is in_force
+
+
 def test_a_broken_change_leaves_the_last_good_state_in_force_and_is_not_ready(path: Path) -> None:
     source = TrustSource(path, allow_sandbox=True)
     good = source.current()
@@ -76,7 +92,7 @@ def test_whatever_a_broken_file_does_to_its_reader_it_is_not_ready_until_mended(
     for _ in range(2):
         with pytest.raises(TrustFileInvalid) as caught:
             source.check()
-        assert caught.value.reasons[0].code == "trust-file-unreadable"
+        assert caught.value.reasons[0].code == "trust-file-invalid"
     change(path, text)
     source.check()
 

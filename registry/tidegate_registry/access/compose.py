@@ -19,11 +19,17 @@ from tidegate_registry.settings import Mode, Settings
 
 
 def open_gatekeeper(
-    settings: Settings, *, charters: Callable[[], CharterSet], http: httpx2.Client, clock: Callable[[], datetime]
+    settings: Settings,
+    *,
+    charters: Callable[[], CharterSet],
+    charters_at_hand: Callable[[], CharterSet | None] | None = None,
+    http: httpx2.Client,
+    clock: Callable[[], datetime],
 ) -> Gatekeeper:
     """Load the token keys and wire the access room. `http` fetches keys of OIDC issuers and belongs to the caller.
 
-    Raises InvalidInput for a key file that is missing, readable by others or no key.
+    `charters`, `charters_at_hand`: see Gatekeeper. Raises InvalidInput for a key file that is missing, readable by
+    others or no key.
     """
     tokens = RegistryTokens(
         signing=_signing_key(settings),
@@ -38,6 +44,7 @@ def open_gatekeeper(
         tokens=tokens,
         rules=AccessRules(anonymous_pull=settings.anonymous_pull, authenticated_pull=settings.authenticated_pull),
         charters=charters,
+        charters_at_hand=charters_at_hand,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from tidegate.errors import AccessDenied, InvalidInput, Reason, TidegateError
+from tidegate.errors import AccessDenied, InvalidInput, Reason
 from tidegate.formats.charter import CharterSet
 from tidegate_registry.access.challenge import LoginNeeded, basic_challenge, bearer_challenge
 from tidegate_registry.access.credentials import MAX_AUTHORIZATION_BYTES
@@ -30,13 +30,18 @@ class Gatekeeper:
         tokens: RegistryTokens,
         rules: AccessRules,
         charters: Callable[[], CharterSet],
+        charters_at_hand: Callable[[], CharterSet | None] | None = None,
     ) -> None:
-        """`charters` gives those in force now; it is asked for each decision."""
+        """`charters` gives those in force now; it is asked for each decision.
+
+        `charters_at_hand`: the same, or None where they would have to be read; needed if `charters` may block.
+        """
         self.public_url = public_url
         self.rules = rules
         self._oidc = oidc
         self._tokens = tokens
         self.charters = charters
+        self._charters_at_hand = charters_at_hand
         self._memory = CallerMemory()
 
     def authenticate(self, authorization: str | None) -> Principal:
@@ -55,17 +60,19 @@ class Gatekeeper:
     def recall(self, authorization: bytes, permission: Permission, agent: str) -> Principal | None:
         """Give the caller of a header that `authenticate` took before, if they may do `permission` on `agent` now.
 
-        From memory alone. A principal is exactly what `authenticate` and `demand` would give; None is no refusal but
-        says that they have to be asked. What was found is found anew when the token has expired, or when charters or
-        rules are not the very ones that it was found under.
+        From memory alone, on the event loop. A principal is exactly what `authenticate` and `demand` would give; None
+        is no refusal but says that they have to be asked. What was found is found anew when the token has expired, or
+        when charters or rules are not the very ones that it was found under.
         """
         known = self._memory.find(authorization)
         if known is None:
             return None
         try:
             self._tokens.demand_valid(known.token)
-            charters = self.charters()
-        except TidegateError:  # the full look will say so in its own words
+        except TokenRefused:  # the full look will say so in its own words
+            return None
+        charters = self.charters() if self._charters_at_hand is None else self._charters_at_hand()
+        if charters is None:
             return None
         principal = known.token.principal
         if not known.is_allowed(permission, agent, charters, self.rules):

@@ -33,7 +33,7 @@ from tidegate_registry.access.token_keys import TokenKey
 
 TOKEN_TYPE = "tidegate-registry+jwt"  # noqa: S105 - a header value
 _EXCHANGE = "exchange an OIDC token at the token endpoint that WWW-Authenticate names"
-MAX_SKEW = timedelta(seconds=60)  # between replicas; expiry itself is not stretched
+MAX_SKEW_SECONDS = 60.0  # between replicas; expiry itself is not stretched
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _step_k5_audience(check: TokenCheck) -> None:
 
 def _step_k6_times(now: tuple[TokenCheck, datetime]) -> None:
     claims, moment = now[0].claims, now[1].timestamp()
-    if min(claims.nbf, claims.iat) - MAX_SKEW.total_seconds() <= moment < claims.exp:
+    if min(claims.nbf, claims.iat) - MAX_SKEW_SECONDS <= moment < claims.exp:
         return
     found, expected = f"valid from {claims.nbf} until {claims.exp}", f"valid at {moment:.0f}"
     if moment >= claims.exp:

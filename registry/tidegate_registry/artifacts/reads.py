@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +22,9 @@ ANSWER_BYTES = 2048  # what an answer takes besides its body: key, headers, obje
 Header = tuple[bytes, bytes]
 
 
-class AnswerKey(NamedTuple):
-    """A request as far as its answer depends on it, besides who asks. `host`: empty unless links depend on it."""
-
-    method: str
-    path: str
-    host: str
+# A request as far as its answer depends on it, besides who asks: method, path as the router saw it, and the Host header
+# where links depend on it, else nothing.
+AnswerKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,7 +278,7 @@ class TestBounds:
         return KeptAnswer(repository, 200, (), b"x" * size, None, None, None, {})
 
     def key(self, number: int) -> AnswerKey:
-        return AnswerKey("GET", f"/{number}", "")
+        return ("GET", f"/{number}", "")
 
     def test_bytes_are_bounded_and_the_one_not_asked_for_longest_goes_first(self) -> None:
         cache = ReadCache(most_bytes=3 * (ANSWER_BYTES + 100))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts.http.answers import NOT_MODIFIED, STAYS_IN_304, is_known
-from tidegate_registry.artifacts.reads import AnswerKey, KeptAnswer
+from tidegate_registry.artifacts.reads import KeptAnswer
 from tidegate_registry.observe import Observation
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class KeptReads:
             return None
         app = self._services
         host = _link_host(app, headers.get(b"host", b"").decode("latin-1"))
-        kept = app.reads.find(AnswerKey(scope["method"], scope["path"], host))
+        kept = app.reads.find((scope["method"], scope["path"], host))
         if kept is None or (kept.until is not None and app.clock() >= kept.until):
             return None
         principal = app.access.recall(authorization, Permission.ARTIFACT_PULL, kept.repository)
@@ -92,7 +92,7 @@ def keep(app: Services, request: Request, repository: str, answer: Response, *, 
         path_params=request.path_params,
     )
     host = _link_host(app, request.headers.get("host", ""))
-    app.reads.keep(AnswerKey(request.method, scope["path"], host), kept)
+    app.reads.keep((request.method, scope["path"], host), kept)
 
 
 def _link_host(app: Services, host: str) -> str:
