@@ -93,6 +93,14 @@ class Hasher:
         self.algorithm = algorithm
         self.size = 0
 
+    @classmethod
+    def of(cls, chunks: Iterable[bytes], algorithm: str = "sha256") -> Self:
+        """Hash all of `chunks`."""
+        hasher = cls(algorithm)
+        for chunk in chunks:
+            hasher.update(chunk)
+        return hasher
+
     def update(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the next bytes."""
         self._hash.update(chunk)

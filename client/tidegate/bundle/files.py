@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 _FICLONE = 0x40049409  # Linux uapi/linux/fs.h: share the blocks of another file
 
@@ -50,17 +51,22 @@ def place_file(source: Path, target: Path, identity: FileIdentity, *, link: bool
     return True
 
 
-def _clone(source: Path, target: Path) -> bool:
+def clone(origin: BinaryIO, copy: BinaryIO) -> bool:
+    """Let the empty file `copy` share the blocks of `origin`, each changing on its own; False when that cannot be."""
     try:
         import fcntl
     except ImportError:  # not a Unix
         return False
+    try:
+        fcntl.ioctl(copy.fileno(), _FICLONE, origin.fileno())
+    except (OSError, io.UnsupportedOperation):  # another file system, or none: a member of an archive
+        return False
+    return True
+
+
+def _clone(source: Path, target: Path) -> bool:
     with source.open("rb") as origin, target.open("xb") as copy:
-        try:
-            fcntl.ioctl(copy.fileno(), _FICLONE, origin.fileno())
-        except OSError:
-            pass
-        else:
+        if clone(origin, copy):
             return True
     target.unlink()
     return False

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from tidegate.bundle.archive import ArchiveFiles
-from tidegate.bundle.files import FileIdentity, open_regular, place_file
+from tidegate.bundle.files import FileIdentity, clone, open_regular, place_file
 from tidegate.digest import Digest, Hasher, chunks_of
 from tidegate.errors import BundleRefused, Conflict, InvalidInput, NotFound
 from tidegate.formats.jcs import canonical_bytes, parse_object
@@ -24,6 +25,7 @@ from tidegate.formats.mediatypes import ANNOTATION_REF_NAME, ANNOTATION_VERSION,
 INDEX, MARKER = "index.json", "oci-layout"
 _MARKER_BYTES = canonical_bytes({"imageLayoutVersion": "1.0.0"})
 _MAX_MARKER_BYTES = 1 << 10
+_LINKED_MODE = 0o444
 
 
 class BlobWriter:
@@ -179,21 +181,32 @@ class Layout:
             writer.write(data)
             return writer.commit()
 
-    def put_stream(self, stream: BinaryIO, digest: Digest, *, advance: Callable[[int], None] | None = None) -> None:
-        """Store what `stream` gives, if it has `digest`; `advance` is told the bytes done. Raises BundleRefused."""
+    def put_stream(self, stream: BinaryIO, digest: Digest) -> None:
+        """Store what `stream` gives, if it has `digest`. Raises BundleRefused."""
+        self.put_chunks(chunks_of(stream), digest)
+
+    def put_chunks(self, chunks: Iterable[bytes], digest: Digest) -> None:
+        """Store the bytes in `chunks`, if they have `digest`. Raises BundleRefused."""
         hasher = Hasher(digest.algorithm)
-        with self._temporary(digest.algorithm) as (file, commit):
-            for chunk in chunks_of(stream):
+        with self.incoming(digest.algorithm) as (file, commit):
+            for chunk in chunks:
                 hasher.update(chunk)
                 file.write(chunk)
-                if advance is not None:
-                    advance(len(chunk))
-            if hasher.digest != digest:
-                raise BundleRefused(
-                    "a blob is not what was asked for", code="blob-digest", found=hasher.digest, expected=digest
-                )
+            _demand(hasher.digest, digest)
             file.flush()
             commit(digest)
+
+    def put_clone(self, file: BinaryIO, digest: Digest) -> None:
+        """Store the bytes of a file on disk, if they have `digest`: as a clone where the file system shares blocks.
+
+        The clone is what is hashed, so nothing that happens to `file` later matters. Raises BundleRefused.
+        """
+        with self.incoming(digest.algorithm) as (copy, commit):
+            if clone(file, copy):
+                _demand(Hasher.of(chunks_of(copy), digest.algorithm).digest, digest)
+                commit(digest)
+                return
+        self.put_stream(file, digest)
 
     def put_file(self, path: Path, digest: Digest) -> None:
         """Store a copy of the file at `path`, which must have `digest`. Raises BundleRefused."""
@@ -211,10 +224,23 @@ class Layout:
         target.parent.mkdir(parents=True, exist_ok=True)
         return place_file(path, target, identity, link=link)
 
+    def unpack_blob(self, digest: Digest, target: Path, mode: int) -> bool:
+        """Make `target` (absent) a file with the bytes of a blob, without copying them; False when that cannot be done.
+
+        A clone has a life of its own and gets `mode`. A hard link is the blob itself: it is only made for a file that
+        nobody executes, and nobody may write to it any more (mode 0444).
+        """
+        blob = self._writable() / _blob_name(digest)
+        linked = mode & stat.S_IXUSR == 0
+        if not place_file(blob, target, FileIdentity.of(blob.stat()), link=linked):
+            return False
+        target.chmod(_LINKED_MODE if target.samefile(blob) else mode)
+        return True
+
     @contextmanager
     def write_blob(self) -> Iterator[BlobWriter]:
         """Open a new blob; nothing is left of it unless it is committed."""
-        with self._temporary("sha256") as (file, commit):
+        with self.incoming("sha256") as (file, commit):
             yield BlobWriter(file, commit)
 
     def add_manifest(self, manifest: Manifest, *, version: str | None) -> None:
@@ -249,7 +275,8 @@ class Layout:
         _write_atomically(self._writable() / INDEX, canonical_bytes(document))
 
     @contextmanager
-    def _temporary(self, algorithm: str) -> Iterator[tuple[BinaryIO, Callable[[Digest], None]]]:
+    def incoming(self, algorithm: str) -> Iterator[tuple[BinaryIO, Callable[[Digest], None]]]:
+        """Open a new file for a blob, and give the way to name it once it was hashed; without a name it goes again."""
         folder = self._writable() / "blobs" / algorithm
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{secrets.token_hex(8)}"
@@ -258,7 +285,7 @@ class Layout:
             temporary.replace(self.path / _blob_name(final))
 
         try:
-            with temporary.open("xb") as file:
+            with temporary.open("x+b") as file:
                 yield file, commit
         finally:
             temporary.unlink(missing_ok=True)
@@ -288,6 +315,11 @@ class Layout:
 
 def _blob_name(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
+
+
+def _demand(found: Digest, expected: Digest) -> None:
+    if found != expected:
+        raise BundleRefused("a blob is not what was asked for", code="blob-digest", found=found, expected=expected)
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

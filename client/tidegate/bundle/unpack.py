@@ -9,20 +9,24 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 
 from tidegate.bundle.canonical import Sink
-from tidegate.bundle.content import CONTENT_STEPS, LayerParts, files_by_layer
+from tidegate.bundle.content import CONTENT_STEPS, FilesByLayer, LayerParts, files_by_layer
 from tidegate.bundle.structure import DEFAULT_LIMITS, Limits, OpenBlob, check_structure, refuse
+from tidegate.digest import Digest
 from tidegate.errors import Conflict, LimitExceeded
-from tidegate.formats.config import AgentConfig, FileEntry
+from tidegate.formats.config import AgentConfig, Component, FileEntry
 from tidegate.formats.manifest import Manifest
 
 _FILE_MODES = {"x": 0o755, "-": 0o644}
 _FOLDER_MODE = 0o755
 _PRIVATE = 0o700
+
+PlaceBlob = Callable[[Digest, Path, int], bool]
+"""Makes a file (absent, with this mode) of a blob without copying its bytes; False when it has not done so."""
 
 
 def unpack(
@@ -32,18 +36,23 @@ def unpack(
     *,
     limits: Limits = DEFAULT_LIMITS,
     advance: Callable[[int], None] | None = None,
+    place: PlaceBlob | None = None,
 ) -> AgentConfig:
     """Check a bundle (steps B1 to B9) and unpack it to `dest`, which must not exist or be an empty folder.
 
     Files get mode 0644 or 0755, folders 0755. After a failure nothing is left. `advance` is told the bytes done.
+    `place` is for a caller who has hashed the blobs: it may make the file of a raw layer without a copy of its bytes.
     Raises BundleRefused, Conflict (`destination-exists`), LimitExceeded (`disk-full`).
     """
     config = check_structure(manifest, open_blob, limits=limits)
     if dest.exists() and (not dest.is_dir() or any(dest.iterdir())):  # a link is refused by the rename
         raise _exists(dest)
     with _staging(dest) as staging:
-        _check_space(config, staging)
-        _write_tree(config, open_blob, staging, advance or (lambda _: None))
+        tell = advance or (lambda _: None)
+        _make_folders(config, staging)
+        rest = [each for each in config.components if not _placed(each, config, staging, place, tell)]
+        _check_space(sum(component.size for component in rest), staging)
+        _write_files(rest, files_by_layer(config), open_blob, staging, tell)
         staging.chmod(_FOLDER_MODE)
         try:
             staging.rename(dest)
@@ -52,17 +61,37 @@ def unpack(
     return config
 
 
-def _write_tree(config: AgentConfig, open_blob: OpenBlob, root: Path, advance: Callable[[int], None]) -> None:
+def _make_folders(config: AgentConfig, root: Path) -> None:
     folders = {parent for entry in config.files for parent in PurePosixPath(entry.path).parents}
     for folder in sorted(folders - {PurePosixPath()}):
         (root / folder).mkdir()
         (root / folder).chmod(_FOLDER_MODE)  # whatever the umask says
-    files = files_by_layer(config)
 
+
+def _placed(
+    component: Component, config: AgentConfig, root: Path, place: PlaceBlob | None, advance: Callable[[int], None]
+) -> bool:
+    """Try to make the file of a raw layer without writing it; step B4 has seen that its digest is the layer's."""
+    if place is None or component.kind.packing != "raw" or component.path is None:
+        return False
+    (entry,) = [each for each in config.files if each.path == component.path]
+    if not place(component.digest, root / entry.path, _FILE_MODES[entry.mode]):
+        return False
+    advance(component.size)
+    return True
+
+
+def _write_files(
+    components: Iterable[Component],
+    files: FilesByLayer,
+    open_blob: OpenBlob,
+    root: Path,
+    advance: Callable[[int], None],
+) -> None:
     def open_sink(entry: FileEntry) -> AbstractContextManager[Sink]:
         return _new_file(root / entry.path, _FILE_MODES[entry.mode], advance)
 
-    for component in config.components:  # at the first bad layer there is no point in writing the next
+    for component in components:  # at the first bad layer there is no point in writing the next
         layer = LayerParts(component, files, open_blob, open_sink)
         refuse([reason for step in CONTENT_STEPS for reason in step.reasons(layer)])
 
@@ -99,8 +128,8 @@ def _staging(dest: Path) -> Iterator[Path]:
                     parent.rmdir()
 
 
-def _check_space(config: AgentConfig, staging: Path) -> None:
-    needed, free = sum(entry.size for entry in config.files), shutil.disk_usage(staging).free
+def _check_space(needed: int, staging: Path) -> None:
+    free = shutil.disk_usage(staging).free
     if needed > free:
         raise LimitExceeded(
             "the disk has no room for the bundle",

@@ -18,11 +18,12 @@ from tidegate.bundle.unpack import unpack
 from tidegate.credentials.connect import address_for, open_registry
 from tidegate.credentials.sources import Credentials
 from tidegate.digest import Digest
-from tidegate.errors import BundleRefused, InvalidInput, LimitExceeded, NotFound
+from tidegate.errors import BundleRefused, InvalidInput, LimitExceeded
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES
-from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, Manifest
+from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE
 from tidegate.formats.reference import Reference
+from tidegate.releases.fetch import fetch_blobs
 from tidegate.releases.locate import demand_version_or_digest, parse_release
 from tidegate.releases.place import BUNDLE, LAYOUT, is_pulled, replacing
 from tidegate.releases.verify import Verified, check_files, utc_now
@@ -42,6 +43,7 @@ from tidegate.verify.trust import Trust, load_trust
 
 if TYPE_CHECKING:
     from tidegate.bundle.source import BundleSource
+    from tidegate.formats.config import AgentConfig
 
 MAX_REMEMBERED_BYTES = 32 << 20  # of evidence, held in memory: that of a usual release has far less than 1 MiB
 
@@ -121,8 +123,8 @@ class _Fetching:
                 hint="take an image manifest as it is, signed but unchecked, with --opaque",
             )
         layout = Layout.create(staging / LAYOUT)
-        self._refuse_early(layout)
-        self._fetch_blobs(layout, dest, progress)
+        config = self._refuse_early(layout)
+        self._fetch_blobs(layout, dest, config, progress)
         layout.add_manifest(self._manifest, version=None)
         release = verify_release(
             layout,
@@ -136,11 +138,11 @@ class _Fetching:
         layout.add_manifest(self._manifest, version=release.version)
         if release.config is not None:
             tree = staging / BUNDLE
-            unpack(self._manifest, layout.open_blob, tree)
+            unpack(self._manifest, layout.open_blob, tree, place=layout.unpack_blob)
             check_files(release.config, tree)
         return release
 
-    def _refuse_early(self, layout: Layout) -> None:
+    def _refuse_early(self, layout: Layout) -> AgentConfig | None:
         """Decide from config and evidence alone, before gigabytes are fetched, and keep the evidence that counted."""
         run_steps(MANIFEST_STEPS, AskedFor(self._manifest, self._wanted.digest))
         config = None if self._opaque else check_structure(self._manifest, self._source.open_blob)
@@ -168,33 +170,24 @@ class _Fetching:
         for referrer in kept.listed:
             if {layer.digest for layer in referrer.layers} & counted:
                 self._keep(layout, referrer, kept)
+        return config
 
     def _keep(self, layout: Layout, referrer: Manifest, kept: _Remembering) -> None:
         for blob in referrer.blobs:
             layout.put(EMPTY_BLOB if blob.digest == EMPTY_DESCRIPTOR.digest else kept.read(blob.digest))
         layout.add_manifest(referrer, version=None)
 
-    def _fetch_blobs(self, layout: Layout, dest: Path, progress: ShowProgress | None) -> None:
+    def _fetch_blobs(
+        self, layout: Layout, dest: Path, config: AgentConfig | None, progress: ShowProgress | None
+    ) -> None:
         blobs = list({blob.digest: blob for blob in self._manifest.blobs}.values())
         total = sum(blob.size for blob in blobs)
-        _check_space(layout.path, total if self._opaque else 2 * total)
+        components = config.components if config else ()
+        unpacked = sum(each.size for each in components if each.kind.packing != "raw")
+        _check_space(layout.path, total + unpacked)
         earlier = Layout.open(dest / LAYOUT) if is_pulled(dest) else None
         with progress(total) if progress else nullcontext() as bar:
-            for blob in blobs:
-                self._fetch_blob(layout, blob, earlier, bar)
-
-    def _fetch_blob(self, layout: Layout, blob: Descriptor, earlier: Layout | None, bar: Progress | None) -> None:
-        advance = bar.advance if bar else None
-        if earlier is not None and earlier.has(blob.digest):
-            try:
-                with earlier.open_blob(blob.digest) as stream:
-                    layout.put_stream(stream, blob.digest, advance=advance)
-            except (BundleRefused, NotFound):
-                pass  # what is on disk is damaged: the registry has it
-            else:
-                return
-        with self._source.open_blob(blob.digest) as stream:
-            layout.put_stream(stream, blob.digest, advance=advance)
+            fetch_blobs(self._source, blobs, layout, earlier, bar.advance if bar else lambda _: None)
 
 
 class _Remembering:

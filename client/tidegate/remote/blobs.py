@@ -1,33 +1,41 @@
-"""Blobs on their way from a registry: read once, hashed on the way, resumed when the line breaks."""
+"""Blobs on their way from a registry: whole and hashed on the way, or in parts; resumed when the line breaks."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator
+import re
+from collections.abc import Callable, Generator, Iterator
+from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from tidegate.digest import Digest, Hasher
+from tidegate.digest import Hasher
 from tidegate.errors import BundleRefused, Unreachable
 
 if TYPE_CHECKING:
     import httpx2
 
+    from tidegate.formats.manifest import Descriptor
+
 READ_BYTES = 1 << 20
 MAX_RESUMES = 4  # in a row, without a byte between them
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:([0-9]{1,18})|\*)")  # RFC 9110 section 14.4
+
+OpenSpan = Callable[[int, int], "httpx2.Response"]
+"""Gives the answer that holds the bytes from the first number to before the second: 206, or 200 with all of them."""
 
 
 class BlobStream(io.RawIOBase):
-    """Reads a blob of `size` bytes and refuses, at its end at the latest, bytes that are not `digest`.
+    """Reads a blob and refuses, at its end at the latest, bytes that are not what its descriptor names.
 
-    `open_at(start)` gives the answer from byte `start` on. Reading raises BundleRefused (code "blob-altered") and
-    Unreachable. Who does not read to the end has not checked the digest.
+    Reading raises BundleRefused (code "blob-altered") and Unreachable. Who does not read to the end has not checked
+    the digest.
     """
 
-    def __init__(self, open_at: Callable[[int], httpx2.Response], digest: Digest, size: int) -> None:
+    def __init__(self, open_span: OpenSpan, blob: Descriptor) -> None:
         super().__init__()
-        self._open_at, self._digest, self._size = open_at, digest, size
-        self._hasher = Hasher(digest.algorithm)
-        self._chunks = self._resuming_chunks()
+        self._digest = blob.digest
+        self._hasher = Hasher(blob.digest.algorithm)
+        self._chunks = chunks_between(open_span, blob, 0, blob.size)
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -40,8 +48,10 @@ class BlobStream(io.RawIOBase):
         if not self._rest:
             chunk = next(self._chunks, None)
             if chunk is None:
-                self._finish()
+                if self._hasher.digest != self._digest:
+                    raise _altered(self._hasher.digest, self._digest)
                 return 0
+            self._hasher.update(chunk)
             self._rest = memoryview(chunk)
         count = min(len(target), len(self._rest))
         target[:count] = self._rest[:count]
@@ -53,44 +63,76 @@ class BlobStream(io.RawIOBase):
         self._chunks.close()
         super().close()
 
-    def _resuming_chunks(self) -> Generator[bytes, None, None]:
-        import httpx2
 
-        fruitless = 0
-        while True:
-            response = self._open_at(self._hasher.size)
-            try:
-                for chunk in response.iter_raw():  # as they arrive: what was received before a break is kept
-                    fruitless = 0
-                    self._hasher.update(chunk)
-                    if self._hasher.size > self._size:
-                        raise self._altered(f"more than {self._size} bytes", f"{self._size} bytes")
-                    yield chunk
-            except httpx2.TransportError as error:
-                fruitless += 1
-                if fruitless > MAX_RESUMES:
-                    raise Unreachable("the registry stopped sending a blob", found=self._digest) from error
-            else:
-                return
-            finally:
-                response.close()
-
-    def _finish(self) -> None:
-        if self._hasher.size != self._size:
-            raise self._altered(f"{self._hasher.size} bytes", f"{self._size} bytes")
-        if self._hasher.digest != self._digest:
-            raise self._altered(self._hasher.digest, self._digest)
-
-    def _altered(self, found: object, expected: object) -> BundleRefused:
-        return BundleRefused(
-            "the registry sent other bytes than the digest names",
-            code="blob-altered",
-            found=found,
-            expected=expected,
-            hint="the registry or its store is damaged or dishonest: do not use what it sent, tell its operator",
-        )
-
-
-def open_blob_stream(open_at: Callable[[int], httpx2.Response], digest: Digest, size: int) -> BinaryIO:
+def open_blob_stream(open_span: OpenSpan, blob: Descriptor) -> BinaryIO:
     """Give a buffered, self-checking stream of a blob."""
-    return io.BufferedReader(BlobStream(open_at, digest, size), READ_BYTES)
+    return io.BufferedReader(BlobStream(open_span, blob), READ_BYTES)
+
+
+def chunks_between(
+    open_span: OpenSpan, blob: Descriptor, start: int, stop: int, on_partial: Callable[[], None] | None = None
+) -> Generator[bytes, None, None]:
+    """Give the bytes of `blob` from `start` to before `stop` as they arrive: exactly that many, but not hashed.
+
+    `on_partial` is called before the first byte when the server can give parts. If it is given, `start` is 0 and the
+    server cannot, then all bytes of the blob come, also those after `stop`: asking for the others would only make it
+    send these again. Raises BundleRefused (code "blob-altered"), Unreachable.
+    """
+    import httpx2
+
+    at, fruitless = start, 0
+    while at < stop:
+        response = open_span(at, stop)
+        try:
+            if on_partial is not None and response.status_code == HTTPStatus.PARTIAL_CONTENT:
+                on_partial()
+            elif on_partial is not None:
+                stop = blob.size
+            on_partial = None
+            for chunk in _span_of(response, at, stop, blob.size):
+                fruitless = 0
+                at += len(chunk)
+                yield chunk
+            if at < stop:
+                raise _altered(f"{at - start} bytes", f"{stop - start} bytes")
+        except httpx2.TransportError as error:
+            fruitless += 1
+            if fruitless > MAX_RESUMES:
+                raise Unreachable("the registry stopped sending a blob", found=blob.digest) from error
+        finally:
+            response.close()
+
+
+def _span_of(response: httpx2.Response, at: int, stop: int, size: int) -> Iterator[bytes]:
+    """Give what a 206 or 200 holds of the bytes from `at` to before `stop`, as it arrives: a break loses nothing."""
+    skip, partial = at, response.status_code == HTTPStatus.PARTIAL_CONTENT
+    if partial:
+        _check_range(response.headers.get("content-range", ""), at, stop, size)
+        skip = 0
+    for received in response.iter_raw():
+        chunk = received[skip:]
+        skip -= min(skip, len(received))
+        if at + len(chunk) > stop and (partial or stop == size):
+            raise _altered(f"more than {stop} bytes", f"{stop} bytes")
+        if chunk := chunk[: stop - at]:
+            at += len(chunk)
+            yield chunk
+        if at == stop < size and not partial:
+            return  # all bytes came where a part was asked for
+
+
+def _check_range(header: str, start: int, stop: int, size: int) -> None:
+    """Raise BundleRefused unless a 206 says that it holds just what was asked for. Source: RFC 9110 section 15.3.7."""
+    match = _CONTENT_RANGE.fullmatch(header)
+    if match is None or (int(match[1]), int(match[2]) + 1, int(match[3] or size)) != (start, stop, size):
+        raise _altered(header[:100] or "no Content-Range", f"bytes {start}-{stop - 1}/{size}")
+
+
+def _altered(found: object, expected: object) -> BundleRefused:
+    return BundleRefused(
+        "the registry sent other bytes than the digest names",
+        code="blob-altered",
+        found=found,
+        expected=expected,
+        hint="the registry or its store is damaged or dishonest: do not use what it sent, tell its operator",
+    )

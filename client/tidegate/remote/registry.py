@@ -19,7 +19,7 @@ from tidegate.formats.jcs import JsonObject, parse_object
 from tidegate.formats.manifest import MAX_MANIFEST_BYTES, MAX_REFERRERS, Descriptor, Manifest
 from tidegate.formats.mediatypes import OCI_INDEX, OCI_MANIFEST
 from tidegate.remote.address import RegistryAddress
-from tidegate.remote.blobs import open_blob_stream
+from tidegate.remote.blobs import OpenSpan, chunks_between, open_blob_stream
 from tidegate.remote.tokens import Identity
 from tidegate.remote.transport import Answer, Transport, pull_scope, push_scope
 from tidegate.remote.uploads import Progress, Uploads
@@ -120,14 +120,13 @@ class Registry:
 
     def open_blob(self, name: str, descriptor: Descriptor) -> BinaryIO:
         """Open a blob for reading; size and digest are checked when its end is read. See BlobStream."""
-        target = f"/v2/{name}/blobs/{descriptor.digest}"
+        return open_blob_stream(self._opener(name, descriptor), descriptor)
 
-        def open_at(start: int) -> httpx2.Response:
-            return self._transport.open_content(
-                target, what=f"give the blob {descriptor.digest}", scopes=pull_scope(name), start=start
-            )
-
-        return open_blob_stream(open_at, descriptor.digest, descriptor.size)
+    def blob_chunks(
+        self, name: str, descriptor: Descriptor, start: int, stop: int, on_partial: Callable[[], None] | None = None
+    ) -> Iterator[bytes]:
+        """Give the bytes of a blob from `start` to before `stop`, that many, unhashed. See `chunks_between`."""
+        return chunks_between(self._opener(name, descriptor), descriptor, start, stop, on_partial)
 
     def read_blob(self, name: str, descriptor: Descriptor, *, limit: int) -> bytes:
         """Fetch a blob of at most `limit` bytes. Raises LimitExceeded before asking, BundleRefused."""
@@ -210,6 +209,17 @@ class Registry:
         for _ in range(MAX_PAGES):
             answer = self._transport.request("GET", target, what=what, scopes=scopes, limit=limit)
             yield answer
+    def _opener(self, name: str, descriptor: Descriptor) -> OpenSpan:
+        def open_span(start: int, stop: int) -> httpx2.Response:
+            return self._transport.open_content(
+                f"/v2/{name}/blobs/{descriptor.digest}",
+                what=f"give the blob {descriptor.digest}",
+                scopes=pull_scope(name),
+                span=(start, stop) if (start, stop) != (0, descriptor.size) else None,
+            )
+
+        return open_span
+
             link = _NEXT.search(answer.headers.get("link", ""))
             if link is None:
                 return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from tidegate.digest import Digest
@@ -40,9 +40,13 @@ class RegistrySource:
 
     def open_blob(self, digest: Digest) -> BinaryIO:
         """Open a blob that a manifest read before names; its end is only reached when size and digest are right."""
-        if digest not in self._blobs:
-            raise NotFound("no manifest names that blob", code="blob-missing", found=digest)
-        return self._registry.open_blob(self._name, self._blobs[digest])
+        return self._registry.open_blob(self._name, self._known(digest))
+
+    def blob_chunks(
+        self, digest: Digest, start: int, stop: int, on_partial: Callable[[], None] | None = None
+    ) -> Iterator[bytes]:
+        """Give a part of a blob, unhashed; the rest as `Registry.blob_chunks`."""
+        return self._registry.blob_chunks(self._name, self._known(digest), start, stop, on_partial)
 
     def referrers(self, subject: Digest) -> Iterator[Manifest]:
         """Fetch, one by one, the manifests that the registry lists as Sigstore bundles about `subject`, by digest.
@@ -61,6 +65,11 @@ class RegistrySource:
                 )
         for digest in sorted(listed):
             yield self._noted(self._registry.manifest(self._name, digest, limit=MAX_LISTED_BYTES))
+
+    def _known(self, digest: Digest) -> Descriptor:
+        if digest not in self._blobs:
+            raise NotFound("no manifest names that blob", code="blob-missing", found=digest)
+        return self._blobs[digest]
 
     def _noted(self, manifest: Manifest) -> Manifest:
         self._blobs |= {blob.digest: blob for blob in manifest.blobs}

@@ -143,17 +143,21 @@ class Transport:
             wait *= 2
         raise AssertionError("the last attempt returns or raises")
 
-    def open_content(self, target: str, *, what: str, scopes: Collection[str], start: int = 0) -> httpx2.Response:
-        """GET content that a registry may keep elsewhere; the answer is 200, or 206 when `start` is not 0.
+    def open_content(
+        self, target: str, *, what: str, scopes: Collection[str], span: tuple[int, int] | None = None
+    ) -> httpx2.Response:
+        """GET content that a registry may keep elsewhere. `span`: only the bytes from the first number to before the
+        second; the answer is 206 then, or 200 with all bytes from a server that does not know ranges. Else it is 200.
 
         Redirects are followed a few times, to https or, for a registry that is itself spoken to over http, to http;
         no header of ours but the range goes along to another origin.
         """
         url = self.url(target)
-        headers = {"Range": f"bytes={start}-"} if start else {}
+        headers = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {}
+        good = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) if span else (HTTPStatus.OK,)
         for _ in range(MAX_REDIRECTS + 1):
             response = self.open("GET", url, scopes=scopes, headers=headers)
-            if response.status_code == (HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK):
+            if response.status_code in good:
                 return response
             try:
                 if response.status_code not in _REDIRECTS:

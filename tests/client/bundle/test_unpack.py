@@ -11,9 +11,11 @@ import pytest
 import tidegate
 from tests.client.bundle.agents import build_agent, read_tree
 from tidegate.bundle.content import check_bundle
+from tidegate.bundle.layout import Layout
+from tidegate.bundle.recheck import recheck_files
 from tidegate.bundle.unpack import unpack
 from tidegate.digest import Digest
-from tidegate.errors import LimitExceeded
+from tidegate.errors import BundleRefused, LimitExceeded
 
 
 def test_modes_are_the_same_under_any_umask(tmp_path: Path) -> None:
@@ -44,6 +46,36 @@ def test_weights_are_copies_that_the_layout_does_not_share(tmp_path: Path) -> No
     weights = tmp_path / "dest" / "weights" / "model.gguf"
     assert weights.stat().st_nlink == 1
     assert weights.read_bytes() == (tmp_path / "agent" / "weights" / "model.gguf").read_bytes()
+
+
+def test_weights_that_are_not_copied_can_no_longer_be_written_to_and_a_change_of_both_is_noticed(
+    tmp_path: Path,
+) -> None:
+    built = build_agent(tmp_path)
+    (weights,) = [entry for entry in built.config.files if entry.component == "weights"]
+    blob = built.layout.path / "blobs" / "sha256" / weights.sha256.hex
+    unpack(built.manifest, built.layout.open_blob, tmp_path / "dest", place=built.layout.unpack_blob)
+    recheck_files(built.config, tmp_path / "dest")
+    file = tmp_path / "dest" / weights.path
+    if not file.samefile(blob):
+        pytest.skip("this file system clones: what is written to the one is not in the other")
+    assert stat.S_IMODE(blob.stat().st_mode) == 0o444
+    file.chmod(0o644)
+    with file.open("r+b") as writable:
+        writable.write(b"evil")
+    with pytest.raises(BundleRefused):
+        recheck_files(built.config, tmp_path / "dest")
+    with pytest.raises(BundleRefused):
+        built.layout.read_blob(weights.sha256, weights.size)
+
+
+def test_executable_weights_are_copied_where_they_cannot_be_cloned(tmp_path: Path) -> None:
+    layout = Layout.create(tmp_path / "layout")
+    digest = layout.put(b"#!/bin/sh\n")
+    blob, target = layout.path / "blobs" / "sha256" / digest.hex, tmp_path / "run"
+    if layout.unpack_blob(digest, target, 0o755):
+        assert not target.samefile(blob)
+    assert stat.S_IMODE(blob.stat().st_mode) & stat.S_IXUSR == 0
 
 
 @pytest.mark.parametrize("failing", range(13))

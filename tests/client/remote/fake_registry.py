@@ -34,6 +34,7 @@ class FakeRegistry:
     requests: list[httpx2.Request] = field(default_factory=list)
     before: list[Handler] = field(default_factory=list)
     page_size: int = 1000
+    knows_ranges: bool = True
     waits: list[float] = field(default_factory=list)
 
     def registry(self, identity: Identity | None = None) -> Registry:
@@ -106,8 +107,15 @@ class FakeRegistry:
         data = self.blobs.get(digest)
         if data is None:
             return oci_error(404, "BLOB_UNKNOWN", "no such blob")
-        start = int(request.headers.get("range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        return httpx2.Response(206 if start else 200, content=b"" if request.method == "HEAD" else data[start:])
+        if request.method == "HEAD":
+            return httpx2.Response(200)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("range", ""))
+        if asked is None or not self.knows_ranges:
+            return httpx2.Response(200, content=data)
+        start, last = int(asked[1]), int(asked[2])
+        return httpx2.Response(
+            206, content=data[start : last + 1], headers={"Content-Range": f"bytes {start}-{last}/{len(data)}"}
+        )
 
     def _manifest(self, request: httpx2.Request, reference: str) -> httpx2.Response:
         if request.method == "PUT":

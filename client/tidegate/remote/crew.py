@@ -1,0 +1,66 @@
+"""A few threads for transfers: each does one task after another, tasks may add tasks, one failure stops the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+
+from tidegate.errors import TidegateError
+
+LEAVE_SECONDS = 2.0  # a thread that waits for a silent server is left behind: it is a daemon and writes no more
+
+Task = Callable[[], None]
+
+
+class Crew:
+    """Runs tasks in at most `threads` daemon threads: whoever presses Ctrl-C does not wait for a silent server."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._most, self._name = threads, name
+        self._tasks = SimpleQueue["Task | None"]()
+        self._done = SimpleQueue["BaseException | None"]()
+        self._threads: list[Thread] = []
+        self._added = 0
+        self._lock = Lock()
+        self._stop = Event()
+
+    def add(self, task: Task) -> None:
+        """Add a task; a task may add others while it runs."""
+        with self._lock:
+            self._added += 1
+            if len(self._threads) < self._most and not self._stop.is_set():
+                thread = Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        self._tasks.put(task)
+
+    def run(self) -> None:
+        """Wait until all tasks are done. Raises the first error, after the other threads have let go."""
+        finished = 0
+        try:
+            while finished < self._added:
+                error = self._done.get()
+                if error is not None:
+                    raise error
+                finished += 1
+        finally:
+            self._stop.set()
+            for _ in self._threads:
+                self._tasks.put(None)
+            for thread in self._threads:
+                thread.join(LEAVE_SECONDS)
+
+    def check(self) -> None:
+        """Raise when the others have stopped: tasks call it between chunks."""
+        if self._stop.is_set():
+            raise TidegateError("stopped because another transfer failed", code="stopped")
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None and not self._stop.is_set():
+            try:
+                task()
+            except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+                self._done.put(error)
+            else:
+                self._done.put(None)
