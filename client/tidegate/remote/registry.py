@@ -205,10 +205,6 @@ class Registry:
             raise Conflict("the registry stored another manifest", found=stored[:200], expected=manifest.digest)
         return Named(manifest.digest, answer.headers.get("tidegate-event-id"))
 
-    def _pages(self, target: str, *, what: str, scopes: Sequence[str], limit: int) -> Iterator[Answer]:
-        for _ in range(MAX_PAGES):
-            answer = self._transport.request("GET", target, what=what, scopes=scopes, limit=limit)
-            yield answer
     def _opener(self, name: str, descriptor: Descriptor) -> OpenSpan:
         def open_span(start: int, stop: int) -> httpx2.Response:
             return self._transport.open_content(
@@ -220,6 +216,10 @@ class Registry:
 
         return open_span
 
+    def _pages(self, target: str, *, what: str, scopes: Sequence[str], limit: int) -> Iterator[Answer]:
+        for _ in range(MAX_PAGES):
+            answer = self._transport.request("GET", target, what=what, scopes=scopes, limit=limit)
+            yield answer
             link = _NEXT.search(answer.headers.get("link", ""))
             if link is None:
                 return
