@@ -35,8 +35,8 @@ POSTGRES_LOCK_MILLISECONDS = 15_000
 POSTGRES_STATEMENT_MILLISECONDS = 30_000
 POOL_CONNECTIONS = 40  # as many as there are threads for handlers, see starlette.concurrency
 
-# unfinished uploads: what came of them is an entry, each request for them is not
-SCRATCH = frozenset({"upload", "upload_part"})
+# unfinished uploads, and who relies on which blob: what came of it is an entry, each request for it is not
+SCRATCH = frozenset({"upload", "upload_part", "blob_claim"})
 
 _WROTE, _AUDITED = "tidegate.wrote", "tidegate.audited"
 _READ_ONLY = "tidegate_read_only"

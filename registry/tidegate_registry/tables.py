@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-ROOMS = ("artifacts", "audit", "evidence")
+ROOMS = ("artifacts", "audit", "evidence", "keeping")
 
 
 def load() -> None:

@@ -17,6 +17,7 @@ from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdg
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.db import Tx, insert_once
+from tidegate_registry.keeping import claims
 from tidegate_registry.storage.blobs import BlobKey
 
 if TYPE_CHECKING:
@@ -64,11 +65,16 @@ class NewBlob:
 
 
 def link_blobs(app: Services, who: Principal, repository: str, blobs: Sequence[NewBlob]) -> None:
-    """Record, in one transaction, that `blobs` are content of `repository` now; those that were already, stay."""
+    """Record, in one transaction, that `blobs` are content of `repository` now; those that were already, stay.
+
+    Whoever calls has claimed them before looking whether they are there (`keeping.claims`).
+    Raises BlobBeingRemoved, ClaimLapsed.
+    """
     now, namespace = app.clock(), namespace_of(repository)
     if not blobs:
         return
     with app.db.begin() as tx:
+        claims.confirm(tx, repository, {blob.digest for blob in blobs}, now=now)
         missing = [blob for blob in blobs if tx.get(BlobLinkRow, (repository, blob.digest)) is None]
         if missing:
             ensure_repository(tx, repository, now)
@@ -90,9 +96,12 @@ def mount_blob(app: Services, who: Principal, repository: str, digest: Digest, s
     """Make a blob of another repository one of `repository`, if `who` may read it there; say whether that was done.
 
     `source` None: any repository of the same namespace will do. Across namespaces the bytes are copied.
-    Raises LoginNeeded or AccessDenied where `who` may not send blobs to `repository`.
+    Raises LoginNeeded or AccessDenied where `who` may not send blobs to `repository`, BlobBeingRemoved.
     """
     app.access.demand(who, Permission.BLOB_PUSH, repository)
+    claims.claim(app, repository, [digest])
+    if source and namespace_of(source) != namespace_of(repository):
+        claims.claim(app, source, [digest])
     found = _readable(app, who, source, digest) if source else readable_elsewhere(app, who, repository, digest)
     if found is None:
         return False

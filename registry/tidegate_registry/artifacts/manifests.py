@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Tx
     from tidegate_registry.services import PendingEvidence, Services
+from tidegate_registry.keeping import claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def put_manifest(
     if _changes_nothing(put, working):
         return _accepted(manifest, None)
     check_references(app, who, repository, manifest)
+    claims.claim(app, repository, {item.digest for item in (*manifest.blobs, *manifest.manifests)})
     check_content(app, repository, manifest)
     evidence = app.gate.verify_referrer(app, who, repository=repository, manifest=manifest) if is_evidence else None
     return _store(put, working, evidence)

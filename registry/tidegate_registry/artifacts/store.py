@@ -13,6 +13,7 @@ from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow
 from tidegate_registry.db import insert_once
 from tidegate_registry.evidence.tables import EvidenceRow
+from tidegate_registry.keeping import claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,10 +29,14 @@ def insert_manifest(
     """Write the manifest's row and edges unless they are there; say whether they were written.
 
     `verified`: it attaches evidence that was verified, so it is readable at once if its subject is. Whatever else
-    claims a subject stays in quarantine: the claim is its author's alone. Call `naming.lock_agent` first.
+    claims a subject stays in quarantine: the claim is its author's alone. Call `naming.lock_agent` first, and
+    `keeping.claims.claim` before looking whether its blobs are there. Raises BlobBeingRemoved, ClaimLapsed.
     """
     if tx.get(ManifestRow, (repository, manifest.digest)) is not None:
         return False
+    children = {item.digest for item in (*manifest.blobs, *manifest.manifests)}
+    namespace = namespace_of(repository)
+    claims.confirm(tx, repository, _present_blobs(tx, namespace, children), now=now)
     tx.add(
         ManifestRow(
             repository=repository,
@@ -46,9 +51,7 @@ def insert_manifest(
         )
     )
     tx.flush()
-    children = {item.digest for item in (*manifest.blobs, *manifest.manifests)}
     tx.add_all(ManifestEdgeRow(repository=repository, parent=manifest.digest, child=child) for child in children)
-    namespace = namespace_of(repository)
     present = _present_blobs(tx, namespace, {item.digest for item in manifest.blobs})
     for digest in present:
         insert_once(tx, BlobLinkRow(repository=repository, digest=digest, namespace=namespace))

@@ -21,6 +21,7 @@ from tidegate_registry.artifacts.direct.blobs import (
     mark_of,
 )
 from tidegate_registry.artifacts.errors import SizeDiffers, UploadUnknown
+from tidegate_registry.keeping import claims
 from tidegate_registry.storage.blobs import StagingKey, StoredBlob
 from tidegate_registry.storage.parts import part_count, part_size
 from tidegate_registry.storage.staging import MultipartGone
@@ -38,11 +39,12 @@ def commit_uploads(
     """Take in what has arrived, all links in one transaction, and say of each blob whether it is there now.
 
     May be repeated. A blob that came in parts is read and hashed here, which takes the store its time.
-    Raises LoginNeeded, AccessDenied, UploadInvalid, UploadTooLarge, SizeDiffers, UploadBusy; and DigestDiffers for
-    parts that make other bytes than were announced, which ends their session.
+    Raises LoginNeeded, AccessDenied, UploadInvalid, UploadTooLarge, SizeDiffers, UploadBusy,
+    BlobBeingRemoved; and DigestDiffers for parts that make other bytes than were announced, which ends their session.
     """
     app.access.demand(who, Permission.BLOB_PUSH, repository)
     check_announced(app, who, repository, blobs)
+    claims.claim(app, repository, [blob.digest for blob in blobs])
     here = find_available(app, who, repository, blobs)
     arrivals = _Arrivals(app, who, repository)
     waiting = [blob for blob in blobs if blob.digest not in here]

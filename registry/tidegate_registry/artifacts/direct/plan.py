@@ -20,6 +20,7 @@ from tidegate_registry.artifacts.direct.blobs import (
     mark_of,
 )
 from tidegate_registry.artifacts.errors import UploadInvalid
+from tidegate_registry.keeping import claims
 from tidegate_registry.storage.blobs import ObjectKey, PresignedPut, StagingKey, StoredBlob
 from tidegate_registry.storage.parts import DIRECT_PART_BYTES, direct_part_bytes, part_count, part_size
 from tidegate_registry.storage.staging import MultipartGone, Part
@@ -67,10 +68,12 @@ def plan_uploads(
 ) -> list[Planned]:
     """Say of each blob whether it must be sent, and how. `host`: the registry's name as the client wrote it.
 
-    Raises LoginNeeded, AccessDenied, UploadInvalid, UploadTooLarge, SizeDiffers, TooManyUploads, TooMuchStaged.
+    Raises LoginNeeded, AccessDenied, UploadInvalid, UploadTooLarge, SizeDiffers, TooManyUploads, TooMuchStaged,
+    BlobBeingRemoved.
     """
     app.access.demand(who, Permission.BLOB_PUSH, repository)
     check_announced(app, who, repository, blobs)
+    claims.claim(app, repository, [blob.digest for blob in blobs])
     here = find_available(app, who, repository, blobs)
     plan = _Plan(app, who, repository, host)
     missing = [blob for blob in blobs if blob.digest not in here]

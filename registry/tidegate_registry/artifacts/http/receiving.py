@@ -13,6 +13,7 @@ from tidegate_registry.artifacts import sessions, uploads
 from tidegate_registry.artifacts.errors import SizeDiffers
 from tidegate_registry.artifacts.http.body import announced_length, pieces_of
 from tidegate_registry.artifacts.names import namespace_of
+from tidegate_registry.keeping import claims
 from tidegate_registry.logs import get_logger
 from tidegate_registry.storage.blobs import BlobKey
 from tidegate_registry.storage.parts import STREAM_PART_BYTES
@@ -51,6 +52,7 @@ class Receiving:
 
     async def end(self, digest: Digest) -> None:
         """Take the body as the last chunk, or the whole; what has come then is the blob `digest`."""
+        await run_in_threadpool(claims.claim, self.app, self.repository, [digest])
         held = await self._hold()
         length = announced_length(self.request)
         if length is not None and self._goes_straight(held, digest, length):

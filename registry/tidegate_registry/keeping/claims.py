@@ -1,0 +1,201 @@
+"""The lock between those who write blobs and the sweep that removes them.
+
+An object in the store and a row in the database cannot change together. So a blob that is about to be relied on, or
+removed, has a row of its own, the claim:
+
+1. Whoever will link or name a blob calls `claim` first, before looking at what the store holds. A claim is good for
+   CLAIM_HOLDS. Only then does "it is there already" (a row, a HEAD, a 412) mean anything.
+2. The transaction that writes the link or the manifest calls `confirm`: under a shared lock of the claims it checks
+   that each is there, young enough, and not on its way out. `link_blobs` and `insert_manifest` are the only two
+   places that write links, and both call it: a writer that forgot to claim, or took too long, is refused, and nothing
+   is linked.
+3. The sweep calls `begin_removal`, one transaction under the exclusive lock of the claims: those younger than the
+   grace period, or whose blob a manifest names by then, stay. The rest is marked as on its way out. Then the objects
+   are deleted, then `end_removal` removes rows, links and claims.
+
+So: while a link or manifest row is there and its claim is not on its way out, the object is there. A writer that comes
+between mark and end waits a moment, or is told to try again; afterwards it finds nothing, and sends the bytes.
+The grace period is longer than CLAIM_HOLDS by MARGIN at least, which is what clocks of replicas may differ by.
+
+A sweep that dies between mark and end leaves blobs that nobody can link until another sweep ends it, which it does for
+marks older than ABANDONED. The sweep deletes no object whose mark it set longer than REMOVAL_LASTS ago, so two sweeps
+never work on the same one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import col, delete, select, update
+
+from tidegate.errors import Unreachable
+from tidegate_registry.artifacts.names import namespace_of
+from tidegate_registry.db import written
+from tidegate_registry.keeping.tables import BlobClaimRow
+
+if TYPE_CHECKING:
+    from tidegate_registry.db import Tx
+    from tidegate_registry.services import Services
+
+CLAIM_HOLDS = timedelta(hours=2)  # twice the longest request that brings bytes, by default
+FRESH = timedelta(minutes=20)  # a claim this young is not written again: a push names the same blobs several times
+MARGIN = timedelta(hours=1)
+MIN_GRACE = CLAIM_HOLDS + FRESH + MARGIN
+REMOVAL_LASTS = timedelta(minutes=10)
+ABANDONED = timedelta(hours=1)
+WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; removing a batch takes the store about as long
+
+
+class BlobBeingRemoved(Unreachable):
+    """A blob is on its way out at this very moment; a moment later it can be sent again."""
+
+    code = "blob-being-removed"
+
+
+class ClaimLapsed(Unreachable):
+    """What was there when the request began may have been removed since: it took too long."""
+
+    code = "claim-lapsed"
+
+
+def claim(
+    app: Services, repository: str, digests: Iterable[str], *, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Say that a request for `repository` relies on these blobs, there or not, so that none of them goes away.
+
+    Blocks for a second or two where one is on its way out. Raises BlobBeingRemoved.
+    """
+    namespace, wanted = namespace_of(repository), set(digests)
+    for wait in (*WAITS, None):
+        going = _claim(app, namespace, wanted)
+        if not going:
+            return
+        if wait is None:
+            raise BlobBeingRemoved("a blob is being removed", found=min(going), hint="try again in a moment")
+        sleep(wait)
+
+
+def _claim(app: Services, namespace: str, wanted: set[str]) -> set[str]:
+    """Claim what can be claimed, and give the rest."""
+    now = app.clock()
+    with app.db.read() as tx:
+        rows = _rows(tx, namespace, wanted)
+    fresh = {row.digest for row in rows if row.deleting_at is None and row.claimed_at > now - FRESH}
+    stale = sorted(wanted - fresh)  # in one order everywhere, so that no two wait for each other
+    if not stale:
+        return set()
+    with app.db.scratch() as tx:
+        dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
+        insert = dialect.insert(BlobClaimRow).values(
+            [{"namespace": namespace, "digest": digest, "claimed_at": now} for digest in stale]
+        )
+        upsert = insert.on_conflict_do_update(
+            index_elements=["namespace", "digest"],
+            set_={"claimed_at": now},
+            where=col(BlobClaimRow.deleting_at).is_(None),
+        )
+        claimed = tx.connection().execute(upsert.returning(col(BlobClaimRow.digest))).scalars().all()
+        written(tx).add(str(BlobClaimRow.__tablename__))
+    return set(stale) - set(claimed)
+
+
+def confirm(tx: Tx, repository: str, digests: Collection[str], *, now: datetime) -> None:
+    """Check, and lock until `tx` ends, that the claims on these blobs hold. Raises BlobBeingRemoved, ClaimLapsed."""
+    if not digests:
+        return
+    rows = {row.digest: row for row in _rows(tx, namespace_of(repository), digests, lock="share")}
+    for digest in sorted(digests):
+        row = rows.get(digest)
+        if row is not None and row.deleting_at is not None:
+            raise BlobBeingRemoved("a blob is being removed", found=digest, hint="try again in a moment")
+        if row is None or row.claimed_at < now - CLAIM_HOLDS:
+            raise ClaimLapsed(
+                "a blob may have been removed while this request lasted",
+                found=digest,
+                expected=f"at most {CLAIM_HOLDS.seconds // 3600} hours between its first look and its end",
+                hint="try again: what is still there need not be sent again",
+            )
+
+
+def begin_removal(
+    app: Services, namespace: str, blobs: Mapping[str, datetime], *, grace: timedelta, needed: Callable[[Tx], set[str]]
+) -> set[str]:
+    """Mark those of `blobs` as on their way out that nobody relies on, and give them.
+
+    `blobs`: digests, each with the moment since which it has been there. `needed`: which of them something names, as
+    the transaction sees it after the claims are locked.
+    """
+    now = app.clock()
+    before = now - max(grace, MIN_GRACE)
+    with app.db.scratch() as tx:
+        dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
+        insert = dialect.insert(BlobClaimRow).values(
+            [{"namespace": namespace, "digest": digest, "claimed_at": blobs[digest]} for digest in sorted(blobs)]
+        )
+        tx.connection().execute(insert.on_conflict_do_nothing())
+        rows = _rows(tx, namespace, blobs.keys(), lock="update")
+        named = needed(tx)
+        going = {
+            row.digest
+            for row in rows
+            if row.digest not in named and row.deleting_at is None and row.claimed_at < before
+        }
+        tx.connection().execute(_mark(namespace, going, now))
+        written(tx).add(str(BlobClaimRow.__tablename__))
+    return going
+
+
+def abandoned(app: Services, limit: int) -> Mapping[str, set[str]]:
+    """Take over what an earlier sweep marked and did not end: digests by namespace."""
+    now = app.clock()
+    found: dict[str, set[str]] = {}
+    with app.db.scratch() as tx:
+        query = select(BlobClaimRow).where(col(BlobClaimRow.deleting_at) < now - ABANDONED)
+        for row in tx.exec(query.limit(limit).with_for_update(skip_locked=True)).all():
+            found.setdefault(row.namespace, set()).add(row.digest)
+        for namespace, digests in found.items():
+            tx.connection().execute(_mark(namespace, digests, now))
+        written(tx).add(str(BlobClaimRow.__tablename__))
+    return found
+
+
+def end_removal(tx: Tx, namespace: str, digests: Collection[str]) -> None:
+    """Remove the claims of what has been removed: whoever comes now may put it back."""
+    tx.exec(
+        delete(BlobClaimRow).where(
+            col(BlobClaimRow.namespace) == namespace,
+            col(BlobClaimRow.digest).in_(digests),
+            col(BlobClaimRow.deleting_at).is_not(None),
+        )
+    )
+
+
+def call_off(app: Services, namespace: str, digests: Collection[str]) -> None:
+    """Let what was marked stay: the store would not give it up, and nothing was removed."""
+    with app.db.scratch() as tx:
+        tx.connection().execute(_mark(namespace, digests, None))
+        written(tx).add(str(BlobClaimRow.__tablename__))
+
+
+def _mark(namespace: str, digests: Collection[str], at: datetime | None) -> Update:
+    return (
+        update(BlobClaimRow)
+        .where(col(BlobClaimRow.namespace) == namespace, col(BlobClaimRow.digest).in_(digests))
+        .values(deleting_at=at)
+    )
+
+
+def _rows(tx: Tx, namespace: str, digests: Collection[str], *, lock: str = "") -> list[BlobClaimRow]:
+    query = (
+        select(BlobClaimRow)
+        .where(BlobClaimRow.namespace == namespace, col(BlobClaimRow.digest).in_(digests))
+        .order_by(BlobClaimRow.digest)
+    )
+    if lock:
+        query = query.with_for_update(read=lock == "share").execution_options(populate_existing=True)
+    return list(tx.exec(query).all())
