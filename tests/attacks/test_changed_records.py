@@ -50,6 +50,7 @@ class TestWhatTheStoreAndTheDatabaseSay:
         good = dump(shop.sign(shop.provenance_statement(LAPTOP_JOB), LAPTOP_JOB))
         (row,) = self.rows(gate_world, manifest, PREDICATE_SLSA_PROVENANCE)
         overwrite(gate_world, row.bundle, good)
+        gate_world.let_time_pass()
         answer = gate_world.put(client, manifest, VERSION)
         assert codes_of(answer) == ["no-provenance", "stored-bytes-differ"]
 
@@ -58,6 +59,7 @@ class TestWhatTheStoreAndTheDatabaseSay:
         manifest = gate_world.prepare(client)
         (row,) = self.rows(gate_world, manifest, PREDICATE_RELEASE)
         remove(gate_world, row.bundle)
+        gate_world.let_time_pass()
         answer = gate_world.put(client, manifest, VERSION)
         assert codes_of(answer) == ["no-release-statement", "no-signature", "blob-missing"]
 
@@ -129,6 +131,7 @@ class TestWhatChangesMeanwhile:
         def fail() -> None:
             raise StoreUnavailable("the object store did not answer")
 
+        gate_world.let_time_pass()
         services = replace(gate_world.services, blobs=SlowStore(gate_world.services.blobs, fail))
         with pytest.raises(StoreUnavailable) as caught:
             admit(services, lambda: gate_world.trust, request_to_name(gate_world, manifest))
@@ -164,6 +167,7 @@ class TestWhatChangesMeanwhile:
         """A laptop's build is judged against nothing; before it is written, a hosted one is admitted."""
         laptop = gate_world.prepare(gate_world.client(LAPTOP_JOB), VERSION, LAPTOP_JOB)
         slow_store = SlowStore(gate_world.services.blobs, lambda: gate_world.publish("1.0.0"))
+        gate_world.let_time_pass()
         services = replace(gate_world.services, blobs=slow_store)
         with pytest.raises(AdmissionRefused) as caught:
             admit(services, lambda: gate_world.trust, request_to_name(gate_world, laptop))
@@ -177,6 +181,7 @@ class TestWhatChangesMeanwhile:
         slow_store = SlowStore(
             gate_world.services.blobs, lambda: gate_world.sign_release(client, manifest, VERSION, **other)
         )
+        gate_world.let_time_pass()
         services = replace(gate_world.services, blobs=slow_store)
         named = admit(services, lambda: gate_world.trust, request_to_name(gate_world, manifest))
         assert len(named.release.facts["evidence"]) == 3  # type: ignore[arg-type]  # a list

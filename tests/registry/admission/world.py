@@ -100,6 +100,10 @@ class GateWorld:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 connection.execute(table.delete())
         self.services.reads.clear()
+        self.let_time_pass()
+
+    def let_time_pass(self) -> None:
+        """Be at a moment when nothing was checked within the last RECENT_SECONDS."""
         self.services.checked_bundles.clear()
         self.services.verified_evidence.clear()
 
