@@ -70,7 +70,8 @@ def callers(of: Replica) -> dict[str, tuple[tuple[str, str], ...]]:
     shown = {name: (("Authorization", f"Bearer {token}"),) for name, token in tokens.items()}
     return shown | {
         "nobody": (),
-        "two credentials": shown["a reader"] * 2,
+        "two credentials": (*shown["a reader"], *shown["no token"]),
+        "two credentials, the good one last": (*shown["no token"], *shown["a reader"]),
         "lower case": (("authorization", f"bearer {tokens['a reader']}"),),
         "basic": (("Authorization", "Basic b2lkYzp4"),),
     }
