@@ -124,14 +124,15 @@ def hold_session(app: Services, session: str, seconds: int) -> UploadRow:
     return row
 
 
-def release_session(app: Services, session: str, **changes: object) -> None:
-    """Let go of the session, and write down what changed."""
+def release_session(app: Services, session: str, **changes: object) -> bool:
+    """Let go of the session, and write down what changed; say whether there still is one."""
     with app.db.scratch() as tx:
-        tx.exec(
+        done = tx.exec(
             update(UploadRow)
             .where(col(UploadRow.id) == session)
             .values(busy_until=None, continued_at=app.clock(), **changes)
         )
+    return done.rowcount == 1
 
 
 def touch_session(app: Services, session: str, **changes: object) -> None:

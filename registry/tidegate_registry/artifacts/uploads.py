@@ -6,6 +6,7 @@ overwritten by the next one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,11 +69,21 @@ class Held:
         sessions.touch_session(self.app, self.upload.id, reserved=size)
         self.room = sessions.room_for(self.app, self.who, self.upload.id)
 
-    def release(self, position: Position) -> None:
-        """Let go of the session; `position` counts now."""
-        sessions.release_session(
+    def sums(self) -> Mapping[int, Digest]:
+        """Give what the parts that are stored hash to."""
+        return sessions.announced_parts(self.app, self.upload.id)
+
+    def release(self, position: Position, sums: Mapping[int, Digest] | None = None) -> None:
+        """Let go of the session; `position` counts now, with new parts that hash to `sums`.
+
+        Raises UploadUnknown where it was cancelled meanwhile.
+        """
+        if sums:
+            sessions.announce_parts(self.app, self.upload.id, sums)
+        if not sessions.release_session(
             self.app, self.upload.id, size=position.size, reserved=position.size, multipart=position.multipart
-        )
+        ):
+            raise sessions.unknown_session(self.upload.id)
 
     def finish(self, digest: Digest, size: int) -> None:
         """Record the blob and end the session."""

@@ -122,6 +122,12 @@ class BlobStore(Protocol):
         something else.
         """
 
+    def replace(self, key: BlobKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> None:
+        """Store `body` whatever is under the key: only to put back what was lost or altered.
+
+        The store itself checks `size` and `sha256` of what it received.
+        """
+
     def copy(self, source: BlobKey, target: BlobKey) -> None:
         """Make `target` hold what `source` holds, unless it is there. Raises BlobMissing, StoredBytesDiffer."""
 

@@ -58,11 +58,8 @@ class Presigner:
         )
         return _presigned(url, headers | ({f"x-amz-meta-{MARK}": mark} if mark else {}))
 
-    def part(
-        self, key: str, upload: str, number: int, *, size: int, sha256: Digest | None, host: str | None
-    ) -> PresignedPut:
-        """Sign part `number` of a multipart upload. Without `sha256` the store takes what comes, if `size` is right."""
-        summed = {} if sha256 is None else {"ChecksumSHA256": checksum(sha256)}
+    def part(self, key: str, upload: str, number: int, *, size: int, sha256: Digest, host: str | None) -> PresignedPut:
+        """Sign part `number` of a multipart upload."""
         url = self._client(host).generate_presigned_url(
             "upload_part",
             Params={
@@ -71,12 +68,11 @@ class Presigner:
                 "UploadId": upload,
                 "PartNumber": number,
                 "ContentLength": size,
-                **summed,
+                "ChecksumSHA256": checksum(sha256),
             },
             ExpiresIn=self._seconds,
         )
-        headers = {"Content-Length": str(size)}
-        return _presigned(url, headers if sha256 is None else headers | {"x-amz-checksum-sha256": checksum(sha256)})
+        return _presigned(url, {"Content-Length": str(size), "x-amz-checksum-sha256": checksum(sha256)})
 
     def _client(self, host: str | None) -> S3Client:
         return self._bucket.client if host is None else self._by_host.get(host.lower(), self._public)

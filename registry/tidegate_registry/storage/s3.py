@@ -72,6 +72,18 @@ class S3BlobStore(S3Bucket):
         self.demand(key, size=size, sha256=sha256)
         return False
 
+    def replace(self, key: BlobKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> None:
+        """See BlobStore.replace."""
+        with translated("put back a blob"):
+            self.client.put_object(
+                Bucket=self.bucket,
+                Key=self.full_key(key),
+                Body=body,
+                ContentLength=size,
+                ContentType=OCTETS,
+                ChecksumSHA256=checksum(sha256),
+            )
+
     def copy(self, source: BlobKey, target: BlobKey) -> None:
         """See BlobStore.copy."""
         original = self.stat(source)
@@ -193,7 +205,17 @@ class S3BlobStore(S3Bucket):
                     raise
                 if self.stat(target) is None:  # so the other condition did not hold
                     raise _missing(source) from error
-        self.demand(target, size=original.size, sha256=sha256)
+                self.demand(target, size=original.size, sha256=sha256)
+            else:
+                self._look_at_copy(target, original.size, sha256)
+
+    def _look_at_copy(self, target: BlobKey, size: int, sha256: Digest) -> None:
+        """Check what the store says of its own copy; not every store has a checksum of what came in parts."""
+        stored = self.stat(target)
+        if stored is None or stored.size != size or stored.sha256 not in (None, sha256):
+            raise StoreUnavailable(
+                "the store did not make a true copy", found=stored, expected=f"{size} bytes, {sha256}"
+            )
 
     def _get(self, key: ObjectKey, span: range | None = None) -> GetObjectOutputTypeDef:
         part: _Part = {} if span is None else {"Range": f"bytes={span.start}-{span.stop - 1}"}

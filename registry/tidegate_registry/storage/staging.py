@@ -53,8 +53,8 @@ class Staging(Protocol):
     All but `send` and `close` block: call them in a thread.
     """
 
-    def begin(self, key: StagingKey, *, summed: bool) -> str:
-        """Begin a multipart upload and give its id. `summed`: each part will come with its sha256."""
+    def begin(self, key: StagingKey) -> str:
+        """Begin a multipart upload and give its id. The store will check each part by the sha256 it comes with."""
 
     def presign_part(
         self,
@@ -63,13 +63,13 @@ class Staging(Protocol):
         number: int,
         *,
         size: int,
-        sha256: Digest | None = None,
+        sha256: Digest,
         host: str | None = None,
     ) -> PresignedPut:
         """Make a link to send one part. `host` as in BlobStore.presign_put."""
 
     def parts(self, key: StagingKey, upload: str) -> Sequence[Part]:
-        """List what is stored, in order. Raises MultipartGone."""
+        """List what is stored, in order, without what it hashes to. Raises MultipartGone."""
 
     def complete(self, key: StagingKey, upload: str, parts: Sequence[Part]) -> None:
         """Make the parts one object. Raises MultipartGone, also where a part was replaced by another."""
@@ -101,15 +101,11 @@ class S3Staging:
         self._presigner = presigner
         self._pipe = Pipe(bucket.settings)
 
-    def begin(self, key: StagingKey, *, summed: bool) -> str:
+    def begin(self, key: StagingKey) -> str:
         """See Staging.begin."""
-        bucket, full_key = self._bucket.bucket, self._bucket.full_key(key)
         with translated("begin an upload"):
-            # with an algorithm, AWS demands a checksum of each part; without, the copy gets one of the whole object
-            begun = (
-                self._bucket.client.create_multipart_upload(Bucket=bucket, Key=full_key, ChecksumAlgorithm="SHA256")
-                if summed
-                else self._bucket.client.create_multipart_upload(Bucket=bucket, Key=full_key)
+            begun = self._bucket.client.create_multipart_upload(
+                Bucket=self._bucket.bucket, Key=self._bucket.full_key(key), ChecksumAlgorithm="SHA256"
             )
         return begun["UploadId"]
 
@@ -120,7 +116,7 @@ class S3Staging:
         number: int,
         *,
         size: int,
-        sha256: Digest | None = None,
+        sha256: Digest,
         host: str | None = None,
     ) -> PresignedPut:
         """See Staging.presign_part."""

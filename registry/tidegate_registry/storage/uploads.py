@@ -8,9 +8,10 @@ filling. A blob that fits into one part is PUT to its final key at once and need
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from starlette.concurrency import run_in_threadpool
 
@@ -69,17 +70,28 @@ class Stores:
     states: HashStates
 
 
+class Owner(Protocol):
+    """Whose upload it is."""
+
+    def allow(self, size: int) -> None:
+        """Raise what is to be raised where the upload may not have `size` bytes in all."""
+
+    def sums(self) -> Mapping[int, Digest]:
+        """Give the sha256 of the parts that earlier requests stored, by number."""
+
+
 class StagedUpload:
     """Takes the bytes of one upload in order, and ends by `suspend`, `commit` or `discard`. For one task at a time.
 
-    All methods may raise StoreUnavailable or StoreFull. `allow` is asked before bytes are taken, with the size that
-    the upload would have; it raises what is to be raised.
+    `new_sums`: the sha256 of each part that this request stored, for whoever goes on. All methods may raise
+    StoreUnavailable or StoreFull.
     """
 
-    def __init__(self, stores: Stores, position: Position, allow: Callable[[int], None]) -> None:
+    def __init__(self, stores: Stores, position: Position, owner: Owner) -> None:
+        self.new_sums: dict[int, Digest] = {}
         self._stores = stores
         self._start = position
-        self._allow = allow
+        self._owner = owner
         self._key = StagingKey(position.session)
         self._multipart = position.multipart
         self._full, left = split(position.size, position.part_bytes)
@@ -90,9 +102,9 @@ class StagedUpload:
         self._sending: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, stores: Stores, position: Position, allow: Callable[[int], None]) -> StagedUpload:
+    async def open(cls, stores: Stores, position: Position, owner: Owner) -> StagedUpload:
         """Go on at `position`. Raises UploadLost where the store does not hold what counts."""
-        upload = cls(stores, position, allow)
+        upload = cls(stores, position, owner)
         await run_in_threadpool(upload._load)
         return upload
 
@@ -113,7 +125,7 @@ class StagedUpload:
 
     async def write(self, piece: bytes) -> None:
         """Take the next bytes. Waits while two parts are full, so that the sender is read no faster than the store."""
-        self._allow(self._size + len(piece))
+        self._owner.allow(self._size + len(piece))
         self._buffer += piece
         self._size += len(piece)
         if self._hasher is not None:
@@ -205,9 +217,12 @@ class StagedUpload:
     async def _send(self, number: int, part: bytes) -> None:
         staging = self._stores.staging
         if self._multipart is None:
-            self._multipart = await run_in_threadpool(staging.begin, self._key, summed=False)
+            self._multipart = await run_in_threadpool(staging.begin, self._key)
+        sha256 = await run_in_threadpool(Digest.of, part)
         for attempt in range(1, ATTEMPTS + 1):
-            link = await run_in_threadpool(staging.presign_part, self._key, self._multipart, number, size=len(part))
+            link = await run_in_threadpool(
+                staging.presign_part, self._key, self._multipart, number, size=len(part), sha256=sha256
+            )
             try:
                 sent = await staging.send(link, _sliced(part))
                 if sent.status == NOT_FOUND:
@@ -218,8 +233,9 @@ class StagedUpload:
             except StoreUnavailable:
                 if attempt == ATTEMPTS:
                     raise
+        self.new_sums[number] = sha256
         if self._parts is not None:
-            self._parts.append(Part(number, len(part), sent.etag))
+            self._parts.append(Part(number, len(part), sent.etag, sha256))
 
     def _put_whole(self, key: BlobKey) -> None:
         whole = bytes(self._buffer)
@@ -237,20 +253,21 @@ class StagedUpload:
         self._stores.blobs.promote(self._key, key, staged=staged, sha256=sha256)
 
     def _complete(self) -> StoredBlob:
-        last = self._full + bool(self._buffer)
         try:
-            parts: Sequence[Part] = self._parts or [
-                part
-                for part in self._stores.staging.parts(self._key, self._multipart or "")
-                if part.number <= last  # beyond are those of a chunk that did not count
-            ]
-            self._stores.staging.complete(self._key, self._multipart or "", parts)
+            self._stores.staging.complete(self._key, self._multipart or "", self._parts or self._listed_parts())
         except MultipartGone:
             self._hasher = None  # put together before, by a request that did not come to its end: hash what is there
         staged = self._stores.blobs.stat(self._key)
         if staged is None or staged.size != self._size:
             raise _lost()
         return staged
+
+    def _listed_parts(self) -> list[Part]:
+        """Ask the store for what other requests stored; beyond the last are parts of a chunk that did not count."""
+        last = self._full + bool(self._buffer)
+        sums = {**self._owner.sums(), **self.new_sums}
+        parts = self._stores.staging.parts(self._key, self._multipart or "")
+        return [replace(part, sha256=sums.get(part.number)) for part in parts if part.number <= last]
 
     def _discard(self) -> None:
         if self._multipart is not None:

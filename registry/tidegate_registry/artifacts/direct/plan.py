@@ -168,6 +168,6 @@ class _Plan:
             app, who, repository, digest=blob.digest, reserved=blob.size, part_bytes=part_bytes
         )
         if part_bytes and row.multipart is None:
-            row.multipart = app.staging.begin(StagingKey(row.id), summed=True)
+            row.multipart = app.staging.begin(StagingKey(row.id))
         sessions.touch_session(app, row.id, multipart=row.multipart)
         return row

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from tidegate.errors import TidegateError
 from tidegate_registry.artifacts import sessions, uploads
-from tidegate_registry.artifacts.errors import SizeDiffers
+from tidegate_registry.artifacts.errors import SizeDiffers, UploadUnknown
 from tidegate_registry.artifacts.http.body import announced_length, pieces_of
 from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.keeping import claims
@@ -89,21 +89,20 @@ class Receiving:
         stores = Stores(self.app.blobs, self.app.staging, self.app.hash_states)
         upload: StagedUpload | None = None
         try:
-            upload = await StagedUpload.open(stores, held.position, held.allow)
+            upload = await StagedUpload.open(stores, held.position, held)
             received = await self._stream(upload, held)
             self._check_length(received)
-            if digest is not None:
-                await upload.commit(BlobKey(namespace_of(self.repository), digest))
-                await run_in_threadpool(held.finish, digest, upload.size)
+            if digest is None:
+                return await self._keep(held, upload)
+            await upload.commit(BlobKey(namespace_of(self.repository), digest))
+            await run_in_threadpool(held.finish, digest, upload.size)
         except BaseException as error:
             # shielded: also when the client is gone or the server stops, the session must not stay held
             with anyio.CancelScope(shield=True):
                 await self._let_go(held, upload, error)
             raise
-        if digest is not None:
-            await self._discard(upload)
-            return held.upload
-        return await self._keep(held, upload)
+        await self._discard(upload)
+        return held.upload
 
     async def _stream(self, upload: StagedUpload, held: uploads.Held) -> int:
         received, counted = 0, 0
@@ -136,7 +135,7 @@ class Receiving:
 
     async def _keep(self, held: uploads.Held, upload: StagedUpload) -> uploads.Upload:
         position = await upload.suspend()
-        await run_in_threadpool(held.release, position)
+        await run_in_threadpool(held.release, position, upload.new_sums)
         await upload.forget_tail()
         return uploads.Upload(self.session, self.repository, position.size)
 
@@ -148,7 +147,7 @@ class Receiving:
 
     def _is_over(self, error: BaseException) -> bool:
         """Whether nothing can come of the session any more."""
-        return not self.resumable or isinstance(error, (DigestDiffers, UploadTooLarge))
+        return not self.resumable or isinstance(error, (DigestDiffers, UploadTooLarge, UploadUnknown))
 
     def _end_broken(self, _: Position) -> None:
         sessions.forget_session(self.app, self.session)
