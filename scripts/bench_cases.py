@@ -241,7 +241,15 @@ def admissions(bench: Bench, rounds: int, count: int = 150) -> Iterator[Result]:
     throughput, latency = Result("admissions", "per s"), Result("admission, p95", "ms")
     for number in range(rounds):
         agents = [f"bench-admit-{number}-{lane}" for lane in range(ADMISSION_WRITERS)]
-        lanes = [(f"acme/{agent}", _prepared(bench, agent, count // ADMISSION_WRITERS)) for agent in agents]
+        servers = (bench.registry, bench.replica)  # each client stays with one, as behind a balancer of connections
+        lanes = [
+            Lane(
+                servers[lane % 2],
+                f"acme/{agent}",
+                _prepared(bench, servers[lane % 2], agent, count // ADMISSION_WRITERS),
+            )
+            for lane, agent in enumerate(agents)
+        ]
         cpu = bench.registry.cpu_seconds() + bench.replica.cpu_seconds()
         seconds, times = _name_all(bench, lanes)
         cpu = bench.registry.cpu_seconds() + bench.replica.cpu_seconds() - cpu
@@ -252,33 +260,40 @@ def admissions(bench: Bench, rounds: int, count: int = 150) -> Iterator[Result]:
     yield latency
 
 
-def _prepared(bench: Bench, agent: str, count: int) -> list[tuple[str, bytes]]:
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What one writer names, and where. `manifests`: version and bytes."""
+
+    server: Server
+    repository: str
+    manifests: list[tuple[str, bytes]]
+
+
+def _prepared(bench: Bench, server: Server, agent: str, count: int) -> list[tuple[str, bytes]]:
     """Push, sign and attest `count` versions of an agent without naming them. Gives (version, manifest)."""
     script = Path(__file__).with_name("bench_prepare.py")
     out = bench.folder / f"{agent}.json"
-    bench.run(sys.executable, script, f"acme/{agent}", str(count), out, timeout=600)
+    bench.run(sys.executable, script, f"acme/{agent}", str(count), out, timeout=600, server=server)
     prepared = json.loads(out.read_bytes())  # noqa: TID251 - our own script wrote it
     return [(version, base64.b64decode(raw)) for version, raw in prepared]
 
 
-def _name_all(bench: Bench, lanes: list[tuple[str, list[tuple[str, bytes]]]]) -> tuple[float, list[float]]:
+def _name_all(bench: Bench, lanes: list[Lane]) -> tuple[float, list[float]]:
     """Name everything, one writer for each agent; give the seconds in all and of each request."""
     import http.client
 
     times, failures = list[float](), list[str]()
-    tokens = [bench.registry_token(repository) for repository, _ in lanes]
+    tokens = {lane.repository: bench.registry_token(lane.repository, server=lane.server) for lane in lanes}
 
-    def write(lane: int) -> None:
-        repository, manifests = lanes[lane]
-        server = (bench.registry, bench.replica)[lane % 2]
+    def write(lane: Lane) -> None:
         headers = {
-            "Authorization": f"Bearer {tokens[lane]}",
+            "Authorization": f"Bearer {tokens[lane.repository]}",
             "Content-Type": "application/vnd.oci.image.manifest.v1+json",
         }
-        connection = http.client.HTTPConnection(server.host, timeout=60)
-        for version, raw in manifests:
+        connection = http.client.HTTPConnection(lane.server.host, timeout=60)
+        for version, raw in lane.manifests:
             begun = time.perf_counter()
-            connection.request("PUT", f"/v2/{repository}/manifests/{version}", raw, headers)
+            connection.request("PUT", f"/v2/{lane.repository}/manifests/{version}", raw, headers)
             answer = connection.getresponse()
             said = answer.read()
             times.append(time.perf_counter() - begun)
@@ -286,7 +301,7 @@ def _name_all(bench: Bench, lanes: list[tuple[str, list[tuple[str, bytes]]]]) ->
                 failures.append(f"{answer.status} {said[:500]!r}")
         connection.close()
 
-    threads = [threading.Thread(target=write, args=(lane,)) for lane in range(len(lanes))]
+    threads = [threading.Thread(target=write, args=(lane,)) for lane in lanes]
     begun = time.perf_counter()
     for thread in threads:
         thread.start()

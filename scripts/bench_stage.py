@@ -75,11 +75,12 @@ class Bench:
     def folder(self) -> Path:
         return self.stage.folder
 
-    def run(self, *command: str | Path, timeout: float = 300) -> float:
+    def run(self, *command: str | Path, timeout: float = 300, server: Server | None = None) -> float:
         """Run a command as the CI job, insist that it succeeds, and give how many seconds it took."""
+        env = self.job | ({"TIDEGATE_REGISTRY": server.host} if server else {})
         begun = time.perf_counter()
         done = subprocess.run(
-            list(map(str, command)), env=self.job, cwd=self.folder, capture_output=True, check=False, timeout=timeout
+            list(map(str, command)), env=env, cwd=self.folder, capture_output=True, check=False, timeout=timeout
         )
         seconds = time.perf_counter() - begun
         if done.returncode:
@@ -87,15 +88,16 @@ class Bench:
             raise DemoFailed(f"{' '.join(map(str, command))[:300]}\nexit code {done.returncode}: {said}")
         return seconds
 
-    def registry_token(self, repository: str, actions: str = "pull,push") -> str:
+    def registry_token(self, repository: str, actions: str = "pull,push", server: Server | None = None) -> str:
         """Give a registry token of the CI job for one repository."""
+        registry = server or self.registry
         from tidegate.credentials.sources import Credentials
         from tidegate.releases.verify import utc_now
 
-        held = Credentials(self.job, clock=utc_now).find(self.registry.url)
+        held = Credentials(self.job, clock=utc_now).find(registry.url)
         if held is None:
             raise DemoFailed("the CI job has no identity")
-        url = f"{self.registry.url}/v2/token?service={self.registry.url}&scope=repository:{repository}:{actions}"
+        url = f"{registry.url}/v2/token?service={registry.url}&scope=repository:{repository}:{actions}"
         status, raw = fetch(url, {"Authorization": _basic("oidc", held.token.raw)})
         if status != HTTPStatus.OK:
             raise DemoFailed(f"no token: {raw[:500]!r}")
@@ -108,10 +110,8 @@ def running(stage: Stage) -> Iterator[Bench]:
     servers: list[Server] = []
     try:
         stage.start_sandbox()
-        first = _free_port()
-        settings = _settings(stage, first)
-        servers.append(_tidegate(stage, "tidegate", settings, first))
-        servers.append(_tidegate(stage, "replica", settings, _free_port()))
+        (stage.folder / "bench").mkdir()
+        servers += [_tidegate(stage, "tidegate"), _tidegate(stage, "replica")]
         docker = {}
         if DOCKER_REGISTRY is not None:
             for kind in ("s3", "files"):
@@ -148,11 +148,10 @@ def s3_endpoint(stage: Stage) -> dict[str, str]:
     }
 
 
-def _settings(stage: Stage, port: int) -> Path:
-    """Write what the registries under test share: as the sandbox's own, with other rows and another prefix."""
+def _settings(stage: Stage, name: str, port: int) -> Path:
+    """Write a registry's settings: as the sandbox's own, with other rows and another prefix, which replicas share."""
     issuer = stage.env["TIDEGATE_SANDBOX_ISSUER"]
     folder = stage.folder / "bench"
-    folder.mkdir()
     document = {
         "mode": "sandbox",
         "public_url": f"http://127.0.0.1:{port}",
@@ -167,13 +166,15 @@ def _settings(stage: Stage, port: int) -> Path:
         "token_key_file": str(stage.sandbox_dir / "keys/registry-token.key"),
         "token_lifetime_seconds": 3600,
     }
-    file = folder / "registry.yaml"
+    file = folder / f"{name}.yaml"
     file.touch(0o600)
     file.write_text(json.dumps(document))  # JSON is YAML
     return file
 
 
-def _tidegate(stage: Stage, name: str, settings: Path, port: int) -> Server:
+def _tidegate(stage: Stage, name: str) -> Server:
+    port = _free_port()
+    settings = _settings(stage, name, port)
     command: list[str | Path] = [BIN / "tidegate-registry", "serve", "--config", settings, "--port", str(port)]
     return _start(stage, name, command, port, "/readyz")
 
