@@ -14,7 +14,7 @@ from tidegate_registry import __version__, health, migrations, problems
 from tidegate_registry.access import routes as access_routes
 from tidegate_registry.admission import routes as admission_routes
 from tidegate_registry.admission.compose import open_gate
-from tidegate_registry.artifacts import naming
+from tidegate_registry.artifacts import naming, pending
 from tidegate_registry.artifacts import routes as artifacts_routes
 from tidegate_registry.artifacts.http.fast import KeptReads
 from tidegate_registry.artifacts.reads import ReadCache
@@ -85,6 +85,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
         reads=ReadCache(most_bytes=settings.read_cache_bytes),
     )
     app.roots.register("releases", naming.root_query)
+    app.roots.register("pending", pending.root_query)
     return app
 
 

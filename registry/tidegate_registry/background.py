@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from starlette.concurrency import run_in_threadpool
 
 from tidegate.errors import TidegateError
+from tidegate_registry.artifacts.pending import sweep_pending
 from tidegate_registry.artifacts.sweep import sweep_uploads
 from tidegate_registry.logs import get_logger
 
@@ -50,6 +51,9 @@ class Background:
         dropped = sweep_uploads(self._app)
         if dropped:
             log.info("uploads.swept", sessions=dropped)
+        expired = sweep_pending(self._app)
+        if expired:
+            log.info("pending-tags.swept", tags=expired)
 
 
 async def _repeat(work: Callable[[], None], seconds: float) -> None:

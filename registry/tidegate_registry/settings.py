@@ -146,6 +146,11 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     upload_session_seconds: Annotated[
         int, Unit("seconds"), Field(description="An upload that nobody continued for so long is dropped", ge=60)
     ] = 86_400
+    pending_tag_seconds: Annotated[
+        int,
+        Unit("seconds"),
+        Field(description="How long a version tag may wait for its signature, where the charter lets it", ge=60),
+    ] = 86_400
     upload_seconds: Annotated[
         int, Unit("seconds"), Field(description="Longest time that one request may send a blob's bytes", ge=10)
     ] = 3600

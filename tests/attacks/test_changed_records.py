@@ -34,6 +34,7 @@ from tidegate.formats.mediatypes import (
 )
 from tidegate.verify.trust import Trust
 from tidegate_registry.admission.service import DecisionOvertaken, admit
+from tidegate_registry.artifacts.naming import Named
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Refused
 from tidegate_registry.evidence.tables import EvidenceRow
@@ -184,4 +185,5 @@ class TestWhatChangesMeanwhile:
         gate_world.let_time_pass()
         services = replace(gate_world.services, blobs=slow_store)
         named = admit(services, lambda: gate_world.trust, request_to_name(gate_world, manifest))
+        assert isinstance(named, Named)
         assert len(named.release.facts["evidence"]) == 3  # type: ignore[arg-type]  # a list

@@ -147,6 +147,10 @@ class FakeGate:
             raise EvidenceRefused.because("the evidence does not verify", self.refuse_evidence)
         return BelievedEvidence(repository, manifest)
 
+    def complete(self, app: Services, who: Principal, *, repository: str, subject: Digest) -> None:
+        assert app.clock().tzinfo is not None
+        self.asked.append(f"complete {repository} {who.name} {subject}")
+
     def admit(
         self,
         app: Services,
@@ -156,7 +160,9 @@ class FakeGate:
         version: str,
         manifest: Manifest,
         bundle: AgentConfig | BundleRefused | None,
+        strict: bool,
     ) -> naming.Named:
+        assert not strict
         self.asked.append(f"admit {repository}:{version}")
         if isinstance(bundle, BundleRefused):
             raise AdmissionRefused.because(f"{repository}:{version} is not admitted", bundle.reasons)

@@ -212,6 +212,11 @@ class Charter(Closed):
     unpinned: Literal["allow", "refuse"] = Field(
         default="allow", description="Whether a release may name a model that can change under it."
     )
+    admission: Literal["immediate", "deferred"] = Field(
+        default="immediate",
+        description="What becomes of a version tag that comes before its signature: it is refused, or it waits for it, "
+        "for tools that tag first.",
+    )
 
     @field_validator("agent")
     @classmethod

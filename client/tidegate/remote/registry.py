@@ -196,7 +196,11 @@ class Registry:
             f"/v2/{name}/manifests/{reference}",
             what=f"take the manifest {name}{_at(reference)}",
             scopes=push_scope(name),
-            headers={"Content-Type": manifest.media_type, "Content-Length": str(len(manifest.raw))},
+            headers={
+                "Content-Type": manifest.media_type,
+                "Content-Length": str(len(manifest.raw)),
+                "Prefer": "handling=strict",  # a version is a release or it is refused: ours never waits for a signature
+            },
             body=lambda: (manifest.raw,),
             expect=(HTTPStatus.CREATED,),
         )

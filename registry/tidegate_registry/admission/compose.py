@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from tidegate.digest import Digest
 from tidegate.errors import BundleRefused
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.manifest import Manifest
 from tidegate.verify.trust import Trust
 from tidegate_registry.access.principal import Principal
+from tidegate_registry.admission.deferred import complete_pending
 from tidegate_registry.admission.service import Request, admit
 from tidegate_registry.artifacts.naming import Named
+from tidegate_registry.artifacts.pending import PendingTag
 from tidegate_registry.evidence.service import PendingEvidence, verify_referrer
 
 if TYPE_CHECKING:
@@ -40,9 +43,14 @@ class SigstoreGate:
         version: str,
         manifest: Manifest,
         bundle: AgentConfig | BundleRefused | None,
-    ) -> Named:
+        strict: bool,
+    ) -> Named | PendingTag:
         """See `services.Gate`."""
-        return admit(app, self.trust, Request(who, repository, version, manifest, bundle))
+        return admit(app, self.trust, Request(who, repository, version, manifest, bundle, strict))
+
+    def complete(self, app: Services, who: Principal, *, repository: str, subject: Digest) -> None:
+        """See `services.Gate`."""
+        complete_pending(app, self.trust, who, repository=repository, subject=subject)
 
 
 def open_gate(*, trust: Callable[[], Trust], clock: Callable[[], datetime]) -> SigstoreGate:

@@ -19,6 +19,8 @@ from tidegate.policy.floor import ReleaseFacts
 from tidegate.verify.artifact import Refused, decide_release
 
 FLOOR, MAX_LISTED = "floor", 32
+# requirements on the manifest itself, and what a statement about it said wrongly: no later evidence mends them
+FIXED_STEPS = frozenset({"R1", "R2", "R3", "R5", "R12", "R13"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,11 @@ def decide(case: Case) -> Admission:
         "evidence": [_counted(each) for each in counted[:MAX_LISTED]],
     }
     return Admission(facts, tuple(dict.fromkeys(each.payload_digest for each in counted)))
+
+
+def awaits_evidence(refused: AdmissionRefused) -> bool:
+    """Whether further evidence about the same manifest could meet every requirement that is not met."""
+    return not any((reason.step or "").startswith("B") or reason.step in FIXED_STEPS for reason in refused.reasons)
 
 
 def previous_facts(remembered: JsonObject | None) -> ReleaseFacts | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
@@ -13,7 +13,8 @@ from tidegate.formats.reference import parse_version
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
-from tidegate_registry.admission.lists import find_agent, find_release, list_agents, list_releases
+from tidegate_registry.admission.deferred import PendingRelease, find_pending_release
+from tidegate_registry.admission.lists import ReleaseUnknown, find_agent, find_release, list_agents, list_releases
 from tidegate_registry.api import AgentName, JsonDocument, Namespace, Out, Paging, VersionText, answer
 from tidegate_registry.artifacts.naming import Release
 from tidegate_registry.services import App
@@ -63,6 +64,7 @@ class CharterOut(Out):
 class ReleaseOut(Out):
     """A manifest under a version. `decision`: what admission rested on and remembers for the next one."""
 
+    state: Literal["admitted"] = "admitted"
     agent: str
     version: str
     digest: str
@@ -80,6 +82,51 @@ class ReleaseOut(Out):
             admitted_at=release.admitted_at,
             event_id=release.event_id,
             decision=release.facts,
+        )
+
+
+class ReasonOut(Out):
+    """A requirement that is not met."""
+
+    code: str
+    message: str
+    found: str | None
+    expected: str | None
+    hint: str | None
+    step: str | None
+
+
+class PendingOut(Out):
+    """A version tag that came before its signature and waits for it: no release, and nothing to anybody else.
+
+    `reasons`: every requirement that is not met now.
+    """
+
+    state: Literal["pending"] = "pending"
+    agent: str
+    version: str
+    digest: str
+    publisher: str = Field(description="Whose tag it is, and under whose right the version would be named")
+    issuer: str = Field(description="The OIDC issuer that vouches for the publisher")
+    tagged_at: datetime
+    expires_at: datetime
+    event_id: str = Field(description="The entry of the audit log that records the tag")
+    reasons: list[ReasonOut]
+
+    @classmethod
+    def of(cls, found: PendingRelease) -> PendingOut:
+        """Show a tag that waits."""
+        tag = found.tag
+        return cls(
+            agent=tag.repository,
+            version=tag.version,
+            digest=tag.digest,
+            publisher=tag.publisher.name,
+            issuer=tag.publisher.issuer,
+            tagged_at=tag.tagged_at,
+            expires_at=tag.expires_at,
+            event_id=tag.event_id,
+            reasons=[ReasonOut.model_validate(reason) for reason in found.reasons],
         )
 
 
@@ -137,10 +184,19 @@ def get_releases(
     "/agents/{namespace}/{agent}/releases/{version}",
     operation_id="getRelease",
     summary="Show a release",
-    response_model=ReleaseOut,
+    response_model=ReleaseOut | PendingOut,
 )
 def get_release(
     *, namespace: Namespace, agent: AgentName, version: VersionText, request: Request, app: App, who: ReleaseReader
 ) -> Response:
-    """Say which manifest it is and what its admission rested on."""
-    return answer(request, ReleaseOut.of(find_release(app, who, f"{namespace}/{agent}", parse_version(version))))
+    """Say which manifest it is and what its admission rested on; of a version tag that waits for its signature, say to
+    the agent's signers what it lacks.
+    """
+    name, wanted = f"{namespace}/{agent}", parse_version(version)
+    try:
+        return answer(request, ReleaseOut.of(find_release(app, who, name, wanted)))
+    except ReleaseUnknown:
+        waiting = find_pending_release(app, who, name, wanted)
+        if waiting is None:
+            raise
+        return answer(request, PendingOut.of(waiting))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
-from tidegate.errors import BundleRefused, Conflict
+from tidegate.errors import AdmissionRefused, BundleRefused, Conflict
 from tidegate.formats.charter import Charter
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.manifest import Manifest
@@ -20,9 +20,11 @@ from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
 from tidegate.verify.trust import Trust
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
-from tidegate_registry.admission.decide import Admission, Case, decide
-from tidegate_registry.artifacts import naming
-from tidegate_registry.artifacts.naming import Named, Release
+from tidegate_registry.admission.decide import Admission, Case, awaits_evidence, decide
+from tidegate_registry.artifacts import naming, pending
+from tidegate_registry.artifacts.errors import PendingTagGone
+from tidegate_registry.artifacts.naming import Completion, Named, Release
+from tidegate_registry.artifacts.pending import PendingTag
 from tidegate_registry.evidence.service import EvidenceSet, read_evidence, truncated_reason, verify_again
 
 if TYPE_CHECKING:
@@ -40,13 +42,18 @@ class DecisionOvertaken(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: shall this manifest be that version. `bundle` is None for an opaque one."""
+    """What is asked: shall this manifest be that version. `bundle` is None for an opaque one.
+
+    `strict`: refuse rather than let the tag wait. `completes`: the tag did wait, `who` is its publisher.
+    """
 
     who: Principal
     repository: str
     version: str
     manifest: Manifest
     bundle: AgentConfig | BundleRefused | None
+    strict: bool = False
+    completes: Completion | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +79,30 @@ class Grounds:
         )
 
 
-def admit(app: Services, trust: Callable[[], Trust], request: Request) -> Named:
+def admit(app: Services, trust: Callable[[], Trust], request: Request) -> Named | PendingTag:
     """Decide and record. The same digest under the same version again gives the release that there is.
 
-    Raises LoginNeeded, AccessDenied, AdmissionRefused with every unmet requirement, VersionTaken, DecisionOvertaken.
+    Where the charter says `admission: deferred` and nothing but evidence is missing, the tag waits for it instead.
+    Raises LoginNeeded, AccessDenied, AdmissionRefused with every unmet requirement, VersionTaken, DecisionOvertaken,
+    TooManyPending, PendingTagGone.
     """
     repository = request.repository
-    app.access.demand(request.who, Permission.RELEASE_PUBLISH, repository)
     for _ in range(MAX_ATTEMPTS):
         judged_under = trust()
+        app.access.demand(request.who, Permission.RELEASE_PUBLISH, repository)  # under these charters or later ones
         with app.db.read() as tx:
             existing = naming.find_release(tx, repository, request.version)
             grounds = read_grounds(app, tx, judged_under, request)
         if existing is not None:
             naming.check_same_digest(existing, request.manifest.digest)
             return Named(existing, created=False)
-        admission = _judge(app, judged_under, request, grounds)
         try:
+            try:
+                admission = judge(app, judged_under, request, grounds)
+            except AdmissionRefused as refused:
+                if not _may_wait(request, grounds, refused):
+                    raise
+                return _defer(app, trust, request, grounds)
             return _record(app, trust, request, grounds, admission)
         except _OvertakenError:
             continue
@@ -116,7 +130,14 @@ class _OvertakenError(Exception):
     """Rolls the transaction back; never leaves this module."""
 
 
-def _judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> Admission:
+def _may_wait(request: Request, grounds: Grounds, refused: AdmissionRefused) -> bool:
+    if request.strict or request.completes is not None or request.manifest.subject is not None:
+        return False
+    return grounds.charter is not None and grounds.charter.admission == "deferred" and awaits_evidence(refused)
+
+
+def judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> Admission:
+    """Decide on what was read. Slow: reads the store and verifies signatures. Raises AdmissionRefused."""
     attestations: list[VerifiedAttestation] = []
     refusals: list[RefusedEvidence] = []
     if grounds.charter is not None:
@@ -146,14 +167,40 @@ def _judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> A
     )
 
 
+def _defer(app: Services, trust: Callable[[], Trust], request: Request, grounds: Grounds) -> PendingTag:
+    now = app.clock()
+    with app.db.begin() as tx:
+        _lock_what_was_judged(app, tx, trust, request, grounds)  # else evidence that came meanwhile would wake nobody
+        return pending.record_pending(
+            tx,
+            app,
+            who=request.who,
+            repository=request.repository,
+            version=request.version,
+            manifest=request.manifest,
+            now=now,
+        )
+
+
+def _lock_what_was_judged(
+    app: Services, tx: Tx, trust: Callable[[], Trust], request: Request, grounds: Grounds
+) -> None:
+    naming.lock_agent(tx, request.repository, app.clock())
+    named = naming.find_release(tx, request.repository, request.version)
+    if named is not None or not read_grounds(app, tx, trust(), request).same_as(grounds):
+        raise _OvertakenError
+
+
 def _record(
     app: Services, trust: Callable[[], Trust], request: Request, grounds: Grounds, admission: Admission
 ) -> Named:
     now = app.clock()
     with app.db.begin() as tx:
-        naming.lock_agent(tx, request.repository, now)
-        if not read_grounds(app, tx, trust(), request).same_as(grounds):
-            raise _OvertakenError
+        _lock_what_was_judged(app, tx, trust, request, grounds)
+        if request.completes is not None and not pending.still_waits(tx, request.completes.tag, now=now):
+            raise PendingTagGone(
+                "the version tag does not wait any more", found=f"{request.repository}:{request.version}"
+            )
         return naming.record_release(
             tx,
             app,
@@ -164,4 +211,5 @@ def _record(
             facts=admission.facts,
             evidence=admission.evidence,
             now=now,
+            completes=request.completes,
         )

@@ -52,6 +52,12 @@ def releases_page(tx: Tx, name: str, *, after: str, size: int) -> tuple[Sequence
     return page, page[-1].event_id if len(rows) > size else None
 
 
+def manifest_bytes(tx: Tx, name: str, digest: str) -> bytes | None:
+    """Give a stored manifest, byte for byte, quarantined or not; None when there is none of that digest."""
+    row = tx.get(ManifestRow, (name, digest))
+    return None if row is None else row.raw
+
+
 def is_released(tx: Tx, name: str, digest: Digest) -> bool:
     """Whether the manifest is out of quarantine: named, or reached from what is."""
     row = tx.get(ManifestRow, (name, digest))

@@ -148,6 +148,18 @@ class VersionTaken(Conflict):
     code = "version-taken"
 
 
+class TooManyPending(LimitExceeded):
+    """As many version tags wait for their signatures as may."""
+
+    code = "too-many-pending"
+
+
+class PendingTagGone(Conflict):
+    """The version tag does not wait any more: it expired, or its publisher moved it."""
+
+    code = "pending-tag-gone"
+
+
 class VersionMisspelt(Refusal):
     """A tag looks like a version but is none; the hint has the right spelling."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 
-from tidegate_registry.audit.events import Event
+from tidegate_registry.audit.events import Actor, Event
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,9 @@ class WorkingTagMoved(Event):
 class ReleaseAdmitted(Event):
     """A manifest became a version, for ever. `evidence`: digests of the statements that allowed it.
 
+    `tagged`: where the tag came first and waited, the entry that says so; `completed_by`: whose request brought what
+    was missing. The actor is the publisher under whose right it was named.
+
     `facts`: what the decision rested on, as the release remembers it (charter, floor, signers, checked steps).
     """
 
@@ -63,3 +67,34 @@ class ReleaseAdmitted(Event):
     size: int
     evidence: tuple[str, ...]
     facts: Mapping[str, object]
+    tagged: str | None = None
+    completed_by: Actor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasePending(Event):
+    """A version tag came before its signature and waits for it. `previous`: what this publisher's tag named before."""
+
+    type: ClassVar[str] = "release.pending"
+
+    repository: str
+    version: str
+    digest: str
+    expires_at: datetime
+    previous: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingTagEnded(Event):
+    """A waiting version tag is gone. `reason`: `expired`, or `version-taken` by another manifest.
+
+    `publisher`: whose tag it was.
+    """
+
+    type: ClassVar[str] = "release.pending-ended"
+
+    repository: str
+    version: str
+    digest: str
+    publisher: Actor
+    reason: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
@@ -14,12 +14,23 @@ from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.content import check_content, check_references
 from tidegate_registry.artifacts.errors import ManifestUnknown, ReferrerTooLarge, TooManyReferrers
 from tidegate_registry.artifacts.events import ManifestStored, WorkingTagMoved
-from tidegate_registry.artifacts.names import Channel, Name, Target, Version, WorkingTag, refuse_channel, sort_key
+from tidegate_registry.artifacts.members import check_complete
+from tidegate_registry.artifacts.names import (
+    Channel,
+    Name,
+    Target,
+    Version,
+    WorkingTag,
+    refuse_channel,
+    sort_key,
+)
+from tidegate_registry.artifacts.pending import PendingTag, find_pending
 from tidegate_registry.artifacts.store import as_referrer, count_referrers, insert_manifest
 from tidegate_registry.artifacts.tables import ManifestRow, ReleaseRow, WorkingTagRow
 from tidegate_registry.audit import service as audit
-from tidegate_registry.audit.events import Actor
+from tidegate_registry.audit.events import Actor, timestamp
 from tidegate_registry.evidence.referrer import claims_evidence, refuse_legacy_tag
+from tidegate_registry.keeping import claims
 from tidegate_registry.storage.uploads import DigestDiffers
 
 if TYPE_CHECKING:
@@ -30,7 +41,6 @@ if TYPE_CHECKING:
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Tx
     from tidegate_registry.services import PendingEvidence, Services
-from tidegate_registry.keeping import claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +59,17 @@ class StoredManifest:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a PUT came to. `event_id`: the entry that records it; None when nothing changed."""
+    """What a PUT came to. `event_id`: the entry that records it; None when nothing changed.
+
+    `warnings`: what its author should know although nothing was refused, a sentence each. `pending`: a version tag
+    that waits for its signature, and names nothing yet.
+    """
 
     digest: Digest
     subject: Digest | None
     event_id: str | None
+    warnings: tuple[str, ...] = ()
+    pending: bool = False
 
 
 def read_manifest(app: Services, who: Principal, repository: str, target: Target) -> StoredManifest:
@@ -65,10 +81,11 @@ def read_manifest(app: Services, who: Principal, repository: str, target: Target
     quarantined_too = app.access.may(who, Permission.QUARANTINE_READ, repository)
     with app.db.read() as tx:
         digest = _resolve(app, tx, who, repository, target)
+        never_moves = digest is not None and not isinstance(target, WorkingTag)
+        if digest is None and isinstance(target, Version) and quarantined_too:
+            waiting = find_pending(tx, repository, target.text, who=who, now=app.clock())
+            digest = waiting.digest if waiting is not None else None
         row = None if digest is None else tx.get(ManifestRow, (repository, digest))
-        never_moves = isinstance(target, Digest) or (
-            isinstance(target, Version) and tx.get(ReleaseRow, (repository, target.text)) is not None
-        )
     if row is None or not (row.released or quarantined_too):
         raise _unknown(target)
     return StoredManifest(repository, Digest(row.digest), row.media_type, row.raw, row.released and never_moves)
@@ -98,14 +115,15 @@ def put_manifest(
     raw: bytes,
     content_type: str | None,
     tags: Sequence[Name] = (),
+    strict: bool = False,
 ) -> Accepted:
     """Store, tag or name a manifest. `content_type`: the header, must agree with the manifest.
 
     `tags`: further names of a manifest that is PUT by digest. A version is named first, so that nothing is tagged if
-    it is refused.
+    it is refused. `strict`: a version is refused rather than left to wait for its signature.
 
     Raises ManifestInvalid, DigestDiffers, ManifestBlobUnknown, BundleRefused, EvidenceRefused, AdmissionRefused,
-    VersionTaken, LoginNeeded, AccessDenied.
+    VersionTaken, TooManyPending, TooManyMembers, LoginNeeded, AccessDenied.
     """
     for each in (target, *tags):
         demand_put(app, who, repository, each)
@@ -117,6 +135,7 @@ def put_manifest(
     if not is_evidence:
         app.access.demand(who, Permission.ARTIFACT_PUSH, repository)
         _check_listable(manifest)
+    claims.claim(app, repository, {item.digest for item in (*manifest.blobs, *manifest.manifests)})
     put = _Put(app, who, repository, manifest)
     working = [name for name in (target, *tags) if isinstance(name, WorkingTag)]
     version = next((name for name in (target, *tags) if isinstance(name, Version)), None)
@@ -128,17 +147,20 @@ def put_manifest(
                 found=manifest.effective_artifact_type,
                 hint=f"put the referrer by its digest, and give {version.text} to the manifest that it is about",
             )
-        named = _name(put, version)
+        named = _name(put, version, strict=strict)
         if working:
             _store(put, working, None)
         return named
     if _changes_nothing(put, working):
-        return _accepted(manifest, None)
-    check_references(app, who, repository, manifest)
-    claims.claim(app, repository, {item.digest for item in (*manifest.blobs, *manifest.manifests)})
-    check_content(app, repository, manifest)
-    evidence = app.gate.verify_referrer(app, who, repository=repository, manifest=manifest) if is_evidence else None
-    return _store(put, working, evidence)
+        accepted = _accepted(manifest, None)
+    else:
+        check_references(app, who, repository, manifest)
+        check_content(app, repository, manifest)
+        evidence = app.gate.verify_referrer(app, who, repository=repository, manifest=manifest) if is_evidence else None
+        accepted = _store(put, working, evidence)
+    if is_evidence and manifest.subject is not None:  # also where it was there before: a crash may have come in between
+        app.gate.complete(app, who, repository=repository, subject=manifest.subject.digest)
+    return accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,17 +171,28 @@ class _Put:
     manifest: Manifest
 
 
-def _name(put: _Put, version: Version) -> Accepted:
+def _name(put: _Put, version: Version, *, strict: bool) -> Accepted:
     app, repository, manifest = put.app, put.repository, put.manifest
     with app.db.read() as tx:
         existing = naming.find_release(tx, repository, version.text)
     if existing is not None:
         naming.check_same_digest(existing, manifest.digest)
         return _accepted(manifest, existing.event_id)
-    check_references(app, put.who, repository, manifest, complete=True)
+    check_complete(app, put.who, repository, manifest)
     bundle = _checked(put)
-    named = app.gate.admit(app, put.who, repository=repository, version=version.text, manifest=manifest, bundle=bundle)
-    return _accepted(manifest, named.release.event_id)
+    named = app.gate.admit(
+        app, put.who, repository=repository, version=version.text, manifest=manifest, bundle=bundle, strict=strict
+    )
+    if isinstance(named, PendingTag):
+        return replace(_accepted(manifest, named.event_id), warnings=(_waits(named),), pending=True)
+    return _accepted(manifest, named.event_id)
+
+
+def _waits(tag: PendingTag) -> str:
+    return (
+        f"{tag.repository}:{tag.version} is no release yet: it waits for its signature and provenance "
+        f"until {timestamp(tag.expires_at)}; sign {tag.digest}"
+    )
 
 
 def _checked(put: _Put) -> AgentConfig | BundleRefused | None:

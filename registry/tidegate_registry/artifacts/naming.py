@@ -14,6 +14,7 @@ from tidegate_registry.artifacts.blobs import ensure_repository
 from tidegate_registry.artifacts.errors import VersionTaken
 from tidegate_registry.artifacts.events import ReleaseAdmitted
 from tidegate_registry.artifacts.names import sort_key
+from tidegate_registry.artifacts.pending import PendingTag, drop_named
 from tidegate_registry.artifacts.store import insert_manifest, release_closure
 from tidegate_registry.artifacts.tables import ReleaseRow, RepositoryRow
 from tidegate_registry.audit import service as audit
@@ -53,6 +54,19 @@ class Named:
     release: Release
     created: bool
 
+    @property
+    def event_id(self) -> str:
+        """The entry that records it."""
+        return self.release.event_id
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A version tag waited, and a request by `by` brought what was missing."""
+
+    tag: PendingTag
+    by: Actor
+
 
 def lock_agent(tx: Tx, repository: str, now: datetime) -> None:
     """Order everything that is decided about one agent: hold this before reading what the decision rests on.
@@ -86,10 +100,12 @@ def record_release(
     facts: JsonObject,
     evidence: Sequence[Digest],
     now: datetime,
+    completes: Completion | None = None,
 ) -> Named:
     """Name `manifest`: store it if it is not stored, lift its quarantine, write release and entry, all in `tx`.
 
-    The same digest again changes nothing. Raises VersionTaken for another digest. Call `lock_agent` first.
+    Tags that waited for it are gone. The same digest again changes nothing. Raises VersionTaken for another digest.
+    Call `lock_agent` first.
     """
     lock_agent(tx, repository, now)
     existing = find_release(tx, repository, version)
@@ -98,6 +114,7 @@ def record_release(
         return Named(existing, created=False)
     insert_manifest(tx, repository, manifest, now=now, released=True)
     release_closure(tx, repository, manifest.digest)
+    drop_named(tx, repository, version, manifest.digest)
     event = ReleaseAdmitted(
         at=now,
         actor=Actor.of(who),
@@ -107,6 +124,8 @@ def record_release(
         size=len(manifest.raw),
         evidence=tuple(evidence)[:MAX_EVIDENCE_NAMED],
         facts=_for_entry(facts),
+        tagged=completes.tag.event_id if completes else None,
+        completed_by=completes.by if completes else None,
     )
     event_id = audit.append(tx, event, entropy=app.entropy)
     row = ReleaseRow(

@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 from tidegate_registry.columns import Moment, bytewise_text
 
 NAME = bytewise_text(255)
+SHA256 = bytewise_text(71)  # sha256: and 64 hexadecimal digits: what we compute
 DIGEST = bytewise_text(135)  # sha512: and 128 hexadecimal digits
 TAG = bytewise_text(128)
 SORT_KEY = bytewise_text(257)
@@ -101,6 +102,29 @@ class ReleaseRow(SQLModel, table=True):
     facts: bytes
     event_id: str = Field(max_length=36)
     admitted_at: datetime = Field(sa_type=Moment)
+
+
+class PendingTagRow(SQLModel, table=True):
+    """A version tag that came before its signature and waits for it. It reserves nothing: each publisher has their own.
+
+    `owner`: sha256 of whose it is; `publisher`: canonical JSON of that identity, which must still be a publisher's when
+    the version is named.
+    """
+
+    __tablename__ = "pending_tag"
+    __table_args__ = (
+        ForeignKeyConstraint(["repository", "digest"], ["manifest.repository", "manifest.digest"]),
+        Index("pending_tag_by_digest", "repository", "digest"),
+    )
+
+    repository: str = Field(primary_key=True, sa_type=NAME)
+    version: str = Field(primary_key=True, sa_type=TAG)
+    owner: str = Field(primary_key=True, sa_type=SHA256)
+    digest: str = Field(sa_type=DIGEST)
+    publisher: bytes
+    event_id: str = Field(max_length=36)
+    tagged_at: datetime = Field(sa_type=Moment)
+    expires_at: datetime = Field(sa_type=Moment, index=True)
 
 
 class WorkingTagRow(SQLModel, table=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
@@ -20,6 +21,10 @@ from tidegate_registry.services import App, Caller, Services
 router = APIRouter(tags=["manifests"])
 
 EVENT_ID = "Tidegate-Event-Id"  # the audit entry that records a change
+MAX_WARNINGS_BYTES = 3500  # OCI distribution-spec 1.1: all of them should be at most 4096 bytes
+
+PENDING = "Tidegate-Pending"  # the version is no release yet: it waits for evidence
+STRICT = "handling=strict"  # RFC 7240 section 4.4
 
 MANIFEST = {
     "requestBody": {
@@ -80,9 +85,13 @@ async def put(
     app: App,
     who: Caller,
     tag: Annotated[list[str] | None, Query(description="With a digest: a tag to give at once. Repeatable")] = None,
+    prefer: Annotated[
+        list[str] | None, Header(description=f"`{STRICT}`: refuse a version rather than let it wait for its signature")
+    ] = None,
 ) -> Response:
     """By digest it is stored in quarantine. By version it is admitted or refused, with every unmet requirement in the
-    answer; a version never moves again. Channels are refused: a promotion moves them.
+    answer; a version never moves again. Where the charter defers admission, a version that lacks nothing but evidence
+    waits for it: then `Tidegate-Pending` is in the answer. Channels are refused: a promotion moves them.
     """
     target = parse_target(reference, channels=app.settings.channels)
     tags = parse_tags(tag or (), target, channels=app.settings.channels)
@@ -93,7 +102,15 @@ async def put(
     raw = await read_body(request, most=limits.manifest_bytes, limits=limits)
     content_type = request.headers.get("content-type")
     accepted = await run_in_threadpool(
-        put_manifest, app, who, repository, target, raw=raw, content_type=content_type, tags=tags
+        put_manifest,
+        app,
+        who,
+        repository,
+        target,
+        raw=raw,
+        content_type=content_type,
+        tags=tags,
+        strict=_is_strict(prefer),
     )
     headers = {
         "Location": manifest_path(repository, reference),
@@ -105,6 +122,10 @@ async def put(
         headers["OCI-Subject"] = accepted.subject
     if accepted.event_id is not None:
         headers[EVENT_ID] = accepted.event_id
+    if accepted.pending:
+        headers[PENDING] = "true"
+    if accepted.warnings:
+        headers["Warning"] = _warnings(accepted.warnings)
     return Response(status_code=201, headers=headers)
 
 
@@ -122,6 +143,10 @@ def delete_manifest(name: Name, reference: Reference) -> Response:
     )
 
 
+def _is_strict(prefer: list[str] | None) -> bool:
+    return STRICT in {each.strip().lower().replace(" ", "") for value in prefer or () for each in value.split(",")}
+
+
 def _answer(app: Services, request: Request, manifest: StoredManifest, answer: Response) -> Response:
     if manifest.lasting:
         keep(app, request, manifest.repository, answer)
@@ -135,3 +160,14 @@ def _headers(manifest: StoredManifest) -> dict[str, str]:
         "Docker-Content-Digest": manifest.digest,
         "ETag": f'"{manifest.digest}"',
     }
+
+
+def _warnings(messages: Sequence[str]) -> str:
+    """Write a Warning header, for clients that show one. Source: OCI distribution-spec 1.1, "Warnings"."""
+    found: list[str] = []
+    for message in messages:
+        text = message.encode("ascii", "backslashreplace").decode().replace("\\", "\\\\").replace('"', "'")
+        if sum(map(len, found)) + len(text) + len(found) * 10 > MAX_WARNINGS_BYTES:
+            break
+        found.append(f'299 - "{text}"')
+    return ", ".join(found)
