@@ -1,4 +1,4 @@
-"""`tidegate-registry serve | migrate | sandbox`. Errors are told as those of `tidegate`, with the same exit codes."""
+"""`tidegate-registry serve | migrate | fsck | gc | sandbox`. Errors are told as those of `tidegate`, with its exit codes."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from tidegate_registry import __version__
+    from tidegate_registry.keeping import command as keeping
     from tidegate_registry.sandbox.cli import add_parser
 
     parser: argparse.ArgumentParser = Parser(prog="tidegate-registry", description="The Tidegate registry.")
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
     migrate = _verb(verbs, "migrate", "bring the database to this version", "Create or upgrade the schema; repeatable.")
     migrate.set_defaults(run=_migrate)
+    keeping.add_parsers(verbs, _verb)
     add_parser(verbs)
     return parser
 

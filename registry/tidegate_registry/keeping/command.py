@@ -1,0 +1,140 @@
+"""`tidegate-registry fsck | gc | accept-loss`. Data to stdout, words to stderr; `--json` gives one document."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.cli.outcome import EXIT_DONE, EXIT_REFUSED
+from tidegate.cli.output import Output
+
+if TYPE_CHECKING:
+    from tidegate_registry.audit.events import Actor
+    from tidegate_registry.keeping.fsck.findings import Finding
+    from tidegate_registry.keeping.fsck.run import Checked
+    from tidegate_registry.services import Services
+
+Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
+AddVerb = Callable[..., argparse.ArgumentParser]
+MAX_SHOWN = 1000  # findings in words; `--json` gives all
+
+
+def add_parsers(verbs: Verbs[argparse.ArgumentParser], add_verb: AddVerb) -> None:
+    """Add the verbs of this room. `add_verb` makes one that knows `--config`."""
+    fsck = add_verb(
+        verbs,
+        "fsck",
+        "compare the database with the store",
+        "Compare rows with objects, both ways, and each with itself. Changes nothing unless told to.",
+    )
+    fsck.add_argument("--rehash", action="store_true", help="read every object and hash it, too")
+    fsck.add_argument("--repair", action="store_true", help="put right what the registry can prove; removes nothing")
+    fsck.add_argument(
+        "--restore-from",
+        type=Path,
+        metavar="LAYOUT",
+        help="put lost or altered bytes back from an OCI layout, or an archive of one",
+    )
+    fsck.add_argument("--json", action="store_true", help="one JSON document")
+    fsck.set_defaults(run=_fsck)
+
+
+@contextmanager
+def _opened(args: argparse.Namespace) -> Iterator[Services]:
+    from tidegate_registry import migrations
+    from tidegate_registry.app import build_services
+    from tidegate_registry.settings_file import load_settings
+
+    app = build_services(load_settings(args.config))
+    try:
+        migrations.check(app.db)
+        yield app
+    finally:
+        app.db.close()
+
+
+def _operator() -> Actor:
+    """Name who runs a command: the machine's word, as there is no credential."""
+    from tidegate_registry.audit.events import Actor
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = "unknown"
+    return Actor(kind="operator", issuer="", name=name)
+
+
+def _fsck(args: argparse.Namespace) -> int:
+    from tidegate_registry.keeping.fsck.objects import total_bytes
+    from tidegate_registry.keeping.fsck.run import check
+
+    out = Output(as_json=args.json)
+    with _opened(args) as app:
+        with out.progress(total_bytes(app), "hashing" if args.rehash else "checking") as bar:
+            checked = check(app, rehash=args.rehash, advance=bar.advance)
+        if not args.json:
+            _tell(checked, out)
+        _put_right(args, app, checked, out)
+    if args.json:
+        out.json(
+            {
+                "counts": checked.counts,
+                "rehashed": checked.rehashed,
+                "problems": [finding.as_json() for finding in checked.findings if not finding.is_note],
+                "notes": [finding.as_json() for finding in checked.findings if finding.is_note],
+                "clean": not checked.problems,
+            }
+        )
+    return EXIT_REFUSED if checked.problems else EXIT_DONE
+
+
+def _tell(checked: Checked, out: Output) -> None:
+    for finding in checked.findings[:MAX_SHOWN]:
+        out.data(line_of(finding))
+        for release in finding.breaks:
+            out.data(f"    breaks {release}")
+    if len(checked.findings) > MAX_SHOWN:
+        out.say(f"and {len(checked.findings) - MAX_SHOWN} more: --json gives all")
+    counted = ", ".join(f"{count} {name}" for name, count in checked.counts.items())
+    notes = sum(finding.is_note for finding in checked.findings)
+    read = "every object read and hashed" if checked.rehashed else "sizes and checksums as the store tells them"
+    out.say(f"{counted}; {read}")
+    out.say(f"{len(checked.problems)} problems, {notes} notes (objects that garbage collection takes)")
+
+
+def line_of(finding: Finding) -> str:
+    """Write a finding as one line."""
+    differs = f": {finding.found}" if finding.found else ""
+    expected = f", not {finding.expected}" if finding.expected else ""
+    kind = "note" if finding.is_note else "problem"
+    return f"{kind} {finding.problem} {finding.where} {finding.digest}{differs}{expected}".rstrip()
+
+
+def _put_right(args: argparse.Namespace, app: Services, checked: Checked, out: Output) -> None:
+    from tidegate.bundle.layout import Layout
+    from tidegate_registry.keeping.fsck.findings import REPAIRS
+    from tidegate_registry.keeping.fsck.repair import repair
+    from tidegate_registry.keeping.fsck.restore import restore
+
+    actor = _operator()
+    if args.restore_from is not None:
+        layout = Layout.open(args.restore_from)
+        for finding in checked.problems:
+            if restore(app, actor, finding, layout):
+                out.step("Restored", f"{finding.where} {finding.digest}")
+    possible = [finding for finding in checked.problems if finding.problem in REPAIRS]
+    for finding in possible:
+        out.say(f"{'will' if args.repair else '--repair would'} {REPAIRS[finding.problem]}: {line_of(finding)}")
+    if args.repair:
+        for finding in possible:
+            if repair(app, actor, finding):
+                out.step("Repaired", f"{finding.where} {finding.digest}: {finding.done}")
+    left = checked.problems
+    if left and (args.repair or args.restore_from is not None):
+        out.say(f"{len(left)} problems are left")
+        for finding in left[:MAX_SHOWN]:
+            out.say(f"  {line_of(finding)}")
