@@ -33,6 +33,7 @@ LAST = (
     "channel_tag",
     "quarantine_leaks",
     "store_tampering",
+    "understated_version",
 )
 WARM = (
     "sigstore.verify",

@@ -16,12 +16,14 @@ from pydantic.json_schema import GenerateJsonSchema
 from tidegate.bundle.spec import SCHEMA_ID, AgentSpec
 from tidegate.formats.charter import Charter
 from tidegate.formats.trustfile import TrustFile
+from tidegate_registry.admission.diffs_out import DiffOut
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "spec"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMAS: dict[str, tuple[type[BaseModel], str, str]] = {
     "agent.schema.json": (AgentSpec, SCHEMA_ID, "agent.yaml"),
     "charter.schema.json": (Charter, "https://tidegate.dev/schema/charter-v1.json", "Tidegate charter"),
+    "diff.schema.json": (DiffOut, "https://tidegate.dev/schema/diff-v1.json", "What changed between two bundles"),
     "trust.schema.json": (TrustFile, "https://tidegate.dev/schema/trust-v1.json", "trust.yaml"),
 }
 

@@ -52,6 +52,7 @@ HEADERS: dict[str, str] = {
     "Range": "`0-N`: the last byte that is kept",
     "Retry-After": "Seconds to wait",
     "Tidegate-Event-Id": "The audit entry that records the change; absent when nothing changed",
+    "Warning": 'What the author should know: `299 - "…"`, such as a version step that is too small',
     "WWW-Authenticate": "Where to get a token, and for which scope",
 }
 ON_SUCCESS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -65,7 +66,9 @@ ON_SUCCESS: dict[str, dict[str, tuple[str, ...]]] = {
     "finishUpload": {"201": ("Location", "Docker-Content-Digest")},
     "getManifest": {"200": ("Docker-Content-Digest",)},
     "headManifest": {"200": ("Docker-Content-Digest",)},
-    "putManifest": {"201": ("Location", "Docker-Content-Digest", "OCI-Subject", "OCI-Tag", "Tidegate-Event-Id")},
+    "putManifest": {
+        "201": ("Location", "Docker-Content-Digest", "OCI-Subject", "OCI-Tag", "Tidegate-Event-Id", "Warning")
+    },
 }
 CONTENT: dict[str, dict[str, str]] = {  # of answers that are made by hand
     "ping": {"200": "application/json"},

@@ -212,6 +212,12 @@ class Charter(Closed):
     unpinned: Literal["allow", "refuse"] = Field(
         default="allow", description="Whether a release may name a model that can change under it."
     )
+    small_step: Literal["allow", "warn", "refuse"] = Field(
+        default="warn",
+        description="What becomes of a release whose version step is smaller than its changes demand, measured by the "
+        "greatest released version below it.",
+    )
+
     admission: Literal["immediate", "deferred"] = Field(
         default="immediate",
         description="What becomes of a version tag that comes before its signature: it is refused, or it waits for it, "

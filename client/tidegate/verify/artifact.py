@@ -7,10 +7,11 @@ is looked at and reported; none stops the others. How steps are listed: `tidegat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
+from tidegate.bundle.diff.step import VersionStep
 from tidegate.digest import Digest
 from tidegate.errors import Reason
 from tidegate.formats.charter import Charter
@@ -24,6 +25,7 @@ from tidegate.policy.floor import (
     judge_runner,
     judge_signer,
 )
+from tidegate.verify.steps import bounded
 
 MAX_SHOWN = 10  # of the evidence there was instead: enough to see the mistake, not a page
 
@@ -55,7 +57,7 @@ class Allowed:
     """The manifest is that release. `checked`: numbers of the steps that passed, those of its evidence included.
 
     `signatures` and `provenance` are the attestations that made it so; `channels` what publishers' release statements
-    let it enter without further approval.
+    let it enter without further approval. `warnings`: what the charter asks to be warned of.
     """
 
     facts: ReleaseFacts
@@ -63,6 +65,7 @@ class Allowed:
     provenance: VerifiedAttestation
     channels: tuple[str, ...]
     checked: tuple[str, ...]
+    warnings: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ def decide_release(
     charter: Charter | None,
     previous: ReleaseFacts | None,
     bundle_reasons: Sequence[Reason] = (),
+    version_step: VersionStep | Reason | None = None,
 ) -> Allowed | Refused:
     """Decide whether the manifest `digest` is `version` of `agent`.
 
@@ -94,9 +98,19 @@ def decide_release(
     agent under this charter. `refusals`: evidence that is attached and did not verify; it never counts, but the answer
     tells of it when something is missing. `previous`: facts of the agent's previous release, or None for the first.
     `bundle_reasons`: why the bundle itself is refused; then `config` is None without the bundle being opaque.
+    `version_step`: the one from the greatest release below, why it could not be judged, or None without one.
     """
     case = ReleaseCase(
-        agent, version, digest, config, tuple(attestations), tuple(refusals), charter, previous, tuple(bundle_reasons)
+        agent,
+        version,
+        digest,
+        config,
+        tuple(attestations),
+        tuple(refusals),
+        charter,
+        previous,
+        tuple(bundle_reasons),
+        version_step,
     )
     reasons = list(case.bundle_reasons)
     passed = []
@@ -110,7 +124,25 @@ def decide_release(
     counted = (*case.signatures, case.provenance)
     evidence_steps = dict.fromkeys(number for attestation in counted for number in attestation.steps)
     channels = {channel for each in case.signatures if each.release for channel in each.release.channels}
-    return Allowed(case.facts, case.signatures, case.provenance, tuple(sorted(channels)), (*evidence_steps, *passed))
+    warnings = judge_step(version_step) if charter is not None and charter.small_step == "warn" else ()
+    checked = (*evidence_steps, *passed)
+    return Allowed(case.facts, case.signatures, case.provenance, tuple(sorted(channels)), checked, warnings)
+
+
+def judge_step(step: VersionStep | Reason | None) -> tuple[Reason, ...]:
+    """R13: the version step is at least what the change demands; one reason for each line that demands more."""
+    if isinstance(step, Reason):
+        return (replace(step, step="R13"),)
+    if step is None or step.enough:
+        return ()
+    found = f"{step.base} to {step.version}, a {step.taken} step"
+    expected = f"{step.proposed} or greater, a {step.needed} step"
+    hint = f"release it as {step.proposed}; `tidegate diff` shows what changed"
+    more = (f"{step.omitted} more changes",) if step.omitted else ()
+    return tuple(
+        Reason("step-too-small", f"the version step is too small: {bounded(line)}", found, expected, hint, "R13")
+        for line in (*step.lines, *more)
+    )
 
 
 @dataclass
@@ -126,6 +158,7 @@ class ReleaseCase:
     charter: Charter | None
     previous: ReleaseFacts | None
     bundle_reasons: tuple[Reason, ...] = field(default=())
+    version_step: VersionStep | Reason | None = None
 
     @property
     def opaque(self) -> bool:
@@ -296,6 +329,10 @@ def _step_r12_behaviour(case: ReleaseCase) -> tuple[Reason, ...]:
     )
 
 
+def _step_r13_version_step(case: ReleaseCase) -> tuple[Reason, ...]:
+    return judge_step(case.version_step) if case.charter is not None and case.charter.small_step == "refuse" else ()
+
+
 RELEASE_STEPS: tuple[ReleaseStep, ...] = (
     ReleaseStep("R1", "a charter covers the agent", _step_r1_charter),
     ReleaseStep("R2", "the bundle names this agent", _step_r2_agent),
@@ -309,6 +346,7 @@ RELEASE_STEPS: tuple[ReleaseStep, ...] = (
     ReleaseStep("R10", "the builder's level is high enough", _step_r10_builder),
     ReleaseStep("R11", "the signer is the previous release's, or known to the charter", _step_r11_signer),
     ReleaseStep("R12", "the release statement names this behaviour", _step_r12_behaviour),
+    ReleaseStep("R13", "the version step is as great as the change demands", _step_r13_version_step),
 )
 
 RELEASE_STEP_TITLES = {step.number: step.title for step in RELEASE_STEPS}

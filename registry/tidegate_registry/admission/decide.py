@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tidegate.bundle.diff.step import VersionStep
 from tidegate.digest import Digest
 from tidegate.errors import AdmissionRefused, BundleRefused, Reason
 from tidegate.formats.charter import Charter
@@ -18,7 +19,7 @@ from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
 from tidegate.policy.floor import ReleaseFacts
 from tidegate.verify.artifact import Refused, decide_release
 
-FLOOR, MAX_LISTED = "floor", 32
+FLOOR, WARNINGS, MAX_LISTED = "floor", "warnings", 32
 # requirements on the manifest itself, and what a statement about it said wrongly: no later evidence mends them
 FIXED_STEPS = frozenset({"R1", "R2", "R3", "R5", "R12", "R13"})
 
@@ -28,7 +29,8 @@ class Case:
     """Everything that an admission rests on.
 
     `bundle`: the checked config, or why the content was refused; None for an opaque bundle. `previous`: what was
-    remembered of the agent's last release. `further_reasons` are told only with a refusal.
+    remembered of the agent's last release. `step`: the version step from the greatest release below, or why it cannot
+    be judged. `further_reasons` are told only with a refusal.
     """
 
     repository: str
@@ -40,6 +42,7 @@ class Case:
     refusals: Sequence[RefusedEvidence]
     previous: JsonObject | None
     further_reasons: Sequence[Reason] = ()
+    step: VersionStep | Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def decide(case: Case) -> Admission:
         charter=case.charter,
         previous=previous_facts(case.previous),
         bundle_reasons=case.bundle.reasons if isinstance(case.bundle, BundleRefused) else (),
+        version_step=case.step,
     )
     if isinstance(verdict, Refused):
         raise refusal(case, (*verdict.reasons, *case.further_reasons))
@@ -75,6 +79,8 @@ def decide(case: Case) -> Admission:
         if case.charter is None
         else {"digest": str(case.charter.digest), "version": case.charter.version},
         "channels": list(verdict.channels),
+        "step": case.step.as_json() if isinstance(case.step, VersionStep) else None,
+        WARNINGS: [dict(reason.as_json()) for reason in verdict.warnings],
         "checked": list(verdict.checked),
         "evidence": [_counted(each) for each in counted[:MAX_LISTED]],
     }

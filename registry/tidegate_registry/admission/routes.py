@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from tidegate.formats.charter import Charter
@@ -14,6 +14,8 @@ from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.deferred import PendingRelease, find_pending_release
+from tidegate_registry.admission.diffs import compare_releases
+from tidegate_registry.admission.diffs_out import DiffOut
 from tidegate_registry.admission.lists import ReleaseUnknown, find_agent, find_release, list_agents, list_releases
 from tidegate_registry.api import AgentName, JsonDocument, Namespace, Out, Paging, VersionText, answer
 from tidegate_registry.artifacts.naming import Release
@@ -23,6 +25,8 @@ router = APIRouter(prefix="/api/v1", tags=["agents"])
 
 Lister = Annotated[Principal, Depends(Requires(Permission.AGENT_LIST))]
 AgentReader = Annotated[Principal, Depends(Requires(Permission.AGENT_READ))]
+Before = Annotated[str, Query(alias="from", examples=["1.2.0"], description="The version that it is compared with")]
+After = Annotated[str, Query(alias="to", examples=["1.3.0"], description="The version that is looked at")]
 ReleaseReader = Annotated[Principal, Depends(Requires(Permission.RELEASE_READ))]
 
 
@@ -200,3 +204,26 @@ def get_release(
         if waiting is None:
             raise
         return answer(request, PendingOut.of(waiting))
+
+
+@router.get(
+    "/agents/{namespace}/{agent}/diff",
+    operation_id="compareReleases",
+    summary="Compare two releases of an agent",
+    response_model=DiffOut,
+)
+def get_diff(
+    *,
+    namespace: Namespace,
+    agent: AgentName,
+    before: Before,
+    after: After,
+    request: Request,
+    app: App,
+    who: ReleaseReader,
+) -> Response:
+    """Say what changed, component by component, and which version step that demands. Answers are bounded: what was
+    left out is counted.
+    """
+    found = compare_releases(app, who, f"{namespace}/{agent}", parse_version(before), parse_version(after))
+    return answer(request, DiffOut.model_validate(found.as_json()))

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidegate.bundle.diff.step import VersionStep
 from tidegate.digest import Digest
-from tidegate.errors import AdmissionRefused, BundleRefused, Conflict
+from tidegate.errors import AdmissionRefused, BundleRefused, Conflict, Reason
 from tidegate.formats.charter import Charter
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.manifest import Manifest
@@ -21,6 +22,7 @@ from tidegate.verify.trust import Trust
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.decide import Admission, Case, awaits_evidence, decide
+from tidegate_registry.admission.diffs import Newcomer, step_from
 from tidegate_registry.artifacts import naming, pending
 from tidegate_registry.artifacts.errors import PendingTagGone
 from tidegate_registry.artifacts.naming import Completion, Named, Release
@@ -61,6 +63,7 @@ class Grounds:
     """What a decision rests on, as it was read."""
 
     previous: Release | None
+    below: Release | None
     evidence: EvidenceSet
     charter: Charter | None
     roots: tuple[tuple[str, Digest], ...]
@@ -73,6 +76,7 @@ class Grounds:
     def _key(self) -> tuple[object, ...]:
         return (
             self.previous and self.previous.event_id,
+            self.below and self.below.event_id,
             self.evidence.deciding,
             self.charter and self.charter.digest,
             self.roots,
@@ -120,6 +124,7 @@ def read_grounds(app: Services, tx: Tx, trust: Trust, request: Request) -> Groun
     last = naming.releases(tx, request.repository, limit=1)
     return Grounds(
         previous=last[0] if last else None,
+        below=naming.release_below(tx, request.repository, request.version),
         evidence=read_evidence(tx, request.repository, request.manifest.digest, limit=limit),
         charter=trust.charters.for_agent(request.repository),
         roots=tuple((root.name, root.digest) for root in trust.roots),
@@ -163,8 +168,17 @@ def judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> Ad
             further_reasons=(truncated_reason(app.settings.limits.evidence_per_decision),)
             if grounds.evidence.left_out
             else (),
+            step=_step(app, request, grounds),
         )
     )
+
+
+def _step(app: Services, request: Request, grounds: Grounds) -> VersionStep | Reason | None:
+    """Judge the version step where the charter wants to know, and there is something to judge it by."""
+    charter, below = grounds.charter, grounds.below
+    if charter is None or charter.small_step == "allow" or below is None or isinstance(request.bundle, BundleRefused):
+        return None
+    return step_from(app, below, Newcomer(request.repository, request.version, request.manifest, request.bundle))
 
 
 def _defer(app: Services, trust: Callable[[], Trust], request: Request, grounds: Grounds) -> PendingTag:

@@ -185,7 +185,8 @@ def _name(put: _Put, version: Version, *, strict: bool) -> Accepted:
     )
     if isinstance(named, PendingTag):
         return replace(_accepted(manifest, named.event_id), warnings=(_waits(named),), pending=True)
-    return _accepted(manifest, named.event_id)
+    warnings = naming.warnings_of(named.release) if named.created else ()
+    return replace(_accepted(manifest, named.event_id), warnings=warnings)
 
 
 def _waits(tag: PendingTag) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlmodel import col, func, select
 
+from tidegate.bundle.diff.step import greatest_below
 from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
 from tidegate_registry.artifacts.blobs import ensure_repository
@@ -89,6 +90,13 @@ def releases(tx: Tx, repository: str, *, limit: int = 1000) -> Sequence[Release]
     return [release_of(row) for row in tx.exec(query.order_by(col(ReleaseRow.number).desc()).limit(limit))]
 
 
+def release_below(tx: Tx, repository: str, version: str) -> Release | None:
+    """Give the release that a new `version` is measured by (docs/spec/diff.md); None if there is none."""
+    versions = tx.exec(select(ReleaseRow.version).where(ReleaseRow.repository == repository)).all()
+    base = greatest_below(version, versions)
+    return None if base is None else find_release(tx, repository, base)
+
+
 def record_release(
     tx: Tx,
     app: Services,
@@ -141,6 +149,13 @@ def record_release(
     tx.add(row)
     tx.flush()
     return Named(release_of(row), created=True)
+
+
+def warnings_of(release: Release) -> tuple[str, ...]:
+    """Give what its admission warned of, a sentence each."""
+    told = release.facts.get("warnings")
+    found = [each.get("message") for each in told if isinstance(each, dict)] if isinstance(told, list) else []
+    return tuple(message for message in found if isinstance(message, str))
 
 
 def check_same_digest(existing: Release, digest: Digest) -> None:

@@ -20,6 +20,7 @@ from tests.client.verify.plain import (
     refused,
     release,
 )
+from tidegate.bundle.diff.step import MAX_LINES, Step, version_step
 from tidegate.digest import Digest
 from tidegate.errors import Reason
 from tidegate.formats.charter import Role
@@ -53,7 +54,7 @@ def test_a_signed_and_proven_release_is_allowed() -> None:
     assert verdict.channels == ("beta", "dev")
     assert len(verdict.signatures) == 2
     assert verdict.facts.commit == "5a" * 20
-    assert verdict.checked == ("A1", "A2", *(f"R{number}" for number in range(1, 13)))
+    assert verdict.checked == ("A1", "A2", *(f"R{number}" for number in range(1, 14)))
 
 
 def test_cosigns_signature_is_enough_for_a_bundle_that_names_itself() -> None:
@@ -104,6 +105,24 @@ def test_all_that_is_unmet_is_told_at_once_in_the_order_of_the_steps() -> None:
     assert isinstance(verdict, Refused)
     steps = [reason.step for reason in verdict.reasons]
     assert steps == ["R2", "R3", "R5", "R6", "R8", "R9", "R10"]
+
+
+def test_a_small_version_step_is_refused_warned_of_or_nothing_as_the_charter_says() -> None:
+    many = [(Step.MAJOR, f"tools: tool {number} removed") for number in range(MAX_LINES + 2)]
+    small, unknown = version_step("1.1.0", VERSION, many), Reason("step-unknown", "nobody can tell")
+    assert not small.enough
+    for step, code, count in ((small, "step-too-small", MAX_LINES + 1), (unknown, "step-unknown", 1)):
+        refused_for = decide(charter=charter(smallStep="refuse"), version_step=step)
+        assert isinstance(refused_for, Refused)
+        assert [(reason.code, reason.step) for reason in refused_for.reasons] == [(code, "R13")] * count
+        warned = decide(charter=charter(), version_step=step)
+        assert isinstance(warned, Allowed)
+        assert warned.warnings == refused_for.reasons
+        allowed = decide(charter=charter(smallStep="allow"), version_step=step)
+        assert isinstance(allowed, Allowed)
+        assert allowed.warnings == ()
+    assert decide(charter=charter(smallStep="refuse"), version_step=version_step("1.1.0", VERSION, many[:0]))
+    assert decide(charter=charter(smallStep="refuse"))  # nothing below to measure it by
 
 
 def test_an_opaque_bundle_is_a_release_by_its_release_statement() -> None:

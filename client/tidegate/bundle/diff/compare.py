@@ -29,6 +29,7 @@ from tidegate.bundle.diff.tools import compare_tools, find_tools
 from tidegate.errors import JsonInvalid
 from tidegate.formats.config import AgentConfig, Component, Kind
 from tidegate.formats.jcs import JsonValue, parse_json
+from tidegate.formats.manifest import Descriptor
 
 
 def diff(before: Side, after: Side, *, bounds: Bounds = DEFAULT_BOUNDS) -> BundleDiff:
@@ -104,10 +105,10 @@ def _opaque(before: Side, after: Side) -> Iterator[Change]:
         if types[0] != types[1]:
             message = f"artifact type {types[0]} → {types[1]}"
             yield Change(Part.BUNDLE, "artifact-type-changed", Sign.CHANGED, "", Step.MAJOR, message)
-        blobs = [[(blob.media_type, blob.digest) for blob in side.manifest.blobs] for side in (before, after)]
+        blobs = [[(each.media_type, each.digest) for each in _descriptors(side)] for side in (before, after)]
         if blobs[0] != blobs[1]:
             gone, come = len(set(blobs[0]) - set(blobs[1])), len(set(blobs[1]) - set(blobs[0]))
-            message = f"{come} blobs added, {gone} removed; what that means is not known"
+            message = f"{come} descriptors added, {gone} removed; what that means is not known"
             yield Change(Part.BUNDLE, "blobs-changed", Sign.CHANGED, "", Step.PATCH, message)
 
 
@@ -160,7 +161,7 @@ def _kept(changes: Sequence[Change], most: int) -> list[Change]:
 
 def _layers(before: Side, after: Side) -> tuple[ComponentSize, ...]:
     """Give the layers of opaque bundles, by digest."""
-    one, two = ({blob.digest: blob for blob in side.manifest.blobs} for side in (before, after))
+    one, two = ({each.digest: each for each in _descriptors(side)} for side in (before, after))
     return tuple(
         ComponentSize(
             (one.get(digest) or two[digest]).media_type,
@@ -173,11 +174,16 @@ def _layers(before: Side, after: Side) -> tuple[ComponentSize, ...]:
     )
 
 
+def _descriptors(side: Side) -> tuple[Descriptor, ...]:
+    """Give what a manifest names: blobs, or the members of an index."""
+    return (*side.manifest.blobs, *side.manifest.manifests)
+
+
 def _named(side: Side) -> Named:
     return Named(
         side.agent,
         side.version,
         side.manifest.digest,
         side.config.behaviour if side.config is not None else None,
-        sum(blob.size for blob in side.manifest.blobs),
+        sum(each.size for each in _descriptors(side)),
     )

@@ -195,20 +195,20 @@ def _consumed(name: str, one: Interface, two: Interface) -> Iterator[Change]:
         *schema_change(Part.INTERFACES, "consumed", name, "input", sent),
         *schema_change(Part.INTERFACES, "consumed", name, "output", read),
     ):
-        end = "what it sends" if "-input-" in change.code else "what it reads"
+        end = "what it sends" if "-input-" in change.kind else "what it reads"
         if change.step is Step.MAJOR:
-            code, message = "consumed-demands-more", f"{end} no longer fits a provider that did"
+            kind, message = "consumed-demands-more", f"{end} no longer fits a provider that did"
         else:
-            code, message = "consumed-changed", f"{end} still fits its provider"
+            kind, message = "consumed-changed", f"{end} still fits its provider"
         step = Step.MAJOR if change.step is Step.MAJOR else Step.PATCH
-        inputs = "-input-" in change.code
+        inputs = "-input-" in change.kind
         pair = (one.input, two.input) if inputs else (one.output, two.output)
         schema = compare_schemas(_schema(pair[0]), _schema(pair[1]))
-        yield Change(Part.INTERFACES, code, Sign.CHANGED, f"consumed {name}", step, message, schema)
+        yield Change(Part.INTERFACES, kind, Sign.CHANGED, f"consumed {name}", step, message, schema)
 
 
-def _interface(code: str, sign: Sign, name: str, step: Step, message: str) -> Change:
-    return Change(Part.INTERFACES, code, sign, name, step, message)
+def _interface(kind: str, sign: Sign, name: str, step: Step, message: str) -> Change:
+    return Change(Part.INTERFACES, kind, sign, name, step, message)
 
 
 def _by_name(interfaces: Sequence[Interface]) -> dict[str, Interface]:
@@ -247,8 +247,8 @@ def _state(one: State | None, two: State | None) -> Iterator[Change]:
         yield _kept("state-handled-otherwise", Sign.CHANGED, Step.PATCH, "is migrated or rolled back otherwise")
 
 
-def _kept(code: str, sign: Sign, step: Step, message: str) -> Change:
-    return Change(Part.STATE, code, sign, "state", step, message)
+def _kept(kind: str, sign: Sign, step: Step, message: str) -> Change:
+    return Change(Part.STATE, kind, sign, "state", step, message)
 
 
 def _runtime(before: AgentConfig, after: AgentConfig) -> Iterator[Change]:
@@ -281,8 +281,8 @@ def _requirements(before: AgentConfig, after: AgentConfig) -> Iterator[Change]:
     ):
         if old != new:
             raised = (new or 0) > (old or 0)
-            code, step = ("requirement-raised", Step.MINOR) if raised else ("requirement-lowered", Step.PATCH)
-            yield _required(code, Sign.CHANGED, name, step, f"{_mib(old)} → {_mib(new)}")
+            kind, step = ("requirement-raised", Step.MINOR) if raised else ("requirement-lowered", Step.PATCH)
+            yield _required(kind, Sign.CHANGED, name, step, f"{_mib(old)} → {_mib(new)}")
     yield from _platforms(one.platforms, two.platforms)
 
 
@@ -297,8 +297,8 @@ def _platforms(one: Sequence[str], two: Sequence[str]) -> Iterator[Change]:
         yield _required("platform-added", Sign.ADDED, "platforms", Step.MINOR, message)
 
 
-def _required(code: str, sign: Sign, subject: str, step: Step, message: str) -> Change:
-    return Change(Part.REQUIREMENTS, code, sign, subject, step, message)
+def _required(kind: str, sign: Sign, subject: str, step: Step, message: str) -> Change:
+    return Change(Part.REQUIREMENTS, kind, sign, subject, step, message)
 
 
 def _mib(amount: int | None) -> str:

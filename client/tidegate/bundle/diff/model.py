@@ -81,12 +81,12 @@ class Sign(StrEnum):
 class Change:
     """One change and the least version step that it demands.
 
-    `code`: stable, kebab-case, listed in docs/spec/diff.md. `subject`: what it is about, such as a tool's name.
+    `kind`: stable, kebab-case, listed in docs/spec/diff.md. `subject`: what it is about, such as a tool's name.
     `schema`: for tools and interfaces, what changed in their JSON Schemas.
     """
 
     part: Part
-    code: str
+    kind: str
     sign: Sign
     subject: str
     step: Step
@@ -100,7 +100,7 @@ class Change:
         """Give all of it."""
         return {
             "part": self.part,
-            "code": self.code,
+            "kind": self.kind,
             "sign": self.sign,
             "subject": self.subject,
             "step": self.step,

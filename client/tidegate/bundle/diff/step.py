@@ -9,6 +9,7 @@ from enum import StrEnum
 from tidegate.formats.jcs import JsonObject
 
 MAX_LINES = 20  # of the changes that demand a step: enough to see why
+MAX_LINE = 300  # characters of each
 
 
 class Step(StrEnum):
@@ -83,7 +84,8 @@ def version_step(base: str, version: str, demands: Iterable[tuple[Step, str]]) -
         small = _core(base)[0] == 0
         taken = judged.taken.rank
         wanted = [line for step, line in asked if (_before_one(step) if small else step).rank > taken]
-    lines, omitted = tuple(wanted[:MAX_LINES]), max(0, len(wanted) - MAX_LINES)
+    lines = tuple(line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in wanted[:MAX_LINES])
+    omitted = max(0, len(wanted) - MAX_LINES)
     return VersionStep(base, version, judged.taken, demanded, judged.proposed, lines, omitted)
 
 

@@ -92,8 +92,8 @@ def schema_change(part: Part, what: str, subject: str, end: str, changes: Sequen
         Effect.WORDS: f"{end} described otherwise",
         Effect.OTHER: f"{end} incompatible",
     }[effect]
-    code = f"{what}-{end}-{effect}"
-    yield Change(part, code, Sign.CHANGED, subject, step, message, tuple(changes))
+    kind = f"{what}-{end}-{effect}"
+    yield Change(part, kind, Sign.CHANGED, subject, step, message, tuple(changes))
 
 
 def same_json(one: JsonValue, two: JsonValue) -> bool:

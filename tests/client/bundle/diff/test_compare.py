@@ -93,10 +93,10 @@ IN_AGENT_YAML: dict[str, tuple[list[tuple[str, str]], str, Step]] = {
 
 @pytest.mark.parametrize("name", IN_AGENT_YAML)
 def test_what_is_declared_otherwise_is_told_with_the_step_it_demands(tmp_path: Path, name: str) -> None:
-    edits, code, step = IN_AGENT_YAML[name]
+    edits, kind, step = IN_AGENT_YAML[name]
     found = compared(tmp_path, FULL_FILES, yaml(*edits))
     declared = [change for change in found.changes if change.part is not Part.CODE]
-    assert code in {change.code for change in declared}
+    assert kind in {change.kind for change in declared}
     assert max((change.step for change in declared), key=lambda each: each.rank) is step
     assert found.demanded is step
     assert found.behaviour == "other"
@@ -128,9 +128,9 @@ IN_FILES: dict[str, tuple[dict[str, str | bytes], str, Step]] = {
 
 @pytest.mark.parametrize("name", IN_FILES)
 def test_what_files_say_otherwise_is_told_with_the_step_it_demands(tmp_path: Path, name: str) -> None:
-    files, code, step = IN_FILES[name]
+    files, kind, step = IN_FILES[name]
     found = compared(tmp_path, FULL_FILES, {**FULL_FILES, **files})
-    assert code in {change.code for change in found.changes}
+    assert kind in {change.kind for change in found.changes}
     assert found.demanded is step
     assert [file.path for file in found.files] == sorted(files)
     assert found.behaviour == ("same" if name in {"docs", "tool laid out otherwise"} else "other")
@@ -162,8 +162,8 @@ def test_tools_are_found_in_the_forms_in_which_frameworks_write_them(tmp_path: P
     ]
     for one in built:
         for two in built:
-            codes = {change.code for change in diff(side_of(one), side_of(two)).of(Part.TOOLS)}
-            assert codes <= {"tool-reworded", "tools-changed"}  # `type: function` came or went
+            kinds = {change.kind for change in diff(side_of(one), side_of(two)).of(Part.TOOLS)}
+            assert kinds <= {"tool-reworded", "tools-changed"}  # `type: function` came or went
 
 
 def test_texts_are_compared_line_by_line_and_the_rest_says_why_not(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_an_opaque_bundle_is_compared_by_its_descriptors_and_says_so(tmp_path: P
 
     layer = Descriptor("application/octet-stream", Digest.of(b"x"), 1)
     found = diff(opaque(), opaque(layer))
-    assert ([change.code for change in found.changes], found.demanded) == (["blobs-changed"], Step.PATCH)
+    assert ([change.kind for change in found.changes], found.demanded) == (["blobs-changed"], Step.PATCH)
     assert found.behaviour == "unknown"
     assert "descriptors alone" in text_of(found)
     built = side_of(build_agent(tmp_path))
