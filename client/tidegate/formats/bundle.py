@@ -78,7 +78,7 @@ class SigstoreBundle:
             document = parse_object(raw, limit=MAX_BUNDLE_BYTES, what="the Sigstore bundle")
         except JsonInvalid as error:
             raise SigstoreBundleInvalid(str(error), found=error.reasons[0].found) from error
-        return cls(raw, _without_nulls(document))
+        return cls(raw, _with_defaults(_without_nulls(document)))
 
     @property
     def media_type(self) -> str | None:
@@ -194,6 +194,20 @@ def _leaf(value: JsonValue, kind: object, path: str) -> Iterator[tuple[str, Json
 def _without_nulls(document: JsonObject) -> JsonObject:
     """Take members that are null for members that are absent, as protobuf's JSON does."""
     return {key: _pruned(value) for key, value in document.items() if value is not None}
+
+
+def _with_defaults(document: JsonObject) -> JsonObject:
+    """Write out what protobuf's JSON leaves out because it is zero or empty: the first entry of a log has index 0."""
+    material = document.get("verificationMaterial")
+    entries = material.get("tlogEntries") if isinstance(material, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict):
+            entry.setdefault("logIndex", "0")
+            proof = entry.get("inclusionProof")
+            if isinstance(proof, dict):
+                proof.setdefault("logIndex", "0")
+                proof.setdefault("hashes", [])
+    return document
 
 
 def _pruned(value: JsonValue) -> JsonValue:

@@ -60,7 +60,18 @@ def test_a_good_bundle_passes_and_gives_its_parts() -> None:
     assert json.loads(bundle.one_meaning()) == document()  # noqa: TID251 - our own
 
 
-OPTIONAL = {"timestampVerificationData", "rfc3161Timestamps", "hashes", "keyid"}
+OPTIONAL = {"timestampVerificationData", "rfc3161Timestamps", "hashes", "keyid", "logIndex"}
+
+
+def test_what_is_left_out_because_it_is_zero_is_read_as_zero() -> None:
+    def leave_out(bundle: dict[str, Any]) -> None:
+        entry = bundle["verificationMaterial"]["tlogEntries"][0]
+        del entry["logIndex"], entry["inclusionProof"]["logIndex"], entry["inclusionProof"]["hashes"]
+
+    bundle = parsed(leave_out)
+    bundle.check_shape()
+    entry = json.loads(bundle.one_meaning())["verificationMaterial"]["tlogEntries"][0]  # noqa: TID251 - our own
+    assert (entry["logIndex"], entry["inclusionProof"]["logIndex"], entry["inclusionProof"]["hashes"]) == ("0", "0", [])
 
 
 @pytest.mark.parametrize("path", list(members(document())), ids=lambda path: ".".join(map(str, path)))
