@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from tidegate.bundle.diff.model import Part, Sign
 from tidegate.bundle.diff.schema import Effect
@@ -95,7 +95,84 @@ class LayerSizeOut(Out):
     same: bool = Field(description="Whether its content is the same")
 
 
-class DiffOut(Out):
+EXAMPLE: dict[str, JsonValue] = {
+    "before": {
+        "agent": "acme/support-agent",
+        "version": "1.2.0",
+        "digest": "sha256:09859dd4808085bd4ad157114676b0cabf2c2f5c4fefba1eadacdf8f03507e7e",
+        "behaviour": "sha256:287b5c5eccda1d6f4e1f6a3a3d5a0e6b1c9d8e7f60718293a4b5c6d7e8f90a1b",
+        "size": 73932,
+    },
+    "after": {
+        "agent": "acme/support-agent",
+        "version": "1.2.1",
+        "digest": "sha256:cf2965f4d73d60772f539a347718c320337fff0b339402472655375d12ec4ff5",
+        "behaviour": "sha256:5f0c1b2a39485766574839201a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+        "size": 73949,
+    },
+    "identical": False,
+    "behaviour": "other",
+    "demanded": "minor",
+    "step": {
+        "base": "1.2.0",
+        "version": "1.2.1",
+        "taken": "patch",
+        "demanded": "minor",
+        "needed": "minor",
+        "proposed": "1.3.0",
+        "enough": False,
+        "lines": ["capabilities: egress api.example.com asked for now"],
+        "omitted": 0,
+    },
+    "changes": [
+        {
+            "part": "prompts",
+            "kind": "prompt-changed",
+            "sign": "changed",
+            "subject": "prompts/system.md",
+            "step": "patch",
+            "message": "changed",
+            "schema": [],
+        },
+        {
+            "part": "capabilities",
+            "kind": "capability-raised",
+            "sign": "added",
+            "subject": "egress api.example.com",
+            "step": "minor",
+            "message": "asked for now",
+            "schema": [],
+        },
+    ],
+    "omittedChanges": 0,
+    "texts": [
+        {
+            "path": "prompts/system.md",
+            "component": "prompts",
+            "sign": "changed",
+            "lines": ["@@ -1 +1,2 @@", " Be brief.", "+Be kind."],
+            "leftOut": None,
+        }
+    ],
+    "files": [
+        {
+            "path": "prompts/system.md",
+            "component": "prompts",
+            "was": None,
+            "sign": "changed",
+            "before": {"size": 10, "mode": "-"},
+            "after": {"size": 19, "mode": "-"},
+            "sameBytes": False,
+        }
+    ],
+    "omittedFiles": 0,
+    "sizes": [{"component": "prompts", "path": None, "before": 2048, "after": 2048, "same": False}],
+    "changelog": None,
+    "notes": [],
+}
+
+
+class DiffOut(Out, json_schema_extra={"examples": [EXAMPLE]}):
     """What changed between two bundles. Members are added in later versions; none changes its meaning."""
 
     before: ComparedOut

@@ -12,7 +12,9 @@ from tests.registry.admission.world import GateWorld, codes_of
 from tests.workshop import AGENT
 from tidegate.bundle.diff.compare import diff
 from tidegate.bundle.diff.model import Side
+from tidegate.cli.main import main
 from tidegate_registry.admission.diffs import BOUNDS
+from tidegate_registry.admission.diffs_out import EXAMPLE, DiffOut
 
 PATH = f"/api/v1/agents/{AGENT}/diff"
 
@@ -61,6 +63,10 @@ def test_what_cannot_be_compared_is_told(
     assert (answer.status_code, codes_of(answer)) == (status, [code])
 
 
+def test_the_example_of_the_contract_is_such_a_document() -> None:
+    assert DiffOut.model_validate(EXAMPLE).model_dump(mode="json", by_alias=True) == EXAMPLE
+
+
 def test_what_a_caller_may_not_read_is_compared_with_nothing(gate_world: GateWorld) -> None:
     gate_world.publish("1.0.0")
     params = {"from": "1.0.0", "to": "1.0.0"}
@@ -99,3 +105,26 @@ def test_a_charter_may_not_want_to_know(gate_world: GateWorld, reader: httpx2.Cl
     assert (answer.status_code, "Warning" in answer.headers) == (201, False)
     decision = reader.get(f"/api/v1/agents/{AGENT}/releases/1.0.1").json()["decision"]
     assert (decision["warnings"], decision["step"]) == ([], None)
+
+
+def test_the_command_line_compares_releases_of_a_registry_with_each_other_and_with_what_was_built(
+    gate_world: GateWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    push_version(gate_world, tmp_path, "1.0.0")
+    after, _ = push_version(gate_world, tmp_path, "1.1.0", MORE_EGRESS, files=OTHER_PROMPT)
+    host = gate_world.url.removeprefix("http://")
+    monkeypatch.setenv("TIDEGATE_TOKEN", gate_world.shop.main.mint_token("carol", gate_world.url))
+    monkeypatch.setenv("TIDEGATE_REGISTRY", host)
+    shown = []
+    for arguments in (
+        (f"{host}/{AGENT}:1.0.0", "1.1.0"),
+        (f"{AGENT}:1.0.0", f"{AGENT}@{after.manifest.digest}"),
+        ("1.0.0", str(after.layout.path)),
+    ):
+        assert main(["diff", *arguments]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] == shown[2]
+    assert shown[0].startswith(f"{AGENT} 1.0.0 → 1.1.0\n")
+    assert "minor taken, minor demanded: enough" in shown[0]
+    assert "+Be brief, and kind." in shown[0]
+    assert main(["diff", AGENT, "1.1.0"]) == 2
