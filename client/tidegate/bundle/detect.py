@@ -13,7 +13,7 @@ from tidegate.bundle.requirements import MAX_REQUIREMENTS_BYTES, check_requireme
 from tidegate.bundle.tree import SourceFile, scan_tree
 from tidegate.errors import JsonInvalid, ReferenceInvalid
 from tidegate.formats.config import Kind
-from tidegate.formats.jcs import JsonObject, JsonValue, parse_json
+from tidegate.formats.jcs import JsonObject, JsonValue, is_storable, parse_json
 from tidegate.formats.reference import parse_version, suggest_version
 
 MAX_SCANNED_BYTES = 512 << 10  # of one text file; larger ones are data
@@ -264,4 +264,6 @@ def _read(file: SourceFile) -> str:
 
 
 def _text(value: JsonValue) -> str | None:
-    return " ".join(value.split()) or None if isinstance(value, str) else None
+    if not isinstance(value, str) or not is_storable(value):
+        return None
+    return " ".join(value.split()) or None

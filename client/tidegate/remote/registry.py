@@ -199,7 +199,7 @@ class Registry:
             headers={
                 "Content-Type": manifest.media_type,
                 "Content-Length": str(len(manifest.raw)),
-                "Prefer": "handling=strict",  # a version is a release or it is refused: ours never waits for a signature
+                "Prefer": "handling=strict",  # a version is named or refused: ours never waits for a signature
             },
             body=lambda: (manifest.raw,),
             expect=(HTTPStatus.CREATED,),

@@ -149,17 +149,26 @@ def test_no_folder_and_a_bad_name_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@given(st.text(max_size=80), st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=4))
+def test_text_that_no_file_can_hold_is_left_out(tmp_path: Path) -> None:
+    project = r'[project]\nname = "a"\ndescription = "one\u0000two"\nrequires-python = "\u0000"'.replace("\\n", "\n")
+    found = detect_agent(write(tmp_path, {"main.py": "", "pyproject.toml": project}))
+    assert (found.description, found.python) == (None, None)
+    parse_yaml(render(found).encode(), limit=1 << 20, name="agent.yaml")
+
+
+# whatever a file of the tree can say that agent.yaml can hold; detection drops the rest
+STORABLE = st.characters(codec="utf-8", exclude_characters="\0")
+
+
+@given(st.text(STORABLE, max_size=80), st.lists(st.text(STORABLE, min_size=1, max_size=30), min_size=1, max_size=4))
 def test_whatever_was_detected_is_written_so_that_it_reads_back(
     tmp_path_factory: pytest.TempPathFactory, description: str, words: list[str]
 ) -> None:
     from dataclasses import replace
 
     folder = write(tmp_path_factory.mktemp("any"), {"main.py": ""})
-    clean = [word.encode("utf-8", "replace").decode() for word in words]
-    text = description.encode("utf-8", "replace").decode()
-    found = replace(detect_agent(folder), description=text or None, entrypoint=tuple(clean))
+    found = replace(detect_agent(folder), description=description or None, entrypoint=tuple(words))
     value = parse_yaml(render(found).encode(), limit=1 << 20, name="agent.yaml").value
     assert isinstance(value, dict)
-    assert value["entrypoint"] == clean
-    assert value.get("description") == (text or None)
+    assert value["entrypoint"] == words
+    assert value.get("description") == (description or None)
