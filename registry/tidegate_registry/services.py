@@ -17,6 +17,7 @@ from fastapi import Depends, Request
 from tidegate.digest import Digest
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
+from tidegate_registry.admission.turns import Turns
 from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.recent import Recent
@@ -118,6 +119,7 @@ class Services:
     clock: Clock = utc_now
     entropy: Callable[[int], bytes] = token_bytes
     roots: Roots = field(default_factory=Roots)
+    turns: Turns = field(default_factory=Turns)
     hash_states: HashStates = field(default_factory=HashStates)
     reads: ReadCache = field(default_factory=lambda: ReadCache(most_bytes=READ_CACHE_BYTES))
     checked_bundles: Recent[tuple[str, Digest], AgentConfig] = field(default_factory=Recent)

@@ -33,7 +33,8 @@ from tidegate.formats.mediatypes import (
     PREDICATE_SLSA_PROVENANCE,
 )
 from tidegate.verify.trust import Trust
-from tidegate_registry.admission.service import DecisionOvertaken, admit
+from tidegate_registry.admission.service import DecisionOvertaken, Patience, admit
+from tidegate_registry.admission.turns import Turns
 from tidegate_registry.artifacts.naming import Named
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Refused
@@ -160,7 +161,7 @@ class TestWhatChangesMeanwhile:
             return gate_world.shop.trusting(changed)
 
         with pytest.raises(DecisionOvertaken) as caught:
-            admit(gate_world.services, trust, request_to_name(gate_world, manifest))
+            admit(gate_world.services, trust, request_to_name(gate_world, manifest), Patience(attempts=4))
         assert caught.value.reasons[0].code == "decision-overtaken"
         assert gate_world.data_of("release.admitted") == []
 
@@ -169,7 +170,7 @@ class TestWhatChangesMeanwhile:
         laptop = gate_world.prepare(gate_world.client(LAPTOP_JOB), VERSION, LAPTOP_JOB)
         slow_store = SlowStore(gate_world.services.blobs, lambda: gate_world.publish("1.0.0"))
         gate_world.let_time_pass()
-        services = replace(gate_world.services, blobs=slow_store)
+        services = replace(gate_world.services, blobs=slow_store, turns=Turns())  # another replica's
         with pytest.raises(AdmissionRefused) as caught:
             admit(services, lambda: gate_world.trust, request_to_name(gate_world, laptop))
         assert [reason.code for reason in caught.value.reasons] == ["runner-fell"]

@@ -7,6 +7,7 @@ were judged, and begins again where they are not. Source: docs/concepts/how-a-re
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
-MAX_ATTEMPTS = 3  # each begins with what somebody else has just committed, so more than one repetition is rare
+MAX_ATTEMPTS = 40  # each lost one is a decision that another replica has made meanwhile; half are won, or a third
+PATIENCE_SECONDS = 20.0  # no attempt begins later; balancers give an answer up after 30 and more
+LONGEST_PAUSE_SECONDS = 0.02  # as long as a decision: enough for two replicas to fall out of step
 
 
 class DecisionOvertaken(Conflict):
@@ -83,15 +86,38 @@ class Grounds:
         )
 
 
-def admit(app: Services, trust: Callable[[], Trust], request: Request) -> Named | PendingTag:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a decision that was overtaken is made again, and how long it waits before it is. Seconds."""
+
+    attempts: int = MAX_ATTEMPTS
+    seconds: float = PATIENCE_SECONDS
+    longest_pause: float = LONGEST_PAUSE_SECONDS
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+
+
+def admit(
+    app: Services, trust: Callable[[], Trust], request: Request, patience: Patience = Patience()
+) -> Named | PendingTag:
     """Decide and record. The same digest under the same version again gives the release that there is.
 
     Where the charter says `admission: deferred` and nothing but evidence is missing, the tag waits for it instead.
+    Blocks while others name versions of the same agent, see `Turns` and `Patience`.
     Raises LoginNeeded, AccessDenied, AdmissionRefused with every unmet requirement, VersionTaken, DecisionOvertaken,
     TooManyPending, PendingTagGone.
     """
-    repository = request.repository
-    for _ in range(MAX_ATTEMPTS):
+    with app.turns.of(request.repository):
+        return _admit(app, trust, request, patience)
+
+
+def _admit(app: Services, trust: Callable[[], Trust], request: Request, patience: Patience) -> Named | PendingTag:
+    repository, began = request.repository, patience.monotonic()
+    for attempt in range(patience.attempts):
+        if attempt:
+            if patience.monotonic() - began > patience.seconds:
+                break
+            patience.sleep(patience.longest_pause * app.entropy(1)[0] / 255)
         judged_under = trust()
         app.access.demand(request.who, Permission.RELEASE_PUBLISH, repository)  # under these charters or later ones
         with app.db.read() as tx:
@@ -112,7 +138,7 @@ def admit(app: Services, trust: Callable[[], Trust], request: Request) -> Named 
             continue
     raise DecisionOvertaken(
         f"{repository} changed while {request.version} was decided",
-        found=f"{MAX_ATTEMPTS} attempts, each overtaken",
+        found="every attempt was overtaken",
         expected="evidence, charter and previous release that stay as they are for a moment",
         hint="publish again",
     )
