@@ -195,7 +195,12 @@ class TestEvidence:
         client = world.client(ATTESTER)
         evidence = world.make_manifest(client, b"bundle", artifact_type=SIGSTORE_BUNDLE, subject=missing_subject())
         assert world.put(client, evidence).status_code == 201
-        assert world.gate.asked == [f"evidence {AGENT} attester@acme.example"]
+        about = evidence.subject
+        assert about is not None
+        assert world.gate.asked == [
+            f"evidence {AGENT} attester@acme.example",
+            f"complete {AGENT} attester@acme.example {about.digest}",
+        ]
         for other in (
             world.make_manifest(client, b"bundle", artifact_type=SIGSTORE_BUNDLE),  # refers to nothing
             world.make_manifest(client, b"sbom", subject=missing_subject()),  # an opaque referrer
