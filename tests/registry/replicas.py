@@ -22,6 +22,7 @@ from tidegate_registry.artifacts.http.fast import KeptReads
 from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.sandbox.ports import address, bind
 from tidegate_registry.sandbox.serve import ServerThread
+from tidegate_registry.storage.s3 import S3BlobStore
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -95,6 +96,9 @@ def replica(
     """Run a replica of `world` with a memory of its own; `cache_bytes` of 0 leaves every request to FastAPI."""
     tokens = tokens or world.tokens
     settings = change(world.services.settings)
+    assert isinstance(world.services.blobs, S3BlobStore)
+    store = S3BlobStore(settings.s3)  # of its own: it is closed with the event loop that used it
+    store.prefix = world.services.blobs.prefix
     with contextlib.ExitStack() as stack:
         http = stack.enter_context(httpx2.Client(trust_env=False, verify=NO_TLS))
         access = Gatekeeper(
@@ -107,7 +111,8 @@ def replica(
         services = dataclasses.replace(
             world.services,
             settings=settings,
-            blobs=blobs or world.services.blobs,
+            blobs=blobs or store,
+            staging=store.staging,
             access=access,
             reads=ReadCache(most_bytes=cache_bytes),
         )
