@@ -56,6 +56,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/agents/{namespace}/{agent}/uploads/parts"): Permission.BLOB_PUSH,
     ("POST", "/api/v1/agents/{namespace}/{agent}/uploads/commit"): Permission.BLOB_PUSH,
     ("GET", "/api/v1/agents/{namespace}/{agent}/uploads/{session}"): Permission.BLOB_PUSH,
+    ("GET", "/api/v1/agents/{namespace}/{agent}/diff"): Permission.RELEASE_READ,
     ("GET", "/api/v1/agents/{namespace}/{agent}/releases"): Permission.RELEASE_READ,
     ("GET", "/api/v1/agents/{namespace}/{agent}/releases/{version}"): Permission.RELEASE_READ,
     ("GET", "/api/v1/agents/{namespace}/{agent}/releases/{version}/evidence"): Permission.EVIDENCE_READ,

@@ -9,7 +9,7 @@ import pytest
 from fastapi.routing import APIRoute
 from sqlmodel import delete, update
 
-from tests.registry.world import AGENT, SIBLING, T0, World, make_index, missing_subject
+from tests.registry.world import AGENT, NO_TLS, SIBLING, T0, World, make_index, missing_subject
 from tidegate.digest import Digest
 from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
 from tidegate_registry.artifacts.blobs import ensure_repository
@@ -19,6 +19,7 @@ from tidegate_registry.audit.events import SYSTEM, Refused
 from tidegate_registry.db import Db, NotAudited
 
 UPLOADS = f"/v2/{AGENT}/blobs/uploads/"
+DIRECT = f"/api/v1/agents/{AGENT}/uploads"
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
 # Routes that change no state of the registry, each with the reason why no entry follows.
@@ -26,6 +27,8 @@ NO_STATE = {
     ("POST", "/v2/token"): "issues a token; what it is used for is an entry, and a refused credential is one",
     ("PATCH", "/v2/{name}/blobs/uploads/{session}"): "bytes of an unfinished upload; the blob is an entry when it ends",
     ("DELETE", "/v2/{name}/blobs/uploads/{session}"): "drops an unfinished upload, of which nothing was known",
+    ("POST", "/api/v1/agents/{namespace}/{agent}/uploads"): "says where bytes may go; the blob is an entry at commit",
+    ("POST", "/api/v1/agents/{namespace}/{agent}/uploads/parts"): "the same for parts of a large blob",
     ("DELETE", "/v2/{name}/blobs/{digest}"): "always refused, and the refusal is an entry",
     ("DELETE", "/v2/{name}/manifests/{reference}"): "always refused, and the refusal is an entry",
 }
@@ -40,6 +43,16 @@ def _put_upload(world: World, client: httpx2.Client) -> None:
     assert client.put(where, params={"digest": Digest.of(b"in parts")}, content=b"in parts").status_code == 201
 
 
+def _commit_uploads(world: World, client: httpx2.Client) -> None:
+    blobs = {"blobs": [{"digest": Digest.of(b"to the store"), "size": len(b"to the store")}]}
+    (planned,) = client.post(DIRECT, json=blobs).json()["blobs"]
+    put = planned["put"]
+    sent = httpx2.put(put["url"], content=b"to the store", headers=put["headers"], trust_env=False, verify=NO_TLS)
+    assert sent.status_code == 200, sent.text
+    for _ in range(2):  # the second finds nothing new
+        assert client.post(f"{DIRECT}/commit", json=blobs).status_code == 200
+
+
 def _put_manifest(world: World, client: httpx2.Client) -> None:
     assert world.put(client, make_index()).status_code == 201
 
@@ -48,6 +61,7 @@ WALK: dict[tuple[str, str], Callable[[World, httpx2.Client], None]] = {
     ("POST", "/v2/{name}/blobs/uploads/"): _post_upload,
     ("PUT", "/v2/{name}/blobs/uploads/{session}"): _put_upload,
     ("PUT", "/v2/{name}/manifests/{reference}"): _put_manifest,
+    ("POST", "/api/v1/agents/{namespace}/{agent}/uploads/commit"): _commit_uploads,
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.registry.world import store_settings
 from tidegate.digest import Digest
-from tidegate_registry.storage.blobs import BlobKey, BlobMissing, StoredBytesDiffer, StoreUnavailable
+from tidegate_registry.storage.blobs import BlobKey, BlobMissing, StagingKey, StoredBytesDiffer, StoreUnavailable
 from tidegate_registry.storage.s3 import S3BlobStore
 
 if TYPE_CHECKING:
@@ -106,6 +106,56 @@ def test_altered_bytes_are_not_copied_to_another_namespace(store: S3BlobStore) -
         store.copy(key, target)
     assert caught.value.reasons[0].code == "stored-bytes-differ"
     assert store.stat(target) is None
+
+
+def stage(store: S3BlobStore, data: bytes) -> StagingKey:
+    key = StagingKey("00000000-0000-4000-8000-000000000000")
+    store.client.put_object(Bucket=store.bucket, Key=store.prefix + key.path, Body=data)
+    return key
+
+
+def test_a_staged_object_becomes_a_blob_without_the_mark_it_came_with(store: S3BlobStore) -> None:
+    source, target = stage(store, DATA), BlobKey("acme", Digest.of(DATA))
+    staged = store.stat(source)
+    assert staged is not None
+    for _ in range(2):
+        store.promote(source, target, staged=staged, sha256=target.digest)
+    with store.open(target) as body:
+        assert body.read() == DATA
+
+
+def test_a_staged_object_that_was_replaced_since_it_was_hashed_is_not_copied(store: S3BlobStore) -> None:
+    source, target = stage(store, DATA), BlobKey("acme", Digest.of(DATA))
+    staged = store.stat(source)
+    assert staged is not None
+    stage(store, b"?" * len(DATA))
+    with pytest.raises(BlobMissing) as caught:
+        store.promote(source, target, staged=staged, sha256=target.digest)
+    assert caught.value.reasons[0].code == "blob-missing"
+    assert store.stat(target) is None
+
+
+def test_a_staged_object_is_not_taken_for_what_is_planted_at_its_key(store: S3BlobStore) -> None:
+    source, target = stage(store, DATA), BlobKey("acme", Digest.of(DATA))
+    store.client.put_object(Bucket=store.bucket, Key=store.prefix + target.path, Body=b"?" * len(DATA))
+    staged = store.stat(source)
+    assert staged is not None
+    with pytest.raises(StoredBytesDiffer) as caught:
+        store.promote(source, target, staged=staged, sha256=target.digest)
+    assert caught.value.reasons[0].code == "stored-bytes-differ"
+
+
+def test_what_was_sent_in_parts_is_hashed_before_another_namespace_gets_it(store: S3BlobStore) -> None:
+    source = BlobKey("acme", Digest.of(DATA))
+    store.client.put_object(Bucket=store.bucket, Key=store.prefix + source.path, Body=DATA)  # no checksum of the whole
+    target = dataclasses.replace(source, namespace="umbra")
+    store.copy(source, target)
+    assert store.stat(target) is not None
+    altered = BlobKey("acme", Digest.of(b"altered"))
+    store.client.put_object(Bucket=store.bucket, Key=store.prefix + altered.path, Body=DATA)
+    with pytest.raises(StoredBytesDiffer) as caught:
+        store.copy(altered, dataclasses.replace(altered, namespace="umbra"))
+    assert caught.value.reasons[0].code == "stored-bytes-differ"
 
 
 def test_what_is_not_there_is_missing(store: S3BlobStore) -> None:
