@@ -81,6 +81,11 @@ def two_roots(w: Workshop) -> Made:
     return Made(bundle, charter=publishers(w, w.publisher, other), with_other=True)
 
 
+@recipe("verified", "A statement of the type of 2021, with the same members, as `cosign attest` writes it.")
+def statement_of_version_0(w: Workshop) -> Json:
+    return w.sign(w.release_statement().replace(b"in-toto.io/Statement/v1", b"in-toto.io/Statement/v0.1"))
+
+
 @recipe("verified", "A client trust config stands for the trusted root in it.")
 def client_trust_config(w: Workshop) -> Made:
     return Made(w.sign(w.release_statement()), client_trust_config=True)

@@ -26,9 +26,9 @@ def statement_with_repeated_key(w: Workshop) -> Json:
     return w.sign(payload)
 
 
-@recipe("A14 statement-malformed", "The statement type of 2021, whose subjects mean something else.")
-def statement_of_version_0(w: Workshop) -> Json:
-    return w.sign(w.release_statement().replace(b"in-toto.io/Statement/v1", b"in-toto.io/Statement/v0.1"))
+@recipe("A14 statement-malformed", "A statement of a version to come.")
+def statement_of_version_2(w: Workshop) -> Json:
+    return w.sign(w.release_statement().replace(b"in-toto.io/Statement/v1", b"in-toto.io/Statement/v2"))
 
 
 @recipe("A14 statement-malformed", "The payload is itself the bytes that a DSSE signature covers.")

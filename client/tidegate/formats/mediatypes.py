@@ -23,6 +23,7 @@ AGENT_CONFIG = "application/vnd.tidegate.agent.config.v1+json"
 SIGSTORE_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 INTOTO_PAYLOAD = "application/vnd.in-toto+json"
 INTOTO_STATEMENT = "https://in-toto.io/Statement/v1"
+INTOTO_STATEMENT_V01 = "https://in-toto.io/Statement/v0.1"  # what cosign and BuildKit still write; the same members
 
 PREDICATE_RELEASE = "https://tidegate.dev/predicate/release/v1"
 PREDICATE_SLSA_PROVENANCE = "https://slsa.dev/provenance/v1"

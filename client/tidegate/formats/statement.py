@@ -1,4 +1,6 @@
-"""in-toto Statement v1: which bytes are meant, and what is said of them. Spec page: docs/spec/statement.md.
+"""in-toto Statement v1, or v0.1 of others: which bytes are meant, and what is said of them.
+
+Spec page: docs/spec/statement.md.
 
 Parsing is strict where another reading could mislead (one subject, lower-case sha256, no repeated keys) and lets
 unknown members pass, as the in-toto specification asks. Nothing here is trust: the verifier parses only the bytes
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from tidegate.digest import Digest
 from tidegate.errors import JsonInvalid, SigningRefused, StatementInvalid
 from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes, parse_object
-from tidegate.formats.mediatypes import INTOTO_STATEMENT
+from tidegate.formats.mediatypes import INTOTO_STATEMENT, INTOTO_STATEMENT_V01
 
 MAX_STATEMENT_BYTES = 3 << 20  # fits, in base64, into the largest Sigstore bundle we read (4 MiB)
 MAX_PREDICATE_TYPE_CHARACTERS = 512
@@ -53,9 +55,9 @@ class Statement:
             document = parse_object(payload, limit=MAX_STATEMENT_BYTES, what="the statement")
         except JsonInvalid as error:
             raise StatementInvalid(str(error), found=error.reasons[0].found) from error
-        if document.get("_type") != INTOTO_STATEMENT:
+        if document.get("_type") not in (INTOTO_STATEMENT, INTOTO_STATEMENT_V01):
             raise StatementInvalid(
-                "not an in-toto v1 statement", found=document.get("_type"), expected=INTOTO_STATEMENT
+                "not an in-toto statement of version 1 or 0.1", found=document.get("_type"), expected=INTOTO_STATEMENT
             )
         predicate_type = document.get("predicateType")
         if not isinstance(predicate_type, str) or not 0 < len(predicate_type) <= MAX_PREDICATE_TYPE_CHARACTERS:

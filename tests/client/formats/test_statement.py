@@ -56,6 +56,11 @@ def test_members_we_do_not_know_are_ignored() -> None:
     assert Statement.parse(written(change)).subject.digest == DIGEST
 
 
+def test_a_statement_of_version_0_means_the_same() -> None:
+    old = Statement.parse(written(lambda d: d.update(_type="https://in-toto.io/Statement/v0.1")))
+    assert old.subject == Statement.parse(written(lambda _: None)).subject
+
+
 def test_an_empty_name_is_no_name() -> None:
     assert Statement.parse(written(lambda d: d["subject"][0].update(name=""))).subject.name is None
     assert Statement.parse(make_statement(None, DIGEST, TYPE, {})).subject.name is None
@@ -64,7 +69,7 @@ def test_an_empty_name_is_no_name() -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (lambda d: d.update(_type="https://in-toto.io/Statement/v0.1"), "statement-malformed"),
+        (lambda d: d.update(_type="https://in-toto.io/Statement/v2"), "statement-malformed"),
         (lambda d: d.pop("_type"), "statement-malformed"),
         (lambda d: d.pop("predicateType"), "statement-malformed"),
         (lambda d: d.update(predicateType=""), "statement-malformed"),
