@@ -66,6 +66,25 @@ def test_ranges(world: World, reader: httpx2.Client, asked: str, content_range: 
     assert answer.content == expected
 
 
+def test_a_rest_is_sent_only_of_the_content_that_the_caller_has_the_beginning_of(
+    world: World, reader: httpx2.Client
+) -> None:
+    path = release(world, DATA)
+    etag = reader.head(path).headers["etag"]
+    for condition, status in (
+        (etag, 206),
+        (f"W/{etag}", 200),
+        ('"other"', 200),
+        ("Sat, 21 Nov 2026 12:00:00 GMT", 200),
+    ):
+        answer = reader.get(path, headers={"Range": "bytes=1000-", "If-Range": condition})
+        assert (answer.status_code, answer.content) == (status, DATA[1000:] if status == 206 else DATA), condition
+    beyond = {"Range": "bytes=1024-", "If-Range": '"other"'}
+    assert reader.get(path, headers=beyond).content == DATA
+    head = reader.head(path, headers={"Range": "bytes=1000-"})  # is for GET alone; the second answer is from memory
+    assert (head.status_code, head.headers["content-length"]) == (200, "1024")
+
+
 def test_a_range_behind_the_end_is_416_and_says_how_long_the_blob_is(world: World, reader: httpx2.Client) -> None:
     answer = reader.get(release(world, DATA), headers={"Range": "bytes=1024-"})
     assert error_of(answer) == (416, "SIZE_INVALID", "range-not-satisfiable")

@@ -30,6 +30,7 @@ from tidegate_registry.access.principal import ANONYMOUS
 from tidegate_registry.access.rights import describe
 from tidegate_registry.access.token_keys import generate_token_key, load_accepted_key, load_token_key
 from tidegate_registry.access.tokens import TOKEN_TYPE, RegistryTokens
+from tidegate_registry.artifacts.http.streams import parse_range
 from tidegate_registry.artifacts.http.uploads import parse_content_range
 from tidegate_registry.artifacts.names import parse_page, parse_repository, parse_target
 from tidegate_registry.evidence.referrer import check_annotations, check_referrer, claims_evidence, refuse_legacy_tag
@@ -209,6 +210,7 @@ TARGETS = (
     Target("reference", _text(_reference), b"1.2.0-rc.1"),
     Target("page", _text(_page), b"100&1.2.0"),
     Target("Content-Range", _text(parse_content_range), b"bytes 0-99/100"),
+    Target("Range", _text(lambda text: parse_range(text, 1000)), b"bytes=10-99"),
     Target("referrer", _referrer, canonical_bytes(REFERRER)),
     Target("settings in YAML", _in_file(load_settings, "registry.yaml"), SETTINGS.encode()),
     Target(

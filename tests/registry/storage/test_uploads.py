@@ -22,6 +22,7 @@ from tidegate_registry.storage.blobs import (
     PresignedPut,
     StagingKey,
     StoredBlob,
+    StoreFull,
     StoreUnavailable,
 )
 from tidegate_registry.storage.hashing import HashStates
@@ -275,6 +276,44 @@ def test_a_part_that_the_store_does_not_take_fails_the_upload_and_what_counted_b
     run(settings, work)
 
 
+class Full(S3Staging):
+    """Staging in a store without room. It reads the body as far as `reads` says, and answers."""
+
+    def __init__(self, store: S3BlobStore, reads: int) -> None:
+        self.__dict__ = store.staging.__dict__
+        self.reads = reads
+
+    async def send(self, target: PresignedPut, body: bytes | AsyncIterable[bytes]) -> Sent:
+        assert target.url
+        assert not isinstance(body, bytes)
+        pieces = aiter(body)
+        for _ in range(self.reads):
+            await anext(pieces, None)
+        return Sent(507, "")
+
+
+@pytest.mark.parametrize("reads", [0, 1, 100])
+def test_a_store_without_room_is_told_as_such_wherever_it_says_so(settings: S3Settings, reads: int) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(DATA), PIECE):
+            yield DATA[start : start + PIECE]
+
+    async def work(store: S3BlobStore) -> None:
+        replica, full, key = Replica(store), Full(store, reads), BlobKey("acme", Digest.of(DATA))
+        replica.stores = Stores(store, full, replica.stores.states)
+        upload = await replica.open(begin())
+        await write(upload, DATA[: PART + 10])
+        for refused in (upload.suspend(), put_straight(store, full, key, pieces(), size=len(DATA))):
+            with pytest.raises(StoreFull) as caught:
+                await refused
+            assert caught.value.reasons[0].code == "store-full"
+        await upload.discard()
+        assert store.stat(key) is None
+        assert staged(store) == []
+
+    run(settings, work)
+
+
 def test_an_upload_whose_end_was_interrupted_is_ended_by_the_next_request(settings: S3Settings) -> None:
     class Interrupted(S3BlobStore):
         def promote(self, source: StagingKey, target: BlobKey, *, staged: StoredBlob, sha256: Digest) -> None:
@@ -307,7 +346,7 @@ def test_a_session_that_is_none_names_no_object(session: str) -> None:
 class TestMemory:
     """However large the blob, an upload has two parts in memory at most."""
 
-    SIZE, LIMIT = 96 << 20, 16_000_000  # the issue's bound, of one upload
+    SIZE, LIMIT = 96 << 20, 16_000_000  # of one upload; docs/adr/0012
 
     async def pieces(self) -> AsyncIterator[bytes]:
         for _ in range(self.SIZE // PIECE):

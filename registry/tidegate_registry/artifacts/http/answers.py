@@ -52,6 +52,7 @@ MEANINGS = {
     416: "The range cannot be satisfied, or a chunk is out of order",
     429: "Too many at once; `Retry-After` says when to come back",
     503: "The store or the database does not answer; `Retry-After` says when to come back",
+    507: "The store has no room left",
 }
 
 
@@ -75,6 +76,16 @@ def manifest_path(repository: str, reference: str) -> str:
 def blob_path(repository: str, digest: Digest) -> str:
     """Give the path of a blob."""
     return f"/v2/{repository}/blobs/{digest}"
+
+
+def content_headers(digest: Digest, media_type: str, size: int) -> dict[str, str]:
+    """Say what the content of a digest is; `size` in bytes."""
+    return {
+        "Content-Length": str(size),
+        "Content-Type": media_type,
+        "Docker-Content-Digest": digest,
+        "ETag": f'"{digest}"',
+    }
 
 
 def conditional(request: Request, answer: Response) -> Response:

@@ -16,6 +16,7 @@ from tidegate_registry.artifacts.http.answers import (
     DigestText,
     Name,
     conditional,
+    content_headers,
     errors,
 )
 from tidegate_registry.artifacts.http.fast import keep
@@ -52,7 +53,7 @@ def get_blob(name: Name, digest: DigestText, request: Request, app: App, who: Ca
         answer = conditional(request, Response(headers=_headers(blob)))
         if answer.status_code == NOT_MODIFIED:
             return answer
-        return stream_blob(app, blob, _headers(blob), request.headers.get("range"))
+        return stream_blob(app, blob, _headers(blob), _range_of(request, answer.headers["etag"]))
     headers = {"Docker-Content-Digest": blob.key.digest, "Cache-Control": "no-store"}
     now = app.clock()  # before the link is made, so that it is never younger than we think
     link = app.blobs.presign_get(blob.key, request.headers.get("host", ""))
@@ -100,11 +101,14 @@ def _reusable(seconds: int) -> timedelta:
     return min(timedelta(seconds=seconds) / 2, MAX_LINK_REUSE)
 
 
+def _range_of(request: Request, etag: str) -> str | None:
+    """Give the Range header where it counts: `If-Range` wants the rest of this very content, or else all.
+
+    Source: RFC 9110 section 13.1.5, strong comparison; there are no dates here that could be compared.
+    """
+    wanted = request.headers.get("if-range")
+    return request.headers.get("range") if wanted is None or wanted.strip() == etag else None
+
+
 def _headers(blob: Blob) -> dict[str, str]:
-    return {
-        "Content-Length": str(blob.size),
-        "Content-Type": "application/octet-stream",
-        "Docker-Content-Digest": blob.key.digest,
-        "Accept-Ranges": "bytes",
-        "ETag": f'"{blob.key.digest}"',
-    }
+    return content_headers(blob.key.digest, "application/octet-stream", blob.size) | {"Accept-Ranges": "bytes"}

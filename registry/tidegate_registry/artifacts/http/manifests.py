@@ -10,7 +10,15 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from tidegate_registry.artifacts.errors import DeletesRefused
-from tidegate_registry.artifacts.http.answers import UNCHANGED, Name, Reference, conditional, errors, manifest_path
+from tidegate_registry.artifacts.http.answers import (
+    UNCHANGED,
+    Name,
+    Reference,
+    conditional,
+    content_headers,
+    errors,
+    manifest_path,
+)
 from tidegate_registry.artifacts.http.blobs import RETENTION_HINT
 from tidegate_registry.artifacts.http.body import read_body
 from tidegate_registry.artifacts.http.fast import keep
@@ -154,12 +162,7 @@ def _answer(app: Services, request: Request, manifest: StoredManifest, answer: R
 
 
 def _headers(manifest: StoredManifest) -> dict[str, str]:
-    return {
-        "Content-Length": str(len(manifest.raw)),
-        "Content-Type": manifest.media_type,
-        "Docker-Content-Digest": manifest.digest,
-        "ETag": f'"{manifest.digest}"',
-    }
+    return content_headers(manifest.digest, manifest.media_type, len(manifest.raw))
 
 
 def _warnings(messages: Sequence[str]) -> str:

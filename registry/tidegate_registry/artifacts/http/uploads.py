@@ -42,7 +42,7 @@ BYTES = {"requestBody": {"content": {"application/octet-stream": {"schema": {"ty
     status_code=202,
     response_class=Response,
     response_description="The upload goes on at `Location`",
-    responses=errors(400, 403, 404, 408, 413, 429)
+    responses=errors(400, 403, 404, 408, 413, 429, 507)
     | {201: {"description": "The blob is there: sent whole (`digest`) or mounted (`mount`)"}},
     openapi_extra=BYTES,
 )
@@ -96,7 +96,7 @@ def get_upload(name: Name, session: Session, app: App, who: Caller) -> Response:
     status_code=202,
     response_class=Response,
     response_description="The bytes are kept",
-    responses=errors(400, 403, 404, 408, 409, 413, 416),
+    responses=errors(400, 403, 404, 408, 409, 413, 416, 507),
     openapi_extra=BYTES,
 )
 async def continue_upload(name: Name, session: Session, request: Request, app: App, who: Caller) -> Response:
@@ -113,7 +113,7 @@ async def continue_upload(name: Name, session: Session, request: Request, app: A
     status_code=201,
     response_class=Response,
     response_description="The blob is there",
-    responses=errors(400, 403, 404, 408, 409, 413, 416),
+    responses=errors(400, 403, 404, 408, 409, 413, 416, 507),
     openapi_extra=BYTES,
 )
 async def finish_upload(
