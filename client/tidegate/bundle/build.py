@@ -17,12 +17,14 @@ from tidegate.bundle.assign import assign_components
 from tidegate.bundle.declare import check_declarations, declared_interfaces
 from tidegate.bundle.layout import Layout
 from tidegate.bundle.pack import Packed, pack_json, pack_raw, pack_tar
+from tidegate.bundle.secrets import SecretGuard, find_secrets
 from tidegate.bundle.spec import AgentFile
 from tidegate.bundle.structure import expected_layers
 from tidegate.bundle.tree import SourceFile, refuse_tree, scan_tree
 from tidegate.digest import Digest
 from tidegate.errors import Conflict, Reason, SourceTreeInvalid
 from tidegate.formats.config import ORDER, AgentConfig, Component, Kind, pins_document
+from tidegate.formats.declarations import AllowedSecret
 from tidegate.formats.manifest import Descriptor, Manifest, image_manifest
 from tidegate.formats.mediatypes import (
     AGENT_BUNDLE,
@@ -33,6 +35,7 @@ from tidegate.formats.mediatypes import (
     ANNOTATION_TITLE,
     ANNOTATION_VERSION,
 )
+from tidegate.formats.paths import printable
 from tidegate.formats.reference import parse_version
 
 MAX_THREADS = 4  # enough to keep a fast disk busy; each takes a few MiB
@@ -51,11 +54,15 @@ ShowProgress = Callable[[int], AbstractContextManager[Progress]]  # given the to
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the caller knows better than agent.yaml. `revision` and `source`: commit and repository, for annotations."""
+    """What the caller knows better than agent.yaml. `revision` and `source`: commit and repository, for annotations.
+
+    `allowed_secrets`: more files that may hold what looks like a secret.
+    """
 
     version: str | None = None
     revision: str | None = None
     source: str | None = None
+    allowed_secrets: tuple[AllowedSecret, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +90,17 @@ def build(
     """
     file = AgentFile.load(source)
     version = parse_version(overrides.version) if overrides.version is not None else file.spec.version
+    _refuse_source(overrides)
     tree = scan_tree(source, file.spec.ignore, exclude=out)
     files = {found.path: found for found in tree.files}
+    allowed = _allowed_secrets(file, overrides, files)
     kinds = assign_components(file, tuple(files))
     if mistakes := tuple(check_declarations(file, kinds, files)):
         raise file.refusal(mistakes)
     interfaces = declared_interfaces(file, files)
     with _output(out, file.spec.name) as layout:
-        packed = _pack(layout, kinds, files, progress, link=link)
+        guard = SecretGuard({each.path for each in allowed})
+        packed = _pack(layout, kinds, files, progress, guard, link=link)
         if file.spec.models:
             packed.append(_pack_pins(layout, file))
         packed.sort(key=lambda layer: (ORDER[layer.component.kind], layer.component.path or ""))
@@ -109,12 +119,13 @@ def build(
             requirements=file.spec.requirements,
             state=file.spec.state,
             changelog=file.spec.changelog,
+            allowed_secrets=allowed,
         )
         config = config.model_copy(update={"behaviour": config.computed_behaviour()})
         manifest = _manifest(layout, config, overrides)
         layout.add_manifest(manifest, version=version)
         layout.keep_only(manifest.digest)
-    return Built(layout, manifest, config, (*tree.warnings, *_unpinned_warnings(config)))
+    return Built(layout, manifest, config, (*tree.warnings, *_warnings(config)))
 
 
 def _pack(
@@ -122,10 +133,11 @@ def _pack(
     kinds: Mapping[str, Kind],
     files: Mapping[str, SourceFile],
     progress: ShowProgress | None,
+    guard: SecretGuard,
     *,
     link: bool,
 ) -> list[Packed]:
-    """Pack every layer; of those that fail, report all."""
+    """Pack every layer; of those that fail, report all, and every secret that was found in the others."""
     by_kind: dict[Kind, list[SourceFile]] = {}
     for path in files:  # sorted by path
         by_kind.setdefault(kinds[path], []).append(files[path])
@@ -134,18 +146,20 @@ def _pack(
         running: list[Future[Packed]] = []
         for kind, members in by_kind.items():
             if kind.packing == "tar":
-                running.append(pool.submit(pack_tar, layout, kind, tuple(members), bar.advance))
+                running.append(pool.submit(pack_tar, layout, kind, tuple(members), bar.advance, guard))
             elif kind.packing == "json":
-                running += [pool.submit(pack_json, layout, kind, member, bar.advance) for member in members]
+                running += [pool.submit(pack_json, layout, kind, member, bar.advance, guard) for member in members]
             else:
-                running += [pool.submit(pack_raw, layout, kind, member, bar.advance, link=link) for member in members]
+                running += [
+                    pool.submit(pack_raw, layout, kind, member, bar.advance, guard, link=link) for member in members
+                ]
         try:
-            return _gather(running)
+            return _gather(running, guard)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _gather(running: list[Future[Packed]]) -> list[Packed]:
+def _gather(running: list[Future[Packed]], guard: SecretGuard) -> list[Packed]:
     packed: list[Packed] = []
     reasons: list[Reason] = []
     for future in running:
@@ -153,6 +167,7 @@ def _gather(running: list[Future[Packed]]) -> list[Packed]:
             packed.append(future.result())
         except SourceTreeInvalid as error:
             reasons += error.reasons
+    reasons += guard.reasons
     if reasons:
         raise refuse_tree(reasons)
     return packed
@@ -247,6 +262,36 @@ def _threads() -> int:
     return min(MAX_THREADS, os.cpu_count() or 1)
 
 
-def _unpinned_warnings(config: AgentConfig) -> Iterator[str]:
+def _warnings(config: AgentConfig) -> Iterator[str]:
     for model in config.unpinned:
         yield f"the model {model.id} is not pinned: {model.unpinned}"
+    for allowed in config.allowed_secrets:
+        yield f"not looked through for secrets: {printable(allowed.path)}: {allowed.reason}"
+
+
+def _allowed_secrets(
+    file: AgentFile, overrides: Overrides, files: Mapping[str, SourceFile]
+) -> tuple[AllowedSecret, ...]:
+    """Give what agent.yaml and the caller allow, by path; a path that is not there is a typing mistake."""
+    given = (*file.spec.allowed_secrets, *overrides.allowed_secrets)
+    if missing := sorted({allowed.path for allowed in given if allowed.path not in files}):
+        raise file.refusal(
+            [
+                Reason(
+                    "file-missing",
+                    f"secrets are allowed in a file that is not in the bundle: {printable(path)}",
+                    hint="paths start at the folder of agent.yaml; ignored files do not count",
+                )
+                for path in missing
+            ]
+        )
+    latest = {allowed.path: allowed for allowed in given}
+    return tuple(latest[path] for path in sorted(latest))
+
+
+def _refuse_source(overrides: Overrides) -> None:
+    """Refuse a repository's URL that holds a password, as those of CI jobs often do."""
+    for found in find_secrets((overrides.source or "").encode()):
+        raise SourceTreeInvalid(
+            f"the source holds {found.rule.title}", code="secret-found", found=found.excerpt, hint="leave it out"
+        )

@@ -65,6 +65,7 @@ class Inspection:
         else:
             yield from self._head(self.config)
             yield from _unpinned(self.unpinned)
+            yield from _allowed_secrets(self.config)
             yield from _components(self.config)
             yield from _models(self.config.models)
             yield from _declared(self.config)
@@ -128,6 +129,12 @@ def _unpinned(models: Sequence[ModelPin]) -> Iterator[str]:
         subject = "1 model is" if len(models) == 1 else f"{len(models)} models are"
         yield from ("", f"NOT PINNED: {subject} not pinned, and may be another model tomorrow")
         yield from _columns([(model.id, model.unpinned or "") for model in models])
+
+
+def _allowed_secrets(config: AgentConfig) -> Iterator[str]:
+    if rows := [(allowed.path, allowed.reason) for allowed in config.allowed_secrets]:
+        yield from ("", "MAY HOLD SECRETS: not looked through when it was built")
+        yield from _columns(rows)
 
 
 def _components(config: AgentConfig) -> Iterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tidegate.bundle.canonical import segments
 from tidegate.bundle.content import MAX_JSON_LAYER_BYTES
 from tidegate.bundle.layout import Layout
+from tidegate.bundle.secrets import SecretGuard
 from tidegate.bundle.tree import SourceFile
 from tidegate.digest import CHUNK_BYTES, Digest, Hasher
 from tidegate.errors import JsonInvalid, SourceTreeInvalid
@@ -29,7 +30,7 @@ class Packed:
     files: tuple[FileEntry, ...]
 
 
-def pack_tar(layout: Layout, kind: Kind, files: tuple[SourceFile, ...], advance: Advance) -> Packed:
+def pack_tar(layout: Layout, kind: Kind, files: tuple[SourceFile, ...], advance: Advance, guard: SecretGuard) -> Packed:
     """Write one tar layer of `files`, sorted by path. Raises SourceTreeInvalid."""
     entries: list[FileEntry] = []
     with layout.write_blob() as layer:
@@ -38,7 +39,7 @@ def pack_tar(layout: Layout, kind: Kind, files: tuple[SourceFile, ...], advance:
                 layer.write(segment)
                 continue
             content = Hasher()
-            for chunk in _read(segment):
+            for chunk in guard.watch(segment.path, _read(segment)):
                 content.update(chunk)
                 layer.write(chunk)
                 advance(len(chunk))
@@ -54,9 +55,9 @@ def pack_tar(layout: Layout, kind: Kind, files: tuple[SourceFile, ...], advance:
     return Packed(component, tuple(entries))
 
 
-def pack_json(layout: Layout, kind: Kind, file: SourceFile, advance: Advance) -> Packed:
+def pack_json(layout: Layout, kind: Kind, file: SourceFile, advance: Advance, guard: SecretGuard) -> Packed:
     """Store a JSON file as it is; its content digest is over its canonical form. Raises SourceTreeInvalid."""
-    raw = file.read(MAX_JSON_LAYER_BYTES)
+    raw = b"".join(guard.watch(file.path, [file.read(MAX_JSON_LAYER_BYTES)]))
     advance(len(raw))
     try:
         content = json_content_digest(parse_json(raw, limit=MAX_JSON_LAYER_BYTES, what=printable(file.path)))
@@ -72,10 +73,12 @@ def pack_json(layout: Layout, kind: Kind, file: SourceFile, advance: Advance) ->
     return _single(entry, content)
 
 
-def pack_raw(layout: Layout, kind: Kind, file: SourceFile, advance: Advance, *, link: bool) -> Packed:
+def pack_raw(
+    layout: Layout, kind: Kind, file: SourceFile, advance: Advance, guard: SecretGuard, *, link: bool
+) -> Packed:
     """Store a file as a layer of its own, without a second copy where possible. Raises SourceTreeInvalid."""
     hasher = Hasher()
-    for chunk in _read(file):
+    for chunk in guard.watch(file.path, _read(file)):
         hasher.update(chunk)
         advance(len(chunk))
     entry = _entry(file, hasher.digest, kind)

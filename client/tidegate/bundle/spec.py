@@ -15,6 +15,7 @@ from tidegate.formats.config import Kind
 from tidegate.formats.declarations import (
     MAX_ITEMS,
     AgentName,
+    AllowedSecret,
     Argv,
     BundlePath,
     Capabilities,
@@ -132,6 +133,9 @@ class AgentSpec(Closed):
     requirements: Requirements = Field(Requirements(), description="What the host must have.")
     state: State | None = Field(None, description="For an agent that keeps memory between tasks.")
     changelog: Text | None = Field(None, description="What changed in this version, for people.")
+    allowed_secrets: tuple[AllowedSecret, ...] = Field(
+        (), max_length=MAX_ITEMS, description="Files that may hold what looks like a secret, each with the reason."
+    )
     ignore: Globs = Field((), description="Files that are not part of the agent, as in .tidegateignore.")
 
 

@@ -122,7 +122,7 @@ def refuse_tree(reasons: list[Reason]) -> SourceTreeInvalid:
     """Make the one error that lists every offending path."""
     count = len(reasons)
     error = SourceTreeInvalid(
-        f"{count} files cannot become part of a bundle" if count > 1 else reasons[0].message, code=reasons[0].code
+        f"the folder cannot become a bundle, {count} reasons" if count > 1 else reasons[0].message, code=reasons[0].code
     )
     error.reasons = tuple(reasons[:MAX_REASONS])
     return error

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.cli.build import add_copy, build_with_progress
+from tidegate.cli.build import add_building, allowed_secrets, build_with_progress
 from tidegate.cli.common import add_channel, add_json, add_plain_http, add_registry
 from tidegate.cli.identity import add_signing, open_credentials, open_signer
 
@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--as", dest="called", metavar="REF", help="[registry/]namespace/agent:version; names what does not name itself"
     )
     parser.add_argument("--layout", metavar="DIR", help="build here and keep the layout with its evidence")
-    add_copy(parser)
+    add_building(parser)
     add_channel(parser)
     parser.add_argument(
         "--provenance", metavar="FILE", help="a Sigstore bundle with provenance that CI made for this very digest"
@@ -86,6 +86,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 @contextmanager
 def _release(args: argparse.Namespace, called: Reference | None, out: Output) -> Iterator[Release]:
     """Give the bundle to publish: the one in a layout, or one built now from an agent's folder."""
+    from tidegate.bundle.build import Overrides
     from tidegate.bundle.layout import Layout
     from tidegate.publish import Release
     from tidegate.releases.locate import find_layout
@@ -98,7 +99,8 @@ def _release(args: argparse.Namespace, called: Reference | None, out: Output) ->
         return
     with tempfile.TemporaryDirectory(prefix="tidegate-") as temporary:
         target = Path(args.layout).expanduser() if args.layout else Path(temporary) / "layout"
-        built = build_with_progress(source, target, out, copy=args.copy)
+        overrides = Overrides(allowed_secrets=allowed_secrets(args))
+        built = build_with_progress(source, target, out, overrides=overrides, copy=args.copy)
         yield Release.of(built.layout, built.manifest, called)
 
 

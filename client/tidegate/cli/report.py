@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tidegate.cli.output import Output
+    from tidegate.formats.config import AgentConfig
     from tidegate.releases.verify import Verified
 
 
@@ -69,10 +70,17 @@ def _facts(verified: Verified) -> Iterator[tuple[str, str]]:
         yield "not counted", str(refused)
     if release.allowed.channels:
         yield "channels", ", ".join(release.allowed.channels)
-    for model in release.config.unpinned if release.config else ():
-        yield "unpinned", f"{model.id}: {model.unpinned or 'no reason given'}"
+    if release.config is not None:
+        yield from _excused(release.config)
     if verified.files is not None:
         yield "files", f"{verified.files}, each compared with the signed list"
+
+
+def _excused(config: AgentConfig) -> Iterator[tuple[str, str]]:
+    for model in config.unpinned:
+        yield "unpinned", f"{model.id}: {model.unpinned or 'no reason given'}"
+    for allowed in config.allowed_secrets:
+        yield "secrets", f"not looked for in {allowed.path}: {allowed.reason}"
 
 
 def _spans(numbers: list[str]) -> str:

@@ -18,7 +18,9 @@ from pydantic_core import ErrorDetails
 from tidegate.digest import Digest, Hasher
 from tidegate.errors import BundleRefused, JsonInvalid, Reason
 from tidegate.formats.declarations import (
+    MAX_ITEMS,
     AgentName,
+    AllowedSecret,
     Argv,
     BundlePath,
     Capabilities,
@@ -122,6 +124,7 @@ class AgentConfig(Closed):
     requirements: Requirements = Requirements()
     state: State | None = None
     changelog: Text | None = None
+    allowed_secrets: tuple[AllowedSecret, ...] = Field((), max_length=MAX_ITEMS)
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:

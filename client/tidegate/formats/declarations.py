@@ -94,6 +94,13 @@ class ModelPin(Closed):
         return self.unpinned is not None or self.pinned_by is None
 
 
+class AllowedSecret(Closed):
+    """A file that may hold what looks like a secret. Recorded in the bundle, and shown by inspect."""
+
+    path: BundlePath = Field(description="The file, as a path of the bundle.", examples=["tests/key.pem"])
+    reason: Line = Field(description="Why it is no secret, or may be read by whoever may pull the bundle.")
+
+
 class McpServer(Closed):
     """A Model Context Protocol server the agent connects to: by URL, or started by a command."""
 
