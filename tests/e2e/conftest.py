@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -98,11 +99,19 @@ class RunningSandbox:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
-    folder = SandboxFolder(tmp_path_factory.mktemp("e2e") / "sandbox")
-    log = folder.path.with_name("log")
-    command = [str(BIN / "tidegate-registry"), "sandbox", "--dir", str(folder.path)]
+    options: list[str] = []
     if os.environ.get("TIDEGATE_TEST_DATABASE") == "postgresql":
-        command += ["--database", request.getfixturevalue("postgres_server")]
+        options += ["--database", request.getfixturevalue("postgres_server")]
+    with running_sandbox(tmp_path_factory.mktemp("e2e") / "sandbox", *options) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def running_sandbox(path: Path, *options: str) -> Iterator[RunningSandbox]:
+    """Start the installed sandbox on a new folder, and stop it."""
+    folder = SandboxFolder(path)
+    log = path.with_name("log")
+    command = [str(BIN / "tidegate-registry"), "sandbox", "--dir", str(path), *options]
     with log.open("wb") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=_clean_environment())
         try:

@@ -91,6 +91,10 @@ class SandboxFolder:
         return self.path / "client_trust_config.json"
 
     @property
+    def signing_config(self) -> Path:
+        return self.path / "signing_config.json"
+
+    @property
     def admin_secret(self) -> Path:
         return self.keys / "ci-admin.secret"
 

@@ -19,6 +19,7 @@ def write_files(folder: SandboxFolder, ports: SandboxPorts, instance: SigstoreIn
     """Write everything; the trust file only when there is none, since its owner may have edited it."""
     replace_file(folder.trusted_root, _json(instance.trusted_root()))
     replace_file(folder.client_trust_config, _json(instance.client_trust_config()))
+    replace_file(folder.signing_config, _json(instance.signing_config()))
     replace_file(folder.env, environment_file(folder, ports).encode())
     if not folder.trust.exists():
         replace_file(folder.trust, trust_file(ports.sigstore_url).encode())

@@ -95,9 +95,11 @@ class SigstoreInstance:
     def trusted_root(self) -> dict[str, object]:
         return trustroot.trusted_root(self.url, self.fulcio, self.ct_log, self.rekor, self.tsa)
 
+    def signing_config(self) -> dict[str, object]:
+        return trustroot.signing_config(self.url, self.fulcio.root.not_valid_before_utc)
+
     def client_trust_config(self) -> dict[str, object]:
-        signing = trustroot.signing_config(self.url, self.fulcio.root.not_valid_before_utc)
-        return trustroot.client_trust_config(self.trusted_root(), signing)
+        return trustroot.client_trust_config(self.trusted_root(), self.signing_config())
 
     def close(self) -> None:
         self.ct_log.close()

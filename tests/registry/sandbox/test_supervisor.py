@@ -133,7 +133,15 @@ def test_everything_starts_answers_and_stops(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     for file in (
         folder / name
-        for name in ("env", "trust.yaml", "sandbox.json", "client_trust_config.json", "lock", "registry.db")
+        for name in (
+            "env",
+            "trust.yaml",
+            "sandbox.json",
+            "client_trust_config.json",
+            "signing_config.json",
+            "lock",
+            "registry.db",
+        )
     ):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     for file in (folder / "keys").iterdir():
