@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tidegate.bundle.layout import Layout
     from tidegate.formats.config import AgentConfig
     from tidegate.remote.registry import Registry
-    from tidegate.remote.uploads import Progress
+    from tidegate.remote.uploads import Missing, Progress
     from tidegate.signing.signer import Signer
 
 ShowProgress = Callable[[int], "AbstractContextManager[Progress]"]  # given the total, in bytes
@@ -180,11 +180,15 @@ class _Run:
     def push(self, progress: ShowProgress | None) -> int:
         """Send the blobs that are missing, then the manifest by its digest: it is in quarantine."""
         manifest, layout = self._release.manifest, self._release.layout
-        total = sum({blob.digest: blob.size for blob in manifest.blobs}.values())
-        with progress(total) if progress else nullcontext() as bar:
-            sent = self._registry.push_blobs(self._release.name, manifest.blobs, layout.open_blob, bar)
+
+        def begin(missing: Missing) -> AbstractContextManager[Progress]:
+            shared = f"{missing.of_blobs - missing.blobs} of {missing.of_blobs} components shared"
+            self._tell("Shared", f"{shared}, {_mib(missing.size)} of {_mib(missing.of_size)} to send")
+            return progress(missing.size) if progress else nullcontext(_Unseen())
+
+        sent = self._registry.push_blobs(self._release.name, manifest.blobs, layout.open_blob, begin)
         self._registry.push_manifest(self._release.name, manifest)
-        self._tell("Pushed", f"{manifest.digest} ({sent} of {len(manifest.blobs)} blobs were missing)")
+        self._tell("Pushed", str(manifest.digest))
         return sent
 
     def attach_existing(self, given: Attached | None) -> None:
@@ -246,6 +250,17 @@ class _Run:
                 remote = ()
             self._known = (*self._local, *remote)
         return self._known
+
+
+class _Unseen:
+    def advance(self, count: int) -> None:
+        """Tell nobody."""
+
+
+def _mib(size: int) -> str:
+    """Write bytes for people."""
+    mebi = size / (1 << 20)
+    return f"{size >> 10} KiB" if mebi < 1 else f"{mebi:.1f} MiB" if mebi < 10 else f"{mebi:.0f} MiB"  # noqa: PLR2004
 
 
 def _given_provenance(raw: bytes, digest: Digest) -> Attached:

@@ -8,7 +8,9 @@ from threading import Event, Lock, Thread
 
 from tidegate.errors import TidegateError
 
-LEAVE_SECONDS = 2.0  # a thread that waits for a silent server is left behind: it is a daemon and writes no more
+LEAVE_SECONDS = (
+    2.0  # all threads together; one that waits for a silent server is left behind: a daemon, it writes no more
+)
 
 Task = Callable[[], None]
 
@@ -49,7 +51,7 @@ class Crew:
             for _ in self._threads:
                 self._tasks.put(None)
             for thread in self._threads:
-                thread.join(LEAVE_SECONDS)
+                thread.join(LEAVE_SECONDS / self._most)
 
     def check(self) -> None:
         """Raise when the others have stopped: tasks call it between chunks."""

@@ -20,9 +20,11 @@ from tidegate.formats.manifest import MAX_MANIFEST_BYTES, MAX_REFERRERS, Descrip
 from tidegate.formats.mediatypes import OCI_INDEX, OCI_MANIFEST
 from tidegate.remote.address import RegistryAddress
 from tidegate.remote.blobs import OpenSpan, chunks_between, open_blob_stream
+from tidegate.remote.direct import DirectUploads
+from tidegate.remote.stores import Resolve, Stores, resolve
 from tidegate.remote.tokens import Identity
 from tidegate.remote.transport import Answer, Transport, pull_scope, push_scope
-from tidegate.remote.uploads import Progress, Uploads
+from tidegate.remote.uploads import Begin, push_to_registry
 
 if TYPE_CHECKING:
     import httpx2
@@ -57,9 +59,15 @@ class Registry:
         *,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        resolve: Resolve = resolve,
     ) -> None:
         self.address = RegistryAddress.parse(address) if isinstance(address, str) else address
-        self._transport = Transport(self.address, client, identity, sleep=sleep, monotonic=monotonic)
+        self._sleep, self._monotonic = sleep, monotonic
+        self._stores = Stores(self.address, resolve)
+        self._transport = Transport(
+            self.address, client, identity, stores=self._stores, sleep=sleep, monotonic=monotonic
+        )
+        self._takes_direct = True
 
     def ping(self) -> None:
         """Check that an OCI registry answers and lets us in. Raises Unreachable, Unauthenticated."""
@@ -177,13 +185,24 @@ class Registry:
         name: str,
         blobs: Iterable[Descriptor],
         open_blob: Callable[[Digest], BinaryIO],
-        progress: Progress | None = None,
+        begin: Begin | None = None,
     ) -> int:
         """Send what the registry lacks, several at once, and give the number of blobs sent.
 
-        `open_blob` opens a blob's bytes from their start and may be called again. The first error stops the rest.
+        `open_blob` opens a blob's bytes from their start and may be called again. `begin` is told what is missing and
+        shows how it goes. A Tidegate registry has the bytes sent straight to its store. The first error stops the rest.
+        Raises Unreachable (code "store-refused" for a link that is not followed), or the registry's refusal.
         """
-        return Uploads(self._transport, name, open_blob, progress).send(blobs)
+        unique = list({blob.digest: blob for blob in blobs}.values())
+        checkable = all(blob.digest.algorithm == "sha256" for blob in unique)  # by the store
+        if unique and checkable and self._takes_direct:
+            direct = DirectUploads(
+                self._transport, name, open_blob, self._stores, sleep=self._sleep, monotonic=self._monotonic
+            )
+            if (sent := direct.send(unique, begin)) is not None:
+                return sent
+            self._takes_direct = False
+        return push_to_registry(self._transport, name, unique, open_blob, begin)
 
     def push_manifest(self, name: str, manifest: Manifest, *, version: str | None = None) -> Named:
         """Put a manifest by its digest, or give it a version. The blobs it names must be there.

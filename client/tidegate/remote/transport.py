@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from tidegate.errors import InvalidInput, LimitExceeded, NotFound, TidegateError, Unreachable
-from tidegate.remote.address import RegistryAddress, is_loopback
-from tidegate.remote.answers import MAX_ERROR_BYTES, error_of
+from tidegate.remote.address import CONNECT_SECONDS, RegistryAddress
+from tidegate.remote.answers import MAX_ERROR_BYTES, clean_text, error_of
 from tidegate.remote.tokens import LOGIN_HINT, MAX_TOKEN_ANSWER_BYTES, Identity, RegistryTokens, origin_of
 
 if TYPE_CHECKING:
     import httpx2
+
+    from tidegate.remote.stores import Stores
 
 MAX_ATTEMPTS = 4
 FIRST_WAIT_SECONDS = 0.25  # then twice as long each time: the last attempt starts below two seconds after the first
@@ -26,6 +28,7 @@ MAX_WAIT_SECONDS = 10.0  # a Retry-After beyond this is told to the user rather 
 MAX_ANSWER_SECONDS = 120.0  # for a whole document; a server that drips bytes would otherwise never be late
 MAX_REDIRECTS = 3  # registry to store, and the store's own
 READ_BYTES = 1 << 20
+MAX_SAID = 200  # characters of what a store answers, to be shown
 
 _TRANSIENT = frozenset(
     {
@@ -53,7 +56,7 @@ class Answer:
 class Transport:
     """Sends requests to one registry. Safe from several threads, as the HTTP client is.
 
-    `sleep` and `monotonic` are in seconds.
+    `stores` decides where a redirect may lead; `sleep` and `monotonic` are in seconds.
     """
 
     def __init__(
@@ -62,10 +65,11 @@ class Transport:
         client: httpx2.Client,
         identity: Identity | None = None,
         *,
+        stores: Stores,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.address = address
+        self.address, self._stores = address, stores
         self._client, self._sleep, self._monotonic = client, sleep, monotonic
         self._has_identity = identity is not None
         self.tokens = RegistryTokens(address.url, identity, self._fetch_token, monotonic)
@@ -81,13 +85,15 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
         limit: int = MAX_ERROR_BYTES,
+        silence: float | None = None,
     ) -> Answer:
         """Send one request and read its answer, at most `limit` bytes.
 
-        `target` is a path, or a URL at this registry. `what` completes "asked to …" in errors. Raises LimitExceeded,
-        Unreachable, or what the registry's refusal stands for.
+        `target` is a path, or a URL at this registry. `what` completes "asked to …" in errors. `silence`: seconds to
+        wait for the next byte, if the registry may need longer than usual. Raises LimitExceeded, Unreachable, or what
+        the registry's refusal stands for.
         """
-        response = self.open(method, self.url(target), scopes=scopes, headers=headers, body=body)
+        response = self.open(method, self.url(target), scopes=scopes, headers=headers, body=body, silence=silence)
         try:
             expected = response.status_code in expect
             content = b"" if method == "HEAD" else self._read(response, limit if expected else MAX_ERROR_BYTES, what)
@@ -109,6 +115,18 @@ class Transport:
         )
         return answer.status != HTTPStatus.NOT_FOUND
 
+    def put_elsewhere(self, url: str, *, headers: Mapping[str, str], body: Body) -> tuple[int, str]:
+        """PUT to a server that owes us nothing, without any credential. Gives the status and the start of the answer.
+
+        A redirect is an answer like any other. Whether the URL is one to send to is for the caller to check.
+        """
+        response = self.open("PUT", url, headers=headers, body=body, anonymous=True)
+        try:
+            said = self._read(response, MAX_ERROR_BYTES, "take a blob")
+        finally:
+            response.close()
+        return response.status_code, clean_text(said.decode("utf-8", "replace"))[:MAX_SAID]
+
     def open(
         self,
         method: str,
@@ -117,20 +135,26 @@ class Transport:
         scopes: Collection[str] = (),
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
+        silence: float | None = None,
+        anonymous: bool = False,
     ) -> httpx2.Response:
         """Send one request, and again while the trouble looks passing; the caller reads and closes the answer.
 
-        The registry's token goes to the registry's own origin only. Raises Unreachable, Unauthenticated.
+        The registry's token goes to the registry's own origin only, and not even there if `anonymous`. Raises
+        Unreachable, Unauthenticated.
         """
         import httpx2
 
         wait = FIRST_WAIT_SECONDS
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                response = self._authorised(method, url, scopes, dict(headers or {}), body)
+                if anonymous:
+                    response = self._send(method, url, dict(headers or {}), body)
+                else:
+                    response = self._authorised(method, url, dict(headers or {}), body, scopes=scopes, silence=silence)
             except httpx2.TransportError as error:
                 if attempt == MAX_ATTEMPTS:
-                    raise self._unreachable(error) from error
+                    raise self._unreachable(error, url) from error
                 pause = wait
             except httpx2.InvalidURL as error:
                 raise InvalidInput("that is not a URL", found=url[:300]) from error
@@ -180,20 +204,32 @@ class Transport:
         return url
 
     def _authorised(
-        self, method: str, url: str, scopes: Collection[str], headers: dict[str, str], body: Body | None
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: Body | None,
+        *,
+        scopes: Collection[str],
+        silence: float | None,
     ) -> httpx2.Response:
         if origin_of(url) != origin_of(self.address.url):
             return self._send(method, url, headers, body)
         authorization = self.tokens.header(scopes)
-        response = self._send(method, url, headers | authorization, body)
+        response = self._send(method, url, headers | authorization, body, silence)
         if response.status_code != HTTPStatus.UNAUTHORIZED:
             return response
         response.close()
         self.tokens.challenged(response.headers.get("www-authenticate"), scopes, authorization.get("Authorization"))
-        return self._send(method, url, headers | self.tokens.header(scopes), body)
+        return self._send(method, url, headers | self.tokens.header(scopes), body, silence)
 
-    def _send(self, method: str, url: str, headers: dict[str, str], body: Body | None) -> httpx2.Response:
-        request = self._client.build_request(method, url, headers=headers, content=body() if body else None)
+    def _send(
+        self, method: str, url: str, headers: dict[str, str], body: Body | None, silence: float | None = None
+    ) -> httpx2.Response:
+        request = self._client.build_request(
+            method, url, headers=headers, content=body() if body else None, timeout=self._patience(silence)
+        )
+        request.headers.pop("Cookie", None)  # nothing is remembered between requests, least of all for another server
         return self._client.send(request, stream=True, follow_redirects=False)
 
     def _fetch_token(self, url: str, headers: dict[str, str]) -> bytes:
@@ -236,8 +272,7 @@ class Transport:
                 found=target[:300],
                 expected="an https URL",
             )
-        if is_loopback(parts.hostname) and not self.address.is_local:
-            raise Unreachable("the registry redirects to this machine", code="redirect-refused", found=target[:300])
+        self._stores.check_host(parts.hostname, private=True)
         return target
 
     def _refusal(self, response: httpx2.Response, content: bytes, what: str) -> TidegateError:
@@ -248,7 +283,19 @@ class Transport:
             return NotFound(error.message, hint=f"it may be hidden from strangers: {LOGIN_HINT}")
         return error
 
-    def _unreachable(self, error: Exception) -> Unreachable:
+    def _patience(self, silence: float | None) -> httpx2.Timeout:
+        import httpx2
+
+        return self._client.timeout if silence is None else httpx2.Timeout(silence, connect=CONNECT_SECONDS)
+
+    def _unreachable(self, error: Exception, url: str | None = None) -> Unreachable:
+        if url is not None and origin_of(url) != origin_of(self.address.url):
+            where = urlsplit(url)
+            return Unreachable(
+                f"the registry's store at {where.scheme}://{where.netloc} does not answer",
+                found=(str(error) or type(error).__name__)[:200],
+                hint="check that this machine may connect there, or ask the registry's operator",
+            )
         start = "; `tidegate-registry sandbox` starts one on this machine" if self.address.is_local else ""
         return Unreachable(
             f"the registry at {self.address.url} does not answer",

@@ -1,21 +1,27 @@
-"""Blobs on their way to a registry: ask what is missing, send that, several at once; one failure stops the rest."""
+"""Blobs on their way to a registry: ask what is missing, send that, several at once; one failure stops the rest.
+
+A Tidegate registry says where in its store the bytes belong (`tidegate.remote.direct`); any other takes them itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from http import HTTPStatus
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
 from typing import BinaryIO, Protocol
 from urllib.parse import quote, urljoin
 
 from tidegate.digest import Digest, chunks_of
-from tidegate.errors import NotFound, TidegateError
+from tidegate.errors import NotFound
 from tidegate.formats.manifest import Descriptor
+from tidegate.remote.crew import Crew
 from tidegate.remote.transport import Transport, push_scope
 
 PARALLEL_UPLOADS = 4  # enough to hide the round trips of small blobs (7.2 ms alone, 4.2 ms with eight at once)
 MAX_SESSIONS = 3  # upload sessions begun for one blob: a registry that restarts forgets them
+
+OpenBlob = Callable[[Digest], BinaryIO]
 
 
 class Progress(Protocol):
@@ -25,109 +31,154 @@ class Progress(Protocol):
         """Count `count` more bytes as done; negative when bytes must be sent again."""
 
 
-class Uploads:
-    """Sends blobs to one repository. `open_blob` opens a blob's bytes from their start and may be called again."""
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What a registry lacks of the blobs that were offered, in blobs and in bytes."""
 
-    def __init__(
-        self, transport: Transport, name: str, open_blob: Callable[[Digest], BinaryIO], progress: Progress | None
-    ) -> None:
-        self._transport, self._name, self._open_blob, self._progress = transport, name, open_blob, progress
-        self._stop = Event()
+    blobs: int
+    of_blobs: int
+    size: int
+    of_size: int
 
-    def send(self, blobs: Iterable[Descriptor]) -> int:
-        """Send what the registry lacks and give the number of blobs sent. Raises the first error.
 
-        The threads are daemons: somebody who presses Ctrl-C does not wait for a registry that does not answer.
-        """
-        waiting, done = SimpleQueue[Descriptor](), SimpleQueue["bool | BaseException"]()
-        unique = {blob.digest: blob for blob in blobs}.values()
-        for blob in unique:
-            waiting.put(blob)
-        for number in range(min(PARALLEL_UPLOADS, len(unique))):
-            Thread(target=self._work, args=(waiting, done), name=f"push-{number}", daemon=True).start()
-        sent = 0
-        try:
-            for _ in unique:
-                outcome = done.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                sent += outcome
-        finally:
-            self._stop.set()
-        return sent
+Begin = Callable[[Missing], "AbstractContextManager[Progress]"]
+"""Called once it is known what must be sent; the context is left when all of it was sent."""
 
-    def _work(self, waiting: SimpleQueue[Descriptor], done: SimpleQueue[bool | BaseException]) -> None:
-        while not self._stop.is_set():
-            try:
-                blob = waiting.get_nowait()
-            except Empty:
-                return
-            try:
-                done.put(self._send(blob))
-            except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-                done.put(error)
 
-    def _send(self, blob: Descriptor) -> bool:
-        if self._transport.exists(f"/v2/{self._name}/blobs/{blob.digest}", scopes=push_scope(self._name)):
-            self._advance(blob.size)
-            return False
+def push_to_registry(
+    transport: Transport, name: str, blobs: Sequence[Descriptor], open_blob: OpenBlob, begin: Begin | None
+) -> int:
+    """Send what is missing through the registry itself, and give the number of blobs sent. Raises the first error."""
+    missing = _find_missing(transport, name, blobs)
+    crew = Crew(PARALLEL_UPLOADS, "push")
+    with begin_sending(begin, blobs, missing) as advance:
+        for blob in missing:
+            crew.add(_Upload(transport, name, blob, open_blob, advance, crew).send)
+        crew.run()
+    return len(missing)
+
+
+def begin_sending(
+    begin: Begin | None, blobs: Sequence[Descriptor], missing: Sequence[Descriptor]
+) -> AbstractContextManager[Callable[[int], None]]:
+    """Tell the caller what is to be sent, and give what counts it."""
+    if begin is None:
+        return nullcontext(lambda _: None)
+    sizes = [sum(blob.size for blob in some) for some in (missing, blobs)]
+    return _Counting(begin(Missing(len(missing), len(blobs), *sizes)))
+
+
+class _Counting(AbstractContextManager[Callable[[int], None]]):
+    """A progress bar as the one function that is needed of it."""
+
+    def __init__(self, bar: AbstractContextManager[Progress]) -> None:
+        self._bar = bar
+
+    def __enter__(self) -> Callable[[int], None]:
+        progress = self._bar.__enter__()
+        return lambda count: progress.advance(count) if count else None
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.__exit__(*error)  # type: ignore[arg-type]  # the three that __exit__ is given
+
+
+def _find_missing(transport: Transport, name: str, blobs: Sequence[Descriptor]) -> list[Descriptor]:
+    found: set[Digest] = set()
+    crew = Crew(PARALLEL_UPLOADS, "ask")
+
+    def ask(blob: Descriptor) -> None:
+        if transport.exists(f"/v2/{name}/blobs/{blob.digest}", scopes=push_scope(name)):
+            found.add(blob.digest)
+
+    for blob in blobs:
+        crew.add(lambda blob=blob: ask(blob))  # type: ignore[misc]
+    crew.run()
+    return [blob for blob in blobs if blob.digest not in found]
+
+
+@dataclass(slots=True)
+class _Upload:
+    """One blob on its way through the registry."""
+
+    transport: Transport
+    name: str
+    blob: Descriptor
+    open_blob: OpenBlob
+    advance: Callable[[int], None]
+    crew: Crew
+
+    def send(self) -> None:
         for session in range(1, MAX_SESSIONS + 1):
-            if self._stop.is_set():
-                raise _stopped()
+            self.crew.check()
             try:
-                self._send_in_session(blob)
+                self._send_in_session()
             except NotFound:
                 if session == MAX_SESSIONS:
                     raise
             else:
-                break
-        return True
+                return
 
-    def _send_in_session(self, blob: Descriptor) -> None:
+    def _send_in_session(self) -> None:
         """POST for a session, then one PUT with all bytes. Source: Distribution Spec 1.1, "POST then PUT"."""
-        what = f"take the blob {blob.digest}"
-        opened = self._transport.request(
+        what = f"take the blob {self.blob.digest}"
+        opened = self.transport.request(
             "POST",
-            f"/v2/{self._name}/blobs/uploads/",
+            f"/v2/{self.name}/blobs/uploads/",
             what=what,
-            scopes=push_scope(self._name),
+            scopes=push_scope(self.name),
             headers={"Content-Length": "0"},
             expect=(HTTPStatus.ACCEPTED,),
         )
-        location = urljoin(f"{self._transport.address.url}/", opened.headers.get("location", ""))
+        location = urljoin(f"{self.transport.address.url}/", opened.headers.get("location", ""))
         separator = "&" if "?" in location else "?"
-        counted = 0
-
-        def body() -> Iterator[bytes]:
-            nonlocal counted
-            self._advance(-counted)
-            counted = 0
-            with self._open_blob(blob.digest) as file:
-                for chunk in chunks_of(file):
-                    if self._stop.is_set():
-                        raise _stopped()
-                    yield chunk
-                    counted += len(chunk)
-                    self._advance(len(chunk))
-
+        body = Body(lambda: self.open_blob(self.blob.digest), self.blob.size, self.advance, self.crew)
         try:
-            self._transport.request(
+            self.transport.request(
                 "PUT",
-                f"{location}{separator}digest={quote(blob.digest)}",
+                f"{location}{separator}digest={quote(self.blob.digest)}",
                 what=what,
-                scopes=push_scope(self._name),
-                headers={"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)},
+                scopes=push_scope(self.name),
+                headers={"Content-Type": "application/octet-stream", "Content-Length": str(self.blob.size)},
                 body=body,
                 expect=(HTTPStatus.CREATED,),
             )
         except NotFound:  # the session is gone, and what it had taken with it
-            self._advance(-counted)
+            body.take_back()
             raise
 
-    def _advance(self, count: int) -> None:
-        if self._progress is not None and count:
-            self._progress.advance(count)
 
+class Body:
+    """The bytes of a request, made anew for each attempt and counted once: `size` of them, of the file at its place.
 
-def _stopped() -> TidegateError:
-    return TidegateError("stopped because another upload failed", code="stopped")
+    `open_file` opens the file where the bytes begin.
+    """
+
+    def __init__(
+        self, open_file: Callable[[], BinaryIO], size: int, advance: Callable[[int], None], crew: Crew
+    ) -> None:
+        self.size = size
+        self._open_file, self._advance, self._crew = open_file, advance, crew
+        self._counted = 0
+
+    def __call__(self) -> Iterable[bytes]:
+        """Give the bytes from the start."""
+        self.take_back()
+        return self._chunks()
+
+    def take_back(self) -> None:
+        """Count nothing of it as done: it must be sent again."""
+        self._advance(-self._counted)
+        self._counted = 0
+
+    def _chunks(self) -> Iterator[bytes]:
+        with self._open_file() as file:
+            left = self.size
+            for chunk in chunks_of(file):
+                self._crew.check()
+                part = chunk[:left]
+                yield part
+                left -= len(part)
+                self._counted += len(part)
+                self._advance(len(part))
+                if not left:
+                    return

@@ -36,12 +36,17 @@ class FakeRegistry:
     page_size: int = 1000
     knows_ranges: bool = True
     waits: list[float] = field(default_factory=list)
+    hosts: dict[str, list[str]] = field(default_factory=dict)
 
     def registry(self, identity: Identity | None = None) -> Registry:
         """Give a client of this registry; waiting is noted in `waits`, not done."""
         client = httpx2.Client(transport=httpx2.MockTransport(self.handle), headers={"Accept-Encoding": "identity"})
         address = RegistryAddress.parse(self.host)
-        return Registry(address, client, identity, sleep=self.waits.append, monotonic=lambda: 0.0)
+        return Registry(address, client, identity, sleep=self.waits.append, monotonic=lambda: 0.0, resolve=self.resolve)
+
+    def resolve(self, host: str) -> list[str]:
+        """Know the names of `hosts`; every other one is at a public address."""
+        return self.hosts.get(host, ["93.184.215.14"])
 
     def put_blob(self, data: bytes) -> Digest:
         digest = Digest.of(data)

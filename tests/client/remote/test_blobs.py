@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx2
 import pytest
@@ -14,24 +15,37 @@ from tidegate.errors import (
     Unreachable,
 )
 from tidegate.formats.manifest import Descriptor
+from tidegate.remote.uploads import Missing
+
+
+class Shown:
+    """What a progress bar was told."""
+
+    def __init__(self) -> None:
+        self.missing: Missing | None = None
+        self.done = 0
+
+    @contextmanager
+    def __call__(self, missing: Missing) -> Iterator[Shown]:
+        self.missing = missing
+        yield self
+
+    def advance(self, count: int) -> None:
+        self.done += count
 
 
 def test_only_missing_blobs_are_sent_and_progress_counts_all() -> None:
     fake = FakeRegistry(needs_token=True)
     contents = {Digest.of(data): data for data in (b"one", b"two", b"three" * 1000)}
     fake.put_blob(b"two")
-    done: list[int] = []
-
-    class Count:
-        def advance(self, count: int) -> None:
-            done.append(count)
-
+    shown = Shown()
     sent = fake.registry(lambda _: "ID").push_blobs(
-        NAME, [blob(data) for data in contents.values()] * 2, lambda d: io.BytesIO(contents[d]), Count()
+        NAME, [blob(data) for data in contents.values()] * 2, lambda d: io.BytesIO(contents[d]), shown
     )
     assert sent == 2
     assert fake.blobs == contents
-    assert sum(done) == sum(map(len, contents.values()))
+    assert shown.missing == Missing(2, 3, 5003, 5006)
+    assert shown.done == 5003
 
 
 def test_a_forgotten_upload_session_is_begun_again() -> None:
@@ -42,7 +56,7 @@ def test_a_forgotten_upload_session_is_begun_again() -> None:
     )
     lost.insert(0, False)
     fake.registry().push_blobs(NAME, [blob(b"data")], lambda _: io.BytesIO(b"data"))
-    assert len(fake.seen("POST")) == 2
+    assert len(fake.seen("POST", "/blobs/uploads/")) == 2
     assert fake.blobs == {Digest.of(b"data"): b"data"}
 
 
@@ -57,7 +71,9 @@ def test_the_first_failed_upload_is_the_error() -> None:
 def test_an_upload_location_elsewhere_is_not_followed() -> None:
     fake = FakeRegistry()
     fake.before.append(
-        lambda r: httpx2.Response(202, headers={"Location": "https://evil.example/u"}) if r.method == "POST" else None
+        lambda r: (
+            httpx2.Response(202, headers={"Location": "https://evil.example/u"}) if "/uploads/" in str(r.url) else None
+        )
     )
     with pytest.raises(Unreachable) as caught:
         fake.registry().push_blobs(NAME, [blob(b"x")], lambda _: io.BytesIO(b"x"))
@@ -83,20 +99,21 @@ def test_a_blob_is_fetched_from_where_the_registry_redirects_without_our_token()
 
 
 @pytest.mark.parametrize(
-    ("registry", "location"),
+    ("registry", "location", "code"),
     [
-        ("registry.example", "http://store.example/x"),
-        ("registry.example", "https://127.0.0.1:9000/x"),
-        (HOST, "file:///etc/passwd"),
-        (HOST, ""),
+        ("registry.example", "http://store.example/x", "redirect-refused"),
+        ("registry.example", "https://127.0.0.1:9000/x", "store-refused"),
+        (HOST, "http://169.254.169.254/latest/meta-data", "store-refused"),
+        (HOST, "file:///etc/passwd", "redirect-refused"),
+        (HOST, "", "redirect-refused"),
     ],
 )
-def test_a_redirect_to_a_worse_place_is_not_followed(registry: str, location: str) -> None:
+def test_a_redirect_to_a_worse_place_is_not_followed(registry: str, location: str, code: str) -> None:
     fake = FakeRegistry(host=registry)
     fake.before.append(lambda _: httpx2.Response(307, headers={"Location": location}))
     with pytest.raises(Unreachable) as caught:
         fake.registry().read_blob(NAME, blob(b"data"), limit=10)
-    assert caught.value.reasons[0].code == "redirect-refused"
+    assert caught.value.reasons[0].code == code
     assert len(fake.requests) == 1
 
 

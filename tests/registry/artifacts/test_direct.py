@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import io
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,9 @@ from pydantic import JsonValue
 
 from tests.registry.world import AGENT, NO_TLS, PUBLISHER, World, running_world, store_settings, wait_for
 from tidegate.digest import Digest
+from tidegate.formats.manifest import Descriptor
+from tidegate.remote.address import RegistryAddress
+from tidegate.remote.registry import Registry
 from tidegate_registry.artifacts.sessions import drop_session, stale_sessions
 from tidegate_registry.settings import Limits
 from tidegate_registry.storage.blobs import STAGING, BlobKey
@@ -186,6 +190,30 @@ class TestLarge:
         assert httpx2.get(link, trust_env=False, verify=NO_TLS).content == LARGE
         assert staged(world) == []
         assert list(world.services.staging.unfinished()) == []
+
+    def test_our_own_client_sends_small_blobs_and_parts_and_only_what_is_not_there(self, world: World) -> None:
+        contents = {Digest.of(data): data for data in (b"", DATA, LARGE)}
+        blobs = [Descriptor("application/octet-stream", digest, len(data)) for digest, data in contents.items()]
+        session = str(plan(world.client(), LARGE)[0]["session"])
+        send_parts(world.client(), session, LARGE, MIN_PART_BYTES, 1)
+        sent: list[httpx2.Request] = []
+        authorization = world.client().headers["Authorization"]
+
+        def authorise(request: httpx2.Request) -> None:
+            sent.append(request)
+            if str(request.url).startswith(world.url):
+                request.headers["Authorization"] = authorization
+
+        address = RegistryAddress.parse(world.url)
+        with httpx2.Client(trust_env=False, verify=NO_TLS, event_hooks={"request": [authorise]}) as client:
+            registry = Registry(address, client)
+            assert registry.push_blobs(AGENT, blobs, lambda digest: io.BytesIO(contents[digest])) == 3
+            assert registry.push_blobs(AGENT, blobs, lambda digest: io.BytesIO(contents[digest])) == 0
+        puts = [request for request in sent if request.method == "PUT"]
+        assert len(puts) == 3  # two blobs, and the part that was not there
+        assert not any(str(request.url).startswith(world.url) for request in puts)
+        link = world.client().get(f"/v2/{AGENT}/blobs/{Digest.of(LARGE)}").headers["location"]
+        assert httpx2.get(link, trust_env=False, verify=NO_TLS).content == LARGE
 
     def test_a_broken_transfer_goes_on_where_it_was(self, world: World) -> None:
         client = world.client()
