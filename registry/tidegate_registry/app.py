@@ -85,6 +85,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
         reads=ReadCache(most_bytes=settings.read_cache_bytes),
     )
     app.roots.register("releases", naming.root_query)
+    app.roots.register("working-tags", naming.working_tag_query)
     app.roots.register("pending", pending.root_query)
     return app
 

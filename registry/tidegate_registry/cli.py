@@ -1,4 +1,4 @@
-"""`tidegate-registry serve | migrate | fsck | gc | sandbox`. Errors are told as those of `tidegate`, with its exit codes."""
+"""`tidegate-registry serve | migrate | fsck | gc | sandbox`. Errors and exit codes: as with `tidegate`."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from sqlalchemy import Select
+from sqlalchemy import Select, select
 
 from tidegate.digest import Digest
 from tidegate_registry.db import Tx
@@ -34,3 +34,13 @@ class Roots:
         for name, query in self._queries.items():
             for repository, digest in tx.connection().execute(query()):
                 yield name, repository, Digest(digest)
+
+    def of(self, tx: Tx, repository: str) -> set[str]:
+        """Give the digests of all roots of one repository, as `tx` sees them."""
+        found: set[str] = set()
+        for query in self._queries.values():
+            agent, digest = (roots := query().subquery()).c
+            found.update(
+                tx.connection().execute(select(digest).select_from(roots).where(agent == repository)).scalars()
+            )
+        return found

@@ -167,6 +167,20 @@ class Limits(BaseModel, frozen=True, extra="forbid"):
     ] = 600
 
 
+class Keeping(BaseModel, frozen=True, extra="forbid"):
+    """How long what nobody needs is kept, and how much a namespace may keep."""
+
+    grace_hours: Annotated[
+        int, Unit("hours"), Field(description="A blob that no manifest names is not collected before", ge=4)
+    ] = 24
+    quarantine_hours: Annotated[
+        int, Unit("hours"), Field(description="A manifest that was never named is not collected before", ge=24)
+    ] = 720
+    orphan_hours: Annotated[
+        int, Unit("hours"), Field(description="A referrer whose subject never came is not collected before", ge=24)
+    ] = 168
+
+
 class Settings(BaseModel, frozen=True, extra="forbid"):
     """All settings."""
 
@@ -223,6 +237,7 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         Field(description="Memory of each process for released manifests that are read again; 0 keeps none", ge=0),
     ] = READ_CACHE_BYTES
     limits: Annotated[Limits, Field(description="What one caller may ask for")] = Limits()
+    keeping: Annotated[Keeping, Field(description="What is collected, and what a namespace may keep")] = Keeping()
 
     @field_validator("public_url")
     @classmethod

@@ -361,6 +361,7 @@ def running_world(
             clock=clock,
         )
         services.roots.register("releases", naming.root_query)
+        services.roots.register("working-tags", naming.working_tag_query)
         app = create_app(settings, services=services)
         server = ServerThread(app, listener, "registry-under-test")
         server.start()

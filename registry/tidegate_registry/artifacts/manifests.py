@@ -135,7 +135,9 @@ def put_manifest(
     if not is_evidence:
         app.access.demand(who, Permission.ARTIFACT_PUSH, repository)
         _check_listable(manifest)
-    claims.claim(app, repository, {item.digest for item in (*manifest.blobs, *manifest.manifests)})
+    about = () if manifest.subject is None else (manifest.subject,)
+    reached = {item.digest for item in (*manifest.blobs, *manifest.manifests, *about)}
+    claims.claim(app, repository, {manifest.digest, *reached})
     put = _Put(app, who, repository, manifest)
     working = [name for name in (target, *tags) if isinstance(name, WorkingTag)]
     version = next((name for name in (target, *tags) if isinstance(name, Version)), None)

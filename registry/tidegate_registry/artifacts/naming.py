@@ -17,7 +17,7 @@ from tidegate_registry.artifacts.events import ReleaseAdmitted
 from tidegate_registry.artifacts.names import sort_key
 from tidegate_registry.artifacts.pending import PendingTag, drop_named
 from tidegate_registry.artifacts.store import insert_manifest, release_closure
-from tidegate_registry.artifacts.tables import ReleaseRow, RepositoryRow
+from tidegate_registry.artifacts.tables import ReleaseRow, RepositoryRow, WorkingTagRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
 
@@ -172,6 +172,11 @@ def check_same_digest(existing: Release, digest: Digest) -> None:
 def root_query() -> Select[str, str]:
     """Give the retention root of this room: every release."""
     return select(col(ReleaseRow.repository), col(ReleaseRow.digest))
+
+
+def working_tag_query() -> Select[str, str]:
+    """Give another: whatever a working tag names."""
+    return select(col(WorkingTagRow.repository), col(WorkingTagRow.digest))
 
 
 def _for_entry(facts: JsonObject) -> JsonObject:

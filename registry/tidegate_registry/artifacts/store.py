@@ -30,13 +30,13 @@ def insert_manifest(
 
     `verified`: it attaches evidence that was verified, so it is readable at once if its subject is. Whatever else
     claims a subject stays in quarantine: the claim is its author's alone. Call `naming.lock_agent` first, and
-    `keeping.claims.claim` before looking whether its blobs are there. Raises BlobBeingRemoved, ClaimLapsed.
+    `keeping.claims.claim` before looking whether what it names is there. Raises BlobBeingRemoved, ClaimLapsed.
     """
     if tx.get(ManifestRow, (repository, manifest.digest)) is not None:
         return False
     children = {item.digest for item in (*manifest.blobs, *manifest.manifests)}
     namespace = namespace_of(repository)
-    claims.confirm(tx, repository, _present_blobs(tx, namespace, children), now=now)
+    claims.confirm(tx, repository, children, now=now)
     tx.add(
         ManifestRow(
             repository=repository,

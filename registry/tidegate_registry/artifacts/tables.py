@@ -73,7 +73,7 @@ class ManifestEdgeRow(SQLModel, table=True):
     __tablename__ = "manifest_edge"
     __table_args__ = (
         ForeignKeyConstraint(["repository", "parent"], ["manifest.repository", "manifest.digest"]),
-        Index("manifest_edge_by_child", "repository", "child"),
+        Index("manifest_edge_by_child", "child", "repository"),
     )
 
     repository: str = Field(primary_key=True, sa_type=NAME)

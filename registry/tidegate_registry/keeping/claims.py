@@ -13,6 +13,10 @@ removed, has a row of its own, the claim:
    grace period, or whose blob a manifest names by then, stay. The rest is marked as on its way out. Then the objects
    are deleted, then `end_removal` removes rows, links and claims.
 
+Manifests in quarantine are claimed in the same way: by who puts them again, names them, refers to them or lists them.
+They are removed under the lock of their agent, and `claim` waits for whoever holds that: what a request sees after its
+claim stays for as long as the claim holds.
+
 So: while a link or manifest row is there and its claim is not on its way out, the object is there. A writer that comes
 between mark and end waits a moment, or is told to try again; afterwards it finds nothing, and sends the bytes.
 The grace period is longer than CLAIM_HOLDS by MARGIN at least, which is what clocks of replicas may differ by.
@@ -35,6 +39,7 @@ from sqlmodel import col, delete, select, update
 
 from tidegate.errors import Unreachable
 from tidegate_registry.artifacts.names import namespace_of
+from tidegate_registry.artifacts.tables import RepositoryRow
 from tidegate_registry.db import written
 from tidegate_registry.keeping.tables import BlobClaimRow
 
@@ -66,13 +71,13 @@ class ClaimLapsed(Unreachable):
 def claim(
     app: Services, repository: str, digests: Iterable[str], *, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Say that a request for `repository` relies on these blobs, there or not, so that none of them goes away.
+    """Say that a request for `repository` relies on these blobs and manifests, there or not, so that they stay.
 
     Blocks for a second or two where one is on its way out. Raises BlobBeingRemoved.
     """
-    namespace, wanted = namespace_of(repository), set(digests)
+    wanted = set(digests)
     for wait in (*WAITS, None):
-        going = _claim(app, namespace, wanted)
+        going = _claim(app, repository, wanted)
         if not going:
             return
         if wait is None:
@@ -80,9 +85,9 @@ def claim(
         sleep(wait)
 
 
-def _claim(app: Services, namespace: str, wanted: set[str]) -> set[str]:
+def _claim(app: Services, repository: str, wanted: set[str]) -> set[str]:
     """Claim what can be claimed, and give the rest."""
-    now = app.clock()
+    now, namespace = app.clock(), namespace_of(repository)
     with app.db.read() as tx:
         rows = _rows(tx, namespace, wanted)
     fresh = {row.digest for row in rows if row.deleting_at is None and row.claimed_at > now - FRESH}
@@ -90,6 +95,8 @@ def _claim(app: Services, namespace: str, wanted: set[str]) -> set[str]:
     if not stale:
         return set()
     with app.db.scratch() as tx:
+        agent = select(RepositoryRow.name).where(RepositoryRow.name == repository)
+        tx.exec(agent.with_for_update(read=True)).all()  # a sweep of its manifests ends first
         dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
         insert = dialect.insert(BlobClaimRow).values(
             [{"namespace": namespace, "digest": digest, "claimed_at": now} for digest in stale]
@@ -180,6 +187,14 @@ def call_off(app: Services, namespace: str, digests: Collection[str]) -> None:
     with app.db.scratch() as tx:
         tx.connection().execute(_mark(namespace, digests, None))
         written(tx).add(str(BlobClaimRow.__tablename__))
+
+
+def forget_old(app: Services, *, before: datetime) -> None:
+    """Drop claims that nobody asks for any more: a missing one says the same as one that old."""
+    with app.db.scratch() as tx:
+        tx.exec(
+            delete(BlobClaimRow).where(col(BlobClaimRow.deleting_at).is_(None), col(BlobClaimRow.claimed_at) < before)
+        )
 
 
 def _mark(namespace: str, digests: Collection[str], at: datetime | None) -> Update:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tidegate_registry.audit.events import Actor
     from tidegate_registry.keeping.fsck.findings import Finding
     from tidegate_registry.keeping.fsck.run import Checked
+    from tidegate_registry.keeping.plan import Named
+    from tidegate_registry.keeping.sweep import Doomed
     from tidegate_registry.services import Services
 
 Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
@@ -41,6 +43,22 @@ def add_parsers(verbs: Verbs[argparse.ArgumentParser], add_verb: AddVerb) -> Non
     )
     fsck.add_argument("--json", action="store_true", help="one JSON document")
     fsck.set_defaults(run=_fsck)
+    gc = add_verb(
+        verbs,
+        "gc",
+        "remove what nobody needs any more",
+        "List what no release, tag or upload needs, with the reason; with --apply, remove it.",
+    )
+    gc.add_argument("--apply", action="store_true", help="remove it; without, nothing is changed")
+    gc.add_argument(
+        "--forget",
+        action="append",
+        default=[],
+        metavar="AGENT@DIGEST",
+        help="a manifest in quarantine that need not wait until its time is over; repeatable",
+    )
+    gc.add_argument("--json", action="store_true", help="one JSON document")
+    gc.set_defaults(run=_gc)
 
 
 @contextmanager
@@ -138,3 +156,47 @@ def _put_right(args: argparse.Namespace, app: Services, checked: Checked, out: O
         out.say(f"{len(left)} problems are left")
         for finding in left[:MAX_SHOWN]:
             out.say(f"  {line_of(finding)}")
+
+
+def _gc(args: argparse.Namespace) -> int:
+    from tidegate_registry.keeping.plan import DoomedManifest, check_named, plan_blobs, plan_manifests
+    from tidegate_registry.keeping.sweep import Sweep
+
+    out, counts, listed = Output(as_json=args.json), dict.fromkeys(("manifests", "blobs", "bytes"), 0), []
+
+    def tell(each: Doomed) -> None:
+        counts["manifests" if isinstance(each, DoomedManifest) else "blobs"] += 1
+        counts["bytes"] += each.size
+        if args.json:
+            listed.append(each.as_json())
+        else:
+            out.data(f"{each.name} {each.size} bytes: {each.why}")
+
+    with _opened(args) as app:
+        forget = [_named(text) for text in args.forget]
+        manifests = list(plan_manifests(app, forget))
+        needed = check_named(manifests, forget)
+        for name in needed:
+            out.say(f"stays: {name.repository}@{name.digest} is not there, in use, or something needs it")
+        if args.apply:
+            Sweep(app, _operator(), forget=forget, tell=tell).run()
+        else:
+            for manifest in manifests:
+                tell(manifest)
+            for blob in plan_blobs(app, manifests):
+                tell(blob)
+    counted = f"{counts['manifests']} manifests and {counts['blobs']} blobs, {counts['bytes']} bytes"
+    out.say(f"{counted}, removed" if args.apply else f"{counted}, would go; nothing was changed: --apply removes it")
+    if args.json:
+        stays = [f"{each.repository}@{each.digest}" for each in needed]
+        out.json({"applied": args.apply, **counts, "removed": listed, "stays": stays})
+    return EXIT_REFUSED if needed else EXIT_DONE
+
+
+def _named(text: str) -> Named:
+    from tidegate.digest import Digest
+    from tidegate_registry.artifacts.names import parse_repository
+    from tidegate_registry.keeping.plan import Named
+
+    agent, _, digest = text.partition("@")
+    return Named(parse_repository(agent), Digest.parse(digest))

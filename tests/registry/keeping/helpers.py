@@ -11,14 +11,22 @@ from unittest import mock
 from pydantic import SecretStr
 
 from tests.registry.world import AGENT, World
+from tidegate.digest import Digest
+from tidegate_registry.audit.events import Actor
 from tidegate_registry.cli import main
+from tidegate_registry.keeping.plan import Named
+from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.settings import S3Settings
+from tidegate_registry.storage.blobs import BlobKey
 from tidegate_registry.storage.s3 import S3BlobStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from tidegate.formats.manifest import Manifest
+    from tidegate_registry.services import Services
+
+OPERATOR = Actor(kind="operator", issuer="", name="ops")
 
 
 def released(world: World, *layers: bytes, version: str = "1.0.0", repository: str = AGENT) -> Manifest:
@@ -63,3 +71,14 @@ def command(world: World, *arguments: str) -> tuple[int, str, str]:
     ):
         code = main(arguments)
     return code, out.getvalue(), err.getvalue()
+
+
+def collect(app: Services, *forget: Named) -> set[str]:
+    """Collect garbage, and give the digests that went."""
+    gone: set[str] = set()
+    Sweep(app, OPERATOR, forget=forget, tell=lambda each: gone.add(each.digest)).run()
+    return gone
+
+
+def is_stored(world: World, data: bytes) -> bool:
+    return world.services.blobs.stat(BlobKey("acme", Digest.of(data))) is not None
