@@ -59,6 +59,7 @@ def test_what_cannot_be_compared_is_refused_and_no_other_fault_is_hidden(strict:
     config = built.manifest.config
     assert config is not None
     strict.services.blobs.delete(BlobKey("acme", config.digest))
+    strict.let_time_pass()
     _, answer = push_version(strict, tmp_path, "1.0.1", files=OTHER_PROMPT)
     assert (answer.status_code, codes_of(answer)) == (403, ["step-unknown"])
     assert not released(strict, "1.0.1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum, StrEnum
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -246,10 +247,16 @@ class Charter(Closed):
             raise ValueError(f"attester {', '.join(silent)} lists no `types`")
         return self
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """The sha256 of the charter's canonical form: what decisions record."""
         return Digest.of(canonical_bytes(self.model_dump(mode="json", by_alias=True)))
+
+    def __copy__(self) -> Self:
+        """Copy without the digest: `model_copy` changes fields of the copy."""
+        copied = super().__copy__()
+        copied.__dict__.pop("digest", None)
+        return copied
 
     @property
     def rules(self) -> tuple[tuple[Role, SignerRule], ...]:

@@ -10,18 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.bundle.structure import check_structure
 from tidegate.digest import Digest
 from tidegate.errors import AdmissionRefused, BundleRefused, Reason, Refusal, TidegateError
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.manifest import Manifest
-from tidegate.formats.mediatypes import AGENT_BUNDLE
 from tidegate.verify.trust import Trust
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.service import Request, admit, judge, read_grounds
 from tidegate_registry.artifacts import catalogue, pending
-from tidegate_registry.artifacts.content import check_content, open_blob
+from tidegate_registry.artifacts.content import check_content, read_config
 from tidegate_registry.artifacts.errors import VersionTaken
 from tidegate_registry.artifacts.members import check_complete
 from tidegate_registry.artifacts.naming import Completion
@@ -104,9 +102,7 @@ def unmet_requirements(app: Services, trust: Trust, tag: PendingTag, manifest: M
 
 
 def _config_of(app: Services, repository: str, manifest: Manifest) -> AgentConfig | BundleRefused | None:
-    if manifest.effective_artifact_type != AGENT_BUNDLE:
-        return None
     try:
-        return check_structure(manifest, open_blob(app, repository))
+        return read_config(app, repository, manifest)
     except BundleRefused as refused:
         return refused

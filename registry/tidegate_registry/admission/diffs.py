@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 from tidegate.bundle.diff.compare import diff, judge_step
 from tidegate.bundle.diff.model import Bounds, BundleDiff, Side
 from tidegate.bundle.diff.step import VersionStep
-from tidegate.bundle.structure import check_structure
 from tidegate.digest import Digest
 from tidegate.errors import BundleRefused, NotFound, Reason
 from tidegate.formats.manifest import Manifest
-from tidegate.formats.mediatypes import AGENT_BUNDLE
 from tidegate_registry.admission.lists import find_release
 from tidegate_registry.artifacts.catalogue import manifest_bytes
-from tidegate_registry.artifacts.content import open_blob
+from tidegate_registry.artifacts.content import open_blob, read_config
 from tidegate_registry.artifacts.errors import ManifestUnknown
 from tidegate_registry.artifacts.naming import Release
 from tidegate_registry.storage.blobs import BlobMissing, StoredBytesDiffer
@@ -83,8 +81,5 @@ def _side_of(app: Services, release: Release) -> Side:
     if raw is None:
         raise ManifestUnknown("there is no such manifest here", found=release.digest)
     manifest = Manifest.parse(raw, algorithm=Digest(release.digest).algorithm)
-    opened = open_blob(app, release.repository)
-    config = None
-    if manifest.effective_artifact_type == AGENT_BUNDLE:
-        config = check_structure(manifest, opened)
-    return Side(manifest, config, opened, release.repository, release.version)
+    config = read_config(app, release.repository, manifest)
+    return Side(manifest, config, open_blob(app, release.repository), release.repository, release.version)

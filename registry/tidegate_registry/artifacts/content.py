@@ -79,6 +79,19 @@ def check_content(app: Services, repository: str, manifest: Manifest) -> AgentCo
     return config
 
 
+def read_config(app: Services, repository: str, manifest: Manifest) -> AgentConfig | None:
+    """Read the config of what was admitted or pushed before, without its layers; None for what is no agent bundle.
+
+    Raises BundleRefused, BlobMissing, StoredBytesDiffer.
+    """
+    if manifest.effective_artifact_type != AGENT_BUNDLE:
+        return None
+    from tidegate.bundle.structure import check_structure
+
+    key = (namespace_of(repository), manifest.digest)
+    return app.checked_bundles.find(key, app.clock()) or check_structure(manifest, open_blob(app, repository))
+
+
 def open_blob(app: Services, repository: str) -> Callable[[Digest], BinaryIO]:
     """Give a function that opens blobs of the repository's namespace by digest; whoever reads hashes."""
     namespace = namespace_of(repository)

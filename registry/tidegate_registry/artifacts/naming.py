@@ -74,8 +74,10 @@ def lock_agent(tx: Tx, repository: str, now: datetime) -> None:
 
     PostgreSQL locks the row; SQLite has one writer anyway (BEGIN IMMEDIATE).
     """
-    ensure_repository(tx, repository, now)
-    tx.exec(select(RepositoryRow.name).where(RepositoryRow.name == repository).with_for_update()).one()
+    query = select(RepositoryRow.name).where(RepositoryRow.name == repository).with_for_update()
+    if tx.exec(query).first() is None:
+        ensure_repository(tx, repository, now)
+        tx.exec(query).one()
 
 
 def find_release(tx: Tx, repository: str, version: str) -> Release | None:
@@ -115,7 +117,6 @@ def record_release(
     Tags that waited for it are gone. The same digest again changes nothing. Raises VersionTaken for another digest.
     Call `lock_agent` first.
     """
-    lock_agent(tx, repository, now)
     existing = find_release(tx, repository, version)
     if existing is not None:
         check_same_digest(existing, manifest.digest)

@@ -251,3 +251,10 @@ def test_the_example_in_the_page_is_a_charter() -> None:
     parsed = parse_charter(text.encode(), name="charter.md", roots={"public-good": None, "company": None})
     assert parsed.floor.ref_class is RefClass.PROTECTED_TAG
     assert [each.name for _, each in parsed.rules] == ["release", "shared-builder", "evals", "alice"]
+
+
+def test_a_copy_that_says_something_else_has_another_digest() -> None:
+    whole = charter()
+    known = whole.digest
+    assert whole.model_copy(update={"version": whole.version + 1}).digest != known
+    assert whole.model_copy().digest == known
