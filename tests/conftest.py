@@ -25,8 +25,8 @@ def postgres_server() -> Iterator[str]:
     binaries = find_binaries()
     if binaries is None:
         pytest.skip("PostgreSQL's programs are not installed (on Debian: apt install postgresql)")
-    with running_postgres(binaries) as url:
-        yield url
+    with running_postgres(binaries) as server:
+        yield server.url
 
 
 @pytest.fixture

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-import yaml
 from pydantic import SecretStr
 
 from tests.fixtures_sandbox import Sigstores
 from tests.forge import dump
+from tests.processes import write_trust
 from tests.registry.access.issuer import NO_TLS
 from tests.registry.admission.world import codes_of
 from tests.registry.world import store_settings
 from tests.workshop import AGENT, RELEASE_JOB, VERSION, Workshop
 from tidegate.digest import Digest
 from tidegate.errors import InvalidInput
-from tidegate.formats.charter import Charter, CharterSet
+from tidegate.formats.charter import CharterSet
 from tidegate.formats.manifest import EMPTY_BLOB, Manifest, evidence_manifest
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate_registry.access.compose import open_gatekeeper
@@ -36,19 +34,6 @@ from tidegate_registry.settings import Mode, Settings
 
 if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
-
-
-def write_trust(path: Path, shop: Workshop, *charters: Charter) -> None:
-    root = path.parent / "root.json"
-    root.write_text(json.dumps(shop.main.trusted_root()))
-    document = {
-        "format": "tidegate/trust/v1",
-        "roots": {"main": {"file": root.name, "sandbox": True}},
-        "charters": [charter.model_dump(mode="json", by_alias=True, exclude_defaults=True) for charter in charters],
-    }
-    before = path.stat().st_mtime_ns if path.exists() else 0
-    path.write_text(yaml.safe_dump(document))
-    os.utime(path, ns=(before + 1_000_000, before + 1_000_000))
 
 
 def test_a_registry_made_of_settings_admits_and_follows_its_trust_file(

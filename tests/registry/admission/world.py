@@ -68,6 +68,7 @@ class GateWorld:
     services: Services
     shop: Workshop
     trust: Trust
+    transport: httpx2.BaseTransport | None = None
     _clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _anonymous: httpx2.Client | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -87,13 +88,19 @@ class GateWorld:
         return self._open({"Authorization": f"Bearer {issued.json()['token']}"})
 
     def _open(self, headers: Mapping[str, str]) -> httpx2.Client:
-        client = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=30, verify=NO_TLS)
+        client = httpx2.Client(
+            base_url=self.url, headers=headers, trust_env=False, timeout=30, verify=NO_TLS, transport=self.transport
+        )
         return self._clients.enter_context(client)
+
+    def close(self) -> None:
+        """Log everybody out."""
+        self._clients.close()
+        self._anonymous = None
 
     def renew(self) -> None:
         """Forget all that happened."""
-        self._clients.close()
-        self._anonymous = None
+        self.close()
         self._pushed.clear()
         self.trust = self.shop.trust
         with self.services.db.engine.begin() as connection:
