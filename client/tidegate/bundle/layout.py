@@ -23,7 +23,7 @@ from tidegate.formats.manifest import MAX_MANIFEST_BYTES, Descriptor, Manifest
 from tidegate.formats.mediatypes import ANNOTATION_REF_NAME, ANNOTATION_VERSION, OCI_INDEX
 
 INDEX, MARKER = "index.json", "oci-layout"
-_MARKER_BYTES = canonical_bytes({"imageLayoutVersion": "1.0.0"})
+MARKER_BYTES = canonical_bytes({"imageLayoutVersion": "1.0.0"})
 _MAX_MARKER_BYTES = 1 << 10
 _LINKED_MODE = 0o444
 
@@ -74,7 +74,7 @@ class Layout:
         (path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
         layout = cls(path)
         layout._write_index(())
-        _write_atomically(path / MARKER, _MARKER_BYTES)
+        _write_atomically(path / MARKER, MARKER_BYTES)
         return layout
 
     @classmethod
@@ -94,7 +94,7 @@ class Layout:
     def open_blob(self, digest: Digest) -> BinaryIO:
         """Open a blob, unchecked. Raises NotFound."""
         try:
-            return self._open(_blob_name(digest))
+            return self._open(blob_name(digest))
         except FileNotFoundError as error:
             raise NotFound(
                 "the layout does not hold that blob", code="blob-missing", found=digest, hint="fetch or build it again"
@@ -121,8 +121,8 @@ class Layout:
     def has(self, digest: Digest) -> bool:
         """Whether the layout holds that blob."""
         if self._archive is not None:
-            return _blob_name(digest) in self._archive
-        return (self.path / _blob_name(digest)).is_file()
+            return blob_name(digest) in self._archive
+        return (self.path / blob_name(digest)).is_file()
 
     def manifest(self, digest: Digest) -> Manifest:
         """Read a manifest. Raises NotFound, ManifestInvalid, BundleRefused."""
@@ -218,7 +218,7 @@ class Layout:
 
         Clones it on file systems that share blocks, else hard-links it if `link`. Returns False when neither worked.
         """
-        target = self._writable() / _blob_name(digest)
+        target = self._writable() / blob_name(digest)
         if target.is_file() and target.stat().st_size == identity.size:
             return True
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -230,7 +230,7 @@ class Layout:
         A clone has a life of its own and gets `mode`. A hard link is the blob itself: it is only made for a file that
         nobody executes, and nobody may write to it any more (mode 0444).
         """
-        blob = self._writable() / _blob_name(digest)
+        blob = self._writable() / blob_name(digest)
         linked = mode & stat.S_IXUSR == 0
         if not place_file(blob, target, FileIdentity.of(blob.stat()), link=linked):
             return False
@@ -245,16 +245,11 @@ class Layout:
 
     def add_manifest(self, manifest: Manifest, *, version: str | None) -> None:
         """Store a manifest and list it in the index; `version` names it, and unnames what had that name."""
-        self.put(manifest.raw)
+        self.put_chunks((manifest.raw,), manifest.digest)
         kept = [entry for entry in self.entries() if entry.digest != manifest.digest]
         if version is not None:
             kept = [entry for entry in kept if entry.annotations.get(ANNOTATION_REF_NAME) != version]
-        descriptor = manifest.descriptor
-        names = {ANNOTATION_REF_NAME: version} if version is not None else {}
-        added = Descriptor(
-            descriptor.media_type, descriptor.digest, descriptor.size, manifest.effective_artifact_type, names
-        )
-        self._write_index((*kept, added))
+        self._write_index((*kept, index_entry(manifest, version)))
 
     def keep_only(self, digest: Digest) -> None:
         """Drop every manifest but `digest` and those about it, and the blobs that nothing names any more."""
@@ -270,9 +265,7 @@ class Layout:
                 file.unlink()
 
     def _write_index(self, entries: tuple[Descriptor, ...]) -> None:
-        ordered = sorted(entries, key=lambda entry: (ANNOTATION_REF_NAME not in entry.annotations, entry.digest))
-        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry.as_json() for entry in ordered]}
-        _write_atomically(self._writable() / INDEX, canonical_bytes(document))
+        _write_atomically(self._writable() / INDEX, index_bytes(entries))
 
     @contextmanager
     def incoming(self, algorithm: str) -> Iterator[tuple[BinaryIO, Callable[[Digest], None]]]:
@@ -282,7 +275,7 @@ class Layout:
         temporary = folder / f".{secrets.token_hex(8)}"
 
         def commit(final: Digest) -> None:
-            temporary.replace(self.path / _blob_name(final))
+            temporary.replace(self.path / blob_name(final))
 
         try:
             with temporary.open("x+b") as file:
@@ -313,7 +306,23 @@ class Layout:
         return raw
 
 
-def _blob_name(digest: Digest) -> str:
+def index_entry(manifest: Manifest, version: str | None) -> Descriptor:
+    """Give the entry of `index.json` for a manifest; `version` names it."""
+    names = {ANNOTATION_REF_NAME: version} if version is not None else {}
+    size = len(manifest.raw)
+    return Descriptor(manifest.media_type, manifest.digest, size, manifest.effective_artifact_type, names)
+
+
+def index_bytes(entries: Iterable[Descriptor]) -> bytes:
+    """Write `index.json`: what is named first, then by digest, so that equal content has equal bytes."""
+    ordered = sorted(entries, key=lambda entry: (ANNOTATION_REF_NAME not in entry.annotations, entry.digest))
+    return canonical_bytes(
+        {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry.as_json() for entry in ordered]}
+    )
+
+
+def blob_name(digest: Digest) -> str:
+    """Give the path of a blob inside a layout."""
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 from tidegate import __version__
@@ -30,6 +31,11 @@ VERBS: dict[str, dict[str, str]] = {
     "Host": {
         "verify": "check a bundle against this host's trust file",
         "pull": "fetch a release, verify it and unpack it",
+    },
+    "Carry": {
+        "copy": "copy a verified release with its evidence to another place",
+        "export": "write a verified release with its evidence to one file",
+        "import": "bring an exported release into a registry or a layout",
     },
     "Identity": {
         "login": "remember who you are",
@@ -81,7 +87,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
     for verb in (verb for group in VERBS.values() for verb in group):
         if verb == named:  # importing one verb, not all of them, keeps start-up short
-            import_module(f"tidegate.cli.{verb}").add(commands)
+            import_module(f"tidegate.cli.{verb}{'_' * iskeyword(verb)}").add(commands)
             # suppressed: without it, what stands before the verb counts
             commands.choices[verb].add_argument(
                 "-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help=QUIET

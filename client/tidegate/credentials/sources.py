@@ -15,6 +15,7 @@ from tidegate.credentials.token import MAX_TOKEN_CHARACTERS, SIGSTORE_AUDIENCE, 
 from tidegate.errors import InvalidInput, Unauthenticated
 
 TOKEN_VARIABLE = "TIDEGATE_TOKEN"  # noqa: S105 - a variable's name
+SOURCE_TOKEN_VARIABLE = "TIDEGATE_SOURCE_TOKEN"  # noqa: S105 - the same for the registry that a copy is read from
 SIGNING_TOKEN_VARIABLE = "SIGSTORE_ID_TOKEN"  # noqa: S105 - the name GitLab jobs and cosign use
 # ambient identities that a variable announces; a metadata server is never asked on a guess, it may not be there
 CI_VARIABLES = ("GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "BUILDKITE", "GOOGLE_SERVICE_ACCOUNT_NAME")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,7 +16,7 @@ from tidegate.bundle.unpack import unpack
 from tidegate.credentials.connect import address_for, open_registry
 from tidegate.credentials.sources import Credentials
 from tidegate.digest import Digest
-from tidegate.errors import BundleRefused, InvalidInput, LimitExceeded
+from tidegate.errors import BundleRefused
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES
 from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE
@@ -26,6 +24,7 @@ from tidegate.formats.reference import Reference
 from tidegate.releases.fetch import fetch_blobs
 from tidegate.releases.locate import demand_version_or_digest, parse_release
 from tidegate.releases.place import BUNDLE, LAYOUT, is_pulled, replacing
+from tidegate.releases.space import check_space, explaining
 from tidegate.releases.verify import Verified, check_files, utc_now
 from tidegate.remote.source import RegistrySource
 from tidegate.remote.uploads import Progress
@@ -100,7 +99,7 @@ def fetch_release(
 ) -> VerifiedRelease:
     """Fetch the release `wanted` from any source, verify it, and put it in the place of `dest`. See `pull`."""
     manifest = source.root(wanted.version)
-    with _explaining(dest), replacing(dest) as staging:
+    with explaining(dest), replacing(dest) as staging:
         return _Fetching(source, manifest, wanted, trust, now).into(staging, dest, progress, opaque=opaque)
 
 
@@ -184,7 +183,7 @@ class _Fetching:
         total = sum(blob.size for blob in blobs)
         components = config.components if config else ()
         unpacked = sum(each.size for each in components if each.kind.packing != "raw")
-        _check_space(layout.path, total + unpacked)
+        check_space(layout.path, total + unpacked)
         earlier = Layout.open(dest / LAYOUT) if is_pulled(dest) else None
         with progress(total) if progress else nullcontext() as bar:
             fetch_blobs(self._source, blobs, layout, earlier, bar.advance if bar else lambda _: None)
@@ -219,26 +218,3 @@ class _Remembering:
             self._read[digest] = raw
             self._size += len(raw)
         return raw
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise LimitExceeded(
-            "the disk has no room for the release",
-            code="disk-full",
-            found=f"{free} bytes free",
-            expected=f"{needed} bytes, for the layout and the unpacked tree",
-            hint="free some space, or pull to another disk",
-        )
-
-
-@contextmanager
-def _explaining(dest: Path) -> Iterator[None]:
-    """Turn what the file system says into our errors."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise LimitExceeded("the disk is full", code="disk-full", found=error.filename or dest) from error
-        raise InvalidInput(f"{dest} cannot be written", code="destination-unwritable", found=error.strerror) from error

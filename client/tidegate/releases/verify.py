@@ -129,8 +129,8 @@ def verify(
 def verify_layout(path: Path, wanted: Reference | None, *, trust: Trust, now: datetime) -> Verified:
     """Verify the bundle in a layout; when `pull` wrote it, also the unpacked tree beside it. See `verify`."""
     layout = Layout.open(path)
-    manifest = _chosen(layout, wanted)
-    wanted = wanted or Reference(_own_name(layout, manifest))
+    manifest = choose_in(layout, wanted)
+    wanted = wanted or Reference(own_name(layout, manifest))
     release = check_release(layout, manifest, wanted, trust=trust, now=now)
     tree = path.parent / BUNDLE
     if path.name != LAYOUT or release.config is None or not tree.is_dir():
@@ -175,7 +175,8 @@ def _read_weights(source: BundleSource, config: AgentConfig) -> None:
         raise BundleRefused.because(f"{config.name}:{config.version} is refused", reasons)
 
 
-def _chosen(layout: Layout, wanted: Reference | None) -> Manifest:
+def choose_in(layout: Layout, wanted: Reference | None) -> Manifest:
+    """Give the bundle in a layout that may be `wanted`. Raises NotFound, InvalidInput (code "layout-ambiguous")."""
     if wanted is not None and wanted.digest is not None:
         return layout.manifest(wanted.digest)
     versions = layout.by_version()
@@ -183,7 +184,8 @@ def _chosen(layout: Layout, wanted: Reference | None) -> Manifest:
     return layout.root(wanted.version if wanted is not None and len(versions) > 1 else None)
 
 
-def _own_name(layout: Layout, manifest: Manifest) -> str:
+def own_name(layout: Layout, manifest: Manifest) -> str:
+    """Give the agent that a bundle says it is. Raises InvalidInput (code "agent-unknown"), BundleRefused."""
     from tidegate.bundle.structure import check_structure
 
     if manifest.effective_artifact_type != AGENT_BUNDLE:

@@ -54,17 +54,20 @@ class RegistrySource:
         Whether they are is for the verifier to see (docs/spec/verification.md, steps V2 to V5). Raises LimitExceeded
         (code "referrer-too-large") before any is fetched.
         """
-        listed = {item.digest: item.size for item in self._registry.referrers(self._name, subject, SIGSTORE_BUNDLE)}
-        for digest, size in listed.items():
-            if size > MAX_LISTED_BYTES:
-                raise LimitExceeded(
-                    "a referrer's manifest is too large",
-                    code="referrer-too-large",
-                    found=f"{size} bytes for {digest}",
-                    expected=f"at most {MAX_LISTED_BYTES} bytes",
-                )
+        listed = {item.digest: item for item in self.listed(subject, SIGSTORE_BUNDLE)}
+        for item in listed.values():
+            _check_listed(item)
         for digest in sorted(listed):
-            yield self._noted(self._registry.manifest(self._name, digest, limit=MAX_LISTED_BYTES))
+            yield self.referrer(listed[digest])
+
+    def listed(self, subject: Digest, artifact_type: str | None = None) -> tuple[Descriptor, ...]:
+        """List what the registry says refers to `subject`. Raises LimitExceeded, NotFound."""
+        return self._registry.referrers(self._name, subject, artifact_type)
+
+    def referrer(self, listed: Descriptor) -> Manifest:
+        """Fetch a referrer. Raises LimitExceeded (code "referrer-too-large"), NotFound, BundleRefused."""
+        _check_listed(listed)
+        return self._noted(self._registry.manifest(self._name, listed.digest, limit=MAX_LISTED_BYTES))
 
     def _known(self, digest: Digest) -> Descriptor:
         if digest not in self._blobs:
@@ -74,3 +77,13 @@ class RegistrySource:
     def _noted(self, manifest: Manifest) -> Manifest:
         self._blobs |= {blob.digest: blob for blob in manifest.blobs}
         return manifest
+
+
+def _check_listed(listed: Descriptor) -> None:
+    if listed.size > MAX_LISTED_BYTES:
+        raise LimitExceeded(
+            "a referrer's manifest is too large",
+            code="referrer-too-large",
+            found=f"{listed.size} bytes for {listed.digest}",
+            expected=f"at most {MAX_LISTED_BYTES} bytes",
+        )
