@@ -6,6 +6,7 @@ can be added without its entry. What is no state of the registry (unfinished upl
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -39,7 +40,7 @@ POOL_CONNECTIONS = 40  # as many as there are threads for handlers, see starlett
 SCRATCH = frozenset({"upload", "upload_part", "blob_claim"})
 
 _WROTE, _AUDITED = "tidegate.wrote", "tidegate.audited"
-_READ_ONLY = "tidegate_read_only"
+_READ_ONLY, _PASSING = "tidegate_read_only", "tidegate_passing"
 
 
 class DatabaseUnavailable(Unreachable):
@@ -68,6 +69,9 @@ class Db:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgres_engine(parsed)
         self._readers = self.engine.execution_options(**{_READ_ONLY: True})
+        self._passing = self.engine.execution_options(**{_PASSING: True})
+        # SQLite has one writer at a time; the others sleep for up to 100 ms before they ask it again
+        self._turns = threading.Lock() if self.is_sqlite else None
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
@@ -75,7 +79,7 @@ class Db:
 
         Raises NotAudited, and writes nothing, where something was written but `audit.append` was not called.
         """
-        with self._session(self.engine) as tx:
+        with self._turn(), self._session(self.engine) as tx:
             yield tx
             tx.flush()
             if written(tx) and not tx.info.get(_AUDITED):
@@ -83,12 +87,14 @@ class Db:
             tx.commit()
 
     @contextmanager
-    def scratch(self) -> Iterator[Tx]:
+    def scratch(self, *, durable: bool = True) -> Iterator[Tx]:
         """Open a transaction for what is no state of the registry and gets no audit entry: the tables of SCRATCH.
 
+        Not `durable`: it holds for all that asks the database, and may be lost when the database's machine loses power.
+        A durable transaction that follows makes it so as well.
         Raises NotAudited, and writes nothing, where another table was written.
         """
-        with self._session(self.engine) as tx:
+        with self._turn(), self._session(self.engine if durable else self._passing) as tx:
             yield tx
             tx.flush()
             if not written(tx) <= SCRATCH:
@@ -119,6 +125,19 @@ class Db:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for the other writers of this process. Those of other processes are waited for by SQLite."""
+        if self._turns is None:
+            yield
+            return
+        if not self._turns.acquire(timeout=SQLITE_BUSY_MILLISECONDS / 1000):
+            raise DatabaseUnavailable("the database did not answer", hint="try again in a moment")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     @contextmanager
     def _session(self, engine: Engine) -> Iterator[Tx]:
@@ -192,7 +211,6 @@ def _sqlite_engine(url: sqlalchemy.URL) -> Engine:
         cursor = connection.cursor()
         for pragma in (
             "journal_mode = WAL",
-            "synchronous = FULL",  # an acknowledged release survives a power cut
             "foreign_keys = ON",
             f"busy_timeout = {SQLITE_BUSY_MILLISECONDS}",
         ):
@@ -202,20 +220,32 @@ def _sqlite_engine(url: sqlalchemy.URL) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: sqlalchemy.Connection) -> None:
         # IMMEDIATE takes the write lock first: two that read, decide and write never both read the old state
-        reading = connection.get_execution_options().get(_READ_ONLY)
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if options.get(_READ_ONLY):
+            connection.exec_driver_sql("BEGIN")
+            return
+        # FULL: an acknowledged release survives a power cut
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'NORMAL' if options.get(_PASSING) else 'FULL'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
 
 def _postgres_engine(url: sqlalchemy.URL) -> Engine:
     options = f"-c lock_timeout={POSTGRES_LOCK_MILLISECONDS} -c statement_timeout={POSTGRES_STATEMENT_MILLISECONDS}"
-    return sqlalchemy.create_engine(
+    engine = sqlalchemy.create_engine(
         url,
         pool_size=POOL_CONNECTIONS,
         pool_pre_ping=True,
         connect_args={"options": options, "connect_timeout": 10},
     )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sqlalchemy.Connection) -> None:
+        if connection.get_execution_options().get(_PASSING):
+            connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+
+    return engine
 
 
 @event.listens_for(Session, "after_flush")

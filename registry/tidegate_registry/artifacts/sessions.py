@@ -1,7 +1,8 @@
 """Upload sessions as rows: whose they are, how far they have come, which request holds them. Never an audit entry.
 
 A session belongs to the caller who began it; to others it does not exist. A request that works on one holds it
-(`busy_until`), so that two never interleave, on whichever replica they run.
+(`busy_until`), so that two never interleave, on whichever replica they run. One that a power cut takes back a step is
+continued from there, or begun again: so nobody waits for the disk here.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def open_session(
         part_bytes=part_bytes,
     )
     limits = app.settings.limits
-    with app.db.scratch() as tx:
+    with app.db.scratch(durable=False) as tx:
         count, staged = _unfinished(app, tx, who)
         if count >= limits.uploads_in_flight:
             raise TooManyUploads(
@@ -109,7 +110,7 @@ def hold_session(app: Services, session: str, seconds: int) -> UploadRow:
     Whoever holds it ends with `release_session` or `forget_session`.
     """
     now = app.clock()
-    with app.db.scratch() as tx:
+    with app.db.scratch(durable=False) as tx:
         free = (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < now)
         held = tx.exec(
             update(UploadRow)
@@ -126,7 +127,7 @@ def hold_session(app: Services, session: str, seconds: int) -> UploadRow:
 
 def release_session(app: Services, session: str, **changes: object) -> bool:
     """Let go of the session, and write down what changed; say whether there still is one."""
-    with app.db.scratch() as tx:
+    with app.db.scratch(durable=False) as tx:
         done = tx.exec(
             update(UploadRow)
             .where(col(UploadRow.id) == session)
@@ -137,13 +138,13 @@ def release_session(app: Services, session: str, **changes: object) -> bool:
 
 def touch_session(app: Services, session: str, **changes: object) -> None:
     """Write down what changed without letting go, and that somebody still works on it."""
-    with app.db.scratch() as tx:
+    with app.db.scratch(durable=False) as tx:
         tx.exec(update(UploadRow).where(col(UploadRow.id) == session).values(continued_at=app.clock(), **changes))
 
 
 def announce_parts(app: Services, session: str, sums: Mapping[int, Digest]) -> None:
     """Remember what a client says that parts hash to; and that somebody still works on the session."""
-    with app.db.scratch() as tx:
+    with app.db.scratch(durable=False) as tx:
         tx.exec(
             delete(UploadPartRow).where(
                 col(UploadPartRow.upload) == session, col(UploadPartRow.number).in_(sums.keys())
@@ -162,7 +163,7 @@ def announced_parts(app: Services, session: str) -> dict[int, Digest]:
 
 def forget_session(app: Services, session: str) -> None:
     """Remove the row, if it is there."""
-    with app.db.scratch() as tx:
+    with app.db.scratch(durable=False) as tx:
         tx.exec(delete(UploadPartRow).where(col(UploadPartRow.upload) == session))
         row = tx.get(UploadRow, session)
         if row is not None:

@@ -94,7 +94,7 @@ def _claim(app: Services, repository: str, wanted: set[str]) -> set[str]:
     stale = sorted(wanted - fresh)  # in one order everywhere, so that no two wait for each other
     if not stale:
         return set()
-    with app.db.scratch() as tx:
+    with app.db.scratch(durable=False) as tx:  # one that is lost is missed by `confirm`
         agent = select(RepositoryRow.name).where(RepositoryRow.name == repository)
         tx.exec(agent.with_for_update(read=True)).all()  # a sweep of its manifests ends first
         dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
