@@ -23,6 +23,7 @@ from tidegate_registry.audit.refusals import record_suppressed
 from tidegate_registry.background import Background
 from tidegate_registry.db import Db
 from tidegate_registry.evidence import routes as evidence_routes
+from tidegate_registry.keeping import routes as keeping_routes
 from tidegate_registry.logs import get_logger
 from tidegate_registry.metrics import Metrics
 from tidegate_registry.observe import Observe
@@ -38,6 +39,7 @@ ROUTERS = (
     access_routes.router,
     admission_routes.router,
     evidence_routes.router,
+    keeping_routes.router,
     health.router,
 )
 

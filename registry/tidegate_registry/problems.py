@@ -36,6 +36,7 @@ from tidegate.errors import (
 from tidegate_registry.access.challenge import LoginNeeded
 from tidegate_registry.artifacts import errors as oci
 from tidegate_registry.audit.refusals import record_refusal
+from tidegate_registry.keeping.quota import QuotaExceeded
 from tidegate_registry.logs import get_logger
 from tidegate_registry.storage.blobs import StoreFull
 from tidegate_registry.storage.uploads import DigestDiffers, UploadLost
@@ -92,6 +93,7 @@ RENDERED: dict[type[BaseException], Rendered] = {
     oci.ManifestTooLarge: Rendered(413, "MANIFEST_INVALID"),
     oci.TooManyReferrers: Rendered(403, "DENIED"),
     oci.TooMuchEvidence: Rendered(403, "DENIED"),
+    QuotaExceeded: Rendered(403, "DENIED"),
     oci.ReferrerTooLarge: Rendered(413, "MANIFEST_INVALID"),
     oci.DeletesRefused: Rendered(405, "UNSUPPORTED"),
     oci.RequestTimeout: Rendered(408, "TOOMANYREQUESTS"),

@@ -179,6 +179,15 @@ class Keeping(BaseModel, frozen=True, extra="forbid"):
     orphan_hours: Annotated[
         int, Unit("hours"), Field(description="A referrer whose subject never came is not collected before", ge=24)
     ] = 168
+    quota_bytes: Annotated[
+        int | None,
+        Unit("bytes"),
+        Field(description="Most bytes that a namespace may keep, in blobs and manifests; none: no bound", ge=0),
+    ] = None
+    quotas: Annotated[
+        dict[str, Annotated[int, Field(ge=0)]],
+        Field(description="The same for single namespaces, by name; others: `quota_bytes`"),
+    ] = {}
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):

@@ -46,7 +46,7 @@ from tidegate_registry.health import ReadinessCache
 from tidegate_registry.sandbox.ports import address, bind
 from tidegate_registry.sandbox.serve import ServerThread
 from tidegate_registry.services import Gate, Services
-from tidegate_registry.settings import Limits, Mode, S3Settings, Settings
+from tidegate_registry.settings import Keeping, Limits, Mode, S3Settings, Settings
 from tidegate_registry.storage.s3 import S3BlobStore
 
 if TYPE_CHECKING:
@@ -316,6 +316,7 @@ def running_world(
     folder: Path,
     *,
     limits: Limits | None = None,
+    keeping: Keeping | None = None,
     anonymous_pull: bool = False,
     authenticated_pull: bool = True,
     gate: Gate | None = None,
@@ -333,6 +334,7 @@ def running_world(
         anonymous_pull=anonymous_pull,
         authenticated_pull=authenticated_pull,
         limits=limits or Limits(),
+        keeping=keeping or Keeping(),
         trusted_proxies=trusted_proxies,
     )
     clock, fake = Clock(), FakeGate()

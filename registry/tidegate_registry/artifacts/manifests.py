@@ -123,7 +123,7 @@ def put_manifest(
     it is refused. `strict`: a version is refused rather than left to wait for its signature.
 
     Raises ManifestInvalid, DigestDiffers, ManifestBlobUnknown, BundleRefused, EvidenceRefused, AdmissionRefused,
-    VersionTaken, TooManyPending, TooManyMembers, LoginNeeded, AccessDenied.
+    VersionTaken, TooManyPending, TooManyMembers, QuotaExceeded, LoginNeeded, AccessDenied.
     """
     for each in (target, *tags):
         demand_put(app, who, repository, each)
@@ -223,7 +223,7 @@ def _store(put: _Put, tags: Sequence[WorkingTag], evidence: PendingEvidence | No
 
 def _insert(put: _Put, tx: Tx, now: datetime, *, verified: bool) -> str:
     manifest = put.manifest
-    insert_manifest(tx, put.repository, manifest, now=now, verified=verified)
+    insert_manifest(tx, put.app, put.repository, manifest, now=now, verified=verified)
     event = ManifestStored(
         at=now,
         actor=Actor.of(put.who),

@@ -121,7 +121,7 @@ def record_release(
     if existing is not None:
         check_same_digest(existing, manifest.digest)
         return Named(existing, created=False)
-    insert_manifest(tx, repository, manifest, now=now, released=True)
+    insert_manifest(tx, app, repository, manifest, now=now, released=True)
     release_closure(tx, repository, manifest.digest)
     drop_named(tx, repository, version, manifest.digest)
     event = ReleaseAdmitted(

@@ -58,7 +58,7 @@ def record_pending(
     The same digest again changes nothing but when it expires. Raises TooManyPending. Call `naming.lock_agent` first.
     """
     expires_at = now + timedelta(seconds=app.settings.limits.pending_tag_seconds)
-    insert_manifest(tx, repository, manifest, now=now)
+    insert_manifest(tx, app, repository, manifest, now=now)
     row = tx.get(PendingTagRow, (repository, version, owner_of(who)))
     _check_room(tx, repository, manifest.digest, known=row, now=now)
     event = ReleasePending(

@@ -13,7 +13,7 @@ from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow
 from tidegate_registry.db import insert_once
 from tidegate_registry.evidence.tables import EvidenceRow
-from tidegate_registry.keeping import claims
+from tidegate_registry.keeping import claims, quota
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,22 +21,32 @@ if TYPE_CHECKING:
 
     from tidegate.formats.manifest import Manifest
     from tidegate_registry.db import Tx
+    from tidegate_registry.services import Services
 
 
 def insert_manifest(
-    tx: Tx, repository: str, manifest: Manifest, *, now: datetime, released: bool = False, verified: bool = False
+    tx: Tx,
+    app: Services,
+    repository: str,
+    manifest: Manifest,
+    *,
+    now: datetime,
+    released: bool = False,
+    verified: bool = False,
 ) -> bool:
     """Write the manifest's row and edges unless they are there; say whether they were written.
 
     `verified`: it attaches evidence that was verified, so it is readable at once if its subject is. Whatever else
     claims a subject stays in quarantine: the claim is its author's alone. Call `naming.lock_agent` first, and
-    `keeping.claims.claim` before looking whether what it names is there. Raises BlobBeingRemoved, ClaimLapsed.
+    `keeping.claims.claim` before looking whether what it names is there. Raises BlobBeingRemoved, ClaimLapsed,
+    QuotaExceeded.
     """
     if tx.get(ManifestRow, (repository, manifest.digest)) is not None:
         return False
     children = {item.digest for item in (*manifest.blobs, *manifest.manifests)}
     namespace = namespace_of(repository)
     claims.confirm(tx, repository, children, now=now)
+    quota.charge(tx, app, repository, len(manifest.raw))
     tx.add(
         ManifestRow(
             repository=repository,

@@ -51,6 +51,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("DELETE", "/v2/{name:path}/manifests/{reference}"): PUBLIC,  # refused to everybody
     ("GET", "/api/v1/whoami"): Permission.ACCOUNT_READ,
     ("GET", "/api/v1/agents"): Permission.AGENT_LIST,
+    ("GET", "/api/v1/namespaces/{namespace}/usage"): Permission.AGENT_LIST,
     ("GET", "/api/v1/agents/{namespace}/{agent}"): Permission.AGENT_READ,
     ("POST", "/api/v1/agents/{namespace}/{agent}/uploads"): Permission.BLOB_PUSH,
     ("POST", "/api/v1/agents/{namespace}/{agent}/uploads/parts"): Permission.BLOB_PUSH,
