@@ -19,7 +19,7 @@ from tidegate.formats.identity import CertificateIdentity
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates import short_name
+from tidegate.formats.predicates import PREDICATE_CYCLONEDX, short_name
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import make_statement
 from tidegate.provenance import has_provenance, provenance_of
@@ -106,6 +106,7 @@ def publish(
     *,
     channels: tuple[str, ...] = (),
     provenance: bytes | None = None,
+    sbom: JsonObject | None = None,
     keep: bool = False,
     progress: ShowProgress | None = None,
     tell: Tell = lambda _verb, _what: None,
@@ -113,14 +114,17 @@ def publish(
     """Publish `release`: push, sign, attest, name.
 
     `signer`: None attaches only what is attached to the layout already. `provenance`: a Sigstore bundle with SLSA
-    provenance for this very digest, made elsewhere. `keep`: also attach new evidence in the layout.
+    provenance for this very digest, made elsewhere. `sbom`: a CycloneDX document to attest. `keep`: also attach new
+    evidence in the layout.
     Raises AdmissionRefused with every unmet requirement; SigningRefused (code "provenance-missing" before anything is
     sent, when nobody here can say where the bundle was built); Conflict; Unauthenticated; AccessDenied; Unreachable.
     """
     run = _Run(release, registry, signer, keep=keep, tell=tell)
     statement = release_statement(release.name, release.version, release.manifest.digest, release.config, channels)
     already = run.find_release()
-    if already and not channels:  # asked for all the same: whether the caller may publish is not ours to say
+    if (
+        already and not channels and sbom is None
+    ):  # asked for all the same: whether the caller may publish is not ours to say
         return run.published(new=False, event=run.name(), blobs_sent=0)
     identity = signer.expected_identity() if signer else None
     given = _given_provenance(provenance, release.manifest.digest) if provenance is not None else None
@@ -130,6 +134,8 @@ def publish(
     identity = run.sign(statement, identity) or identity
     if signer is not None and given is None and has_provenance(identity):
         run.sign(run.provenance_statement(identity), identity)
+    if sbom is not None:
+        run.sign(make_statement(release.name, release.manifest.digest, PREDICATE_CYCLONEDX, sbom), identity)
     event = run.name()
     if not already:
         tell("Named", f"{release.name}:{release.version}")

@@ -78,6 +78,21 @@ def test_publishing_again_is_for_publishers(
     assert codes(reader) == ["not-in-charter"]
 
 
+def test_what_a_release_is_made_of_is_attested_once(sandbox: RunningSandbox, home: Path, agent: Path) -> None:
+    with_version(agent, "1.2.1")
+    first = sandbox.job(home).tidegate("publish", agent, "--sbom", "--json").succeeded()
+    assert [each["type"] for each in evidence(first)] == ["release", "provenance", "sbom-cyclonedx"]
+    again = sandbox.job(home).tidegate("publish", agent, "--sbom", "--json").succeeded()
+    assert evidence(again) == []
+
+
+def evidence(done: Done) -> list[JsonObject]:
+    """What a run of `publish --json` attached."""
+    listed = done.json["evidence"]
+    assert isinstance(listed, list)
+    return [each for each in listed if isinstance(each, dict)]
+
+
 def test_a_version_never_moves(sandbox: RunningSandbox, released: str, home: Path, agent: Path) -> None:
     (agent / "README.md").write_text("something else\n")
     done = sandbox.job(home).tidegate("publish", agent, "--json")

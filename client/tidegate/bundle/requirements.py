@@ -28,7 +28,7 @@ def check_requirements(raw: bytes, path: str) -> tuple[Reason, ...]:
 
 
 def _mistakes(text: str, path: str) -> Iterator[Reason]:
-    for number, line in _logical_lines(text):
+    for number, line in logical_lines(text):
         if line == "--require-hashes":
             continue
         match = _REQUIREMENT.fullmatch(line)
@@ -40,7 +40,8 @@ def _mistakes(text: str, path: str) -> Iterator[Reason]:
             yield _reason(path, number, f"{match['name']} has no --hash", line)
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+def logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Give the lines of a requirements file, continued ones joined, without comments, each with its number."""
     pending, first = "", 1
     for number, line in enumerate(text.splitlines(), 1):
         if not pending:

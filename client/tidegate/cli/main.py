@@ -22,6 +22,7 @@ VERBS: dict[str, dict[str, str]] = {
         "build": "make a bundle (an OCI image layout) of an agent's folder",
         "inspect": "show what is in a bundle",
         "diff": "show what changed between two bundles",
+        "sbom": "list what a bundle is made of, as CycloneDX",
     },
     "Release": {
         "publish": "build, push, sign, attest and name a release",

@@ -15,6 +15,7 @@ from tidegate.cli.identity import add_signing, open_credentials, open_signer
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
+    from tidegate.formats.jcs import JsonObject
     from tidegate.formats.reference import Reference
     from tidegate.publish import Release
 
@@ -40,6 +41,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--provenance", metavar="FILE", help="a Sigstore bundle with provenance that CI made for this very digest"
     )
+    parser.add_argument("--sbom", action="store_true", help="attest what the bundle is made of (see `tidegate sbom`)")
     parser.add_argument("--no-sign", action="store_true", help="attach only the evidence that is in the layout already")
     add_registry(parser)
     add_plain_http(parser)
@@ -51,16 +53,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Publish and print the reference that can never mean anything else."""
     from tidegate.credentials.connect import address_for, open_registry
+    from tidegate.errors import InvalidInput
     from tidegate.formats.reference import Reference
     from tidegate.publish import publish
 
     provenance = _read_provenance(args.provenance)
     called = Reference.parse(args.called) if args.called else None
+    if args.no_sign and args.sbom:
+        raise InvalidInput("an SBOM is signed, and with --no-sign nobody signs here", hint="leave out one of the two")
     if args.no_sign:
         signer, credentials = None, open_credentials(args, out)
     else:
         signer, credentials = open_signer(args, out)
     with _release(args, called, out) as release:
+        sbom = _sbom(release) if args.sbom else None
         where = called or Reference(release.name)
         address = address_for(where, args.registry, plain_http=args.plain_http)
         with open_registry(address, credentials) as registry:
@@ -70,6 +76,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
                 signer,
                 channels=tuple(args.channel),
                 provenance=provenance,
+                sbom=sbom,
                 keep=bool(args.layout),
                 progress=lambda total: out.progress(total, "Pushing", then="Storing"),
                 tell=out.step,
@@ -102,6 +109,14 @@ def _release(args: argparse.Namespace, called: Reference | None, out: Output) ->
         overrides = Overrides(allowed_secrets=allowed_secrets(args))
         built = build_with_progress(source, target, out, overrides=overrides, copy=args.copy)
         yield Release.of(built.layout, built.manifest, called)
+
+
+def _sbom(release: Release) -> JsonObject:
+    from tidegate.bundle.sbom.document import write_sbom
+    from tidegate.cli.sbom import source_date
+    from tidegate.releases.sides import side_of
+
+    return write_sbom(side_of(release.layout, release.manifest), timestamp=source_date())
 
 
 def _read_provenance(where: str | None) -> bytes | None:

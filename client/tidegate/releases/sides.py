@@ -1,8 +1,8 @@
-"""The two bundles of a comparison, wherever each is: a layout, an archive, an agent's folder, a registry."""
+"""The bundle an argument names, or the two of a comparison: a layout, an archive, an agent's folder, a registry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE, ANNOTATION_TITLE, ANNOTATION_VERSION
 from tidegate.formats.reference import Reference, parse_agent_name, parse_version
 from tidegate.releases.locate import demand_version_or_digest, find_layout, parse_release
+from tidegate.remote.registry import Registry
 from tidegate.remote.source import RegistrySource
 
 BUILT = Path(".tidegate") / "layout"  # where `tidegate build` writes by default
@@ -52,25 +53,38 @@ def open_sides(
             hint=f"write NAMESPACE/AGENT:{before} {after}",
         )
     with ExitStack() as stack:
-        opened: dict[str, Callable[[str], RegistrySource]] = {}
-
-        def source_of(reference: Reference) -> RegistrySource:
-            address = address_for(reference, registry, plain_http=plain_http)
-            if address.host not in opened:
-                client = stack.enter_context(open_registry(address, credentials))
-                opened[address.host] = lambda name: RegistrySource(client, name)
-            return opened[address.host](reference.name)
-
-        def side_of(named: _Named) -> Side:
-            if named.layout is not None:
-                return _side(named.layout, named.layout.root(named.version), None, named.version)
-            reference = demand_version_or_digest(named.reference or Reference(""))
-            source = source_of(reference)
-            manifest = source.manifest(reference.digest) if reference.digest else source.root(reference.version)
-            return _side(source, manifest, reference.name, reference.version)
-
+        opener = _Opener(stack, registry, plain_http=plain_http, credentials=credentials)
         sides = _named(before, after)
-        yield side_of(sides[0]), side_of(sides[1])
+        yield opener.side(sides[0]), opener.side(sides[1])
+
+
+@contextmanager
+def open_side(what: str, *, registry: str | None, plain_http: bool, credentials: Credentials) -> Iterator[Side]:
+    """Give one bundle, named and checked as those of `open_sides`."""
+    with ExitStack() as stack:
+        yield _Opener(stack, registry, plain_http=plain_http, credentials=credentials).side(_one(what))
+
+
+class _Opener:
+    """Opens bundles, each registry once."""
+
+    def __init__(self, stack: ExitStack, registry: str | None, *, plain_http: bool, credentials: Credentials) -> None:
+        self._stack, self._registry, self._plain_http, self._credentials = stack, registry, plain_http, credentials
+        self._opened: dict[str, Registry] = {}
+
+    def side(self, named: _Named) -> Side:
+        if named.layout is not None:
+            return side_of(named.layout, named.layout.root(named.version), None, named.version)
+        reference = demand_version_or_digest(named.reference or Reference(""))
+        source = self._source(reference)
+        manifest = source.manifest(reference.digest) if reference.digest else source.root(reference.version)
+        return side_of(source, manifest, reference.name, reference.version)
+
+    def _source(self, reference: Reference) -> RegistrySource:
+        address = address_for(reference, self._registry, plain_http=self._plain_http)
+        if address.host not in self._opened:
+            self._opened[address.host] = self._stack.enter_context(open_registry(address, self._credentials))
+        return RegistrySource(self._opened[address.host], reference.name)
 
 
 def _named(before: str, after: str) -> tuple[_Named, _Named]:
@@ -105,11 +119,11 @@ def _sibling(other: _Named, version: str) -> _Named:
     held = other.layout.by_version()
     if version in held and len(held) > 1:
         return _Named(other.layout, None, version)
-    name = _side(other.layout, other.layout.root(other.version), None, None).agent
+    name = side_of(other.layout, other.layout.root(other.version), None, None).agent
     return _Named(None, Reference(parse_agent_name(name or ""), version=version))
 
 
-def _side(source: BundleSource, manifest: Manifest, name: str | None, version: str | None) -> Side:
+def side_of(source: BundleSource, manifest: Manifest, name: str | None = None, version: str | None = None) -> Side:
     """Read what a bundle says of itself. What the caller asked for by name counts for an artifact that has none."""
     if manifest.effective_artifact_type == AGENT_BUNDLE:
         config = check_structure(manifest, source.open_blob)

@@ -22,7 +22,7 @@ def compare_texts(before: Side, after: Side, files: Sequence[FileChange], bounds
     small = {
         change.path for change in wanted if max(change.before_size or 0, change.after_size or 0) <= bounds.text_bytes
     }
-    one, two = (_read_texts(side, small, bounds) for side in (before, after))
+    one, two = (read_files(side, small, bounds) for side in (before, after))
     budget = Budget(bounds.edits, bounds.all_lines)
     for change in wanted:
         yield _compare(change, one, two, budget, bounds)
@@ -72,7 +72,7 @@ def _decoded(raw: bytes) -> str | None:
     return None if "\0" in text else text
 
 
-def _read_texts(side: Side, paths: set[str], bounds: Bounds) -> dict[str, bytes]:
+def read_files(side: Side, paths: set[str], bounds: Bounds) -> dict[str, bytes]:
     """Read those of `paths` that are in layers within bounds, checked against the digests of the signed config."""
     config = side.config
     if config is None:

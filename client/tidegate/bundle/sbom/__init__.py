@@ -1,0 +1,1 @@
+"""A software bill of materials of a bundle. Source: docs/spec/sbom.md."""
