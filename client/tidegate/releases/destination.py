@@ -16,7 +16,7 @@ from tidegate.bundle.checked import open_checked
 from tidegate.bundle.export import Exported, check_archivable, write_archive, writing_archive
 from tidegate.bundle.layout import Layout
 from tidegate.digest import Digest, Hasher, chunks_of
-from tidegate.errors import Conflict, Refusal
+from tidegate.errors import Conflict, NotFound, Refusal
 from tidegate.formats.manifest import Descriptor, Manifest
 from tidegate.formats.mediatypes import ANNOTATION_REF_NAME
 from tidegate.releases.fetch import fetch_blobs
@@ -123,7 +123,10 @@ class RegistryDestination:
 
     def check_listed(self, subject: Digest, referrers: Collection[Digest]) -> None:
         """See `Destination`."""
-        listed = {item.digest for item in self._registry.referrers(self._name, subject)} if referrers else set()
+        try:
+            listed = {item.digest for item in self._registry.referrers(self._name, subject)}
+        except NotFound:  # it has no such list at all
+            listed = set()
         if missing := sorted(set(referrers) - listed):
             raise ReferrersUnlisted(
                 "the registry took the evidence and does not list it, so nobody could verify the release there",
