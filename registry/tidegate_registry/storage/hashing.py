@@ -14,15 +14,20 @@ from tidegate.digest import Digest, Hasher
 from tidegate_registry.storage.staging import Part
 
 MAX_REMEMBERED = 256
+SHORT_TAIL_BYTES = 128 << 10  # 32 MiB for all that is remembered; most blobs of an agent are no longer
 
 
 @dataclass(frozen=True, slots=True)
 class Hashed:
-    """The state after `hasher.size` bytes: the hash of all, the full parts that were stored, the sha256 of the tail."""
+    """The state after `hasher.size` bytes: the hash of all, the full parts that were stored, the sha256 of the tail.
+
+    `short_tail`: the tail itself, if it has at most SHORT_TAIL_BYTES.
+    """
 
     hasher: Hasher
     parts: Sequence[Part]
     tail: Digest
+    short_tail: bytes | None = None
 
 
 class HashStates:

@@ -19,7 +19,7 @@ from tidegate.digest import Digest, Hasher
 from tidegate.errors import DigestInvalid, LimitExceeded, NotFound
 from tidegate_registry.storage.blobs import BlobKey, BlobMissing, BlobStore, StagingKey, StoredBlob, StoreUnavailable
 from tidegate_registry.storage.bucket import NOT_FOUND, store_fault
-from tidegate_registry.storage.hashing import Hashed, HashStates
+from tidegate_registry.storage.hashing import SHORT_TAIL_BYTES, Hashed, HashStates
 from tidegate_registry.storage.parts import split
 from tidegate_registry.storage.staging import MultipartGone, Part, Staging
 
@@ -142,7 +142,8 @@ class StagedUpload:
         if tail and self._size != self._start.size:
             await run_in_threadpool(self._stores.staging.put_tail, self.position.tail, tail)
         if self._hasher is not None and self._parts is not None:
-            state = Hashed(self._hasher, self._parts, Digest.of(tail))
+            short = tail if len(tail) <= SHORT_TAIL_BYTES else None
+            state = Hashed(self._hasher, self._parts, Digest.of(tail), short)
             self._stores.states.keep(self._start.session, state)
         return self.position
 
@@ -178,7 +179,7 @@ class StagedUpload:
     def _load(self) -> None:
         size = self._start.size
         known = self._stores.states.take(self._start.session, size) if size else Hashed(Hasher(), (), Digest.of(b""))
-        tail = self._read_tail()
+        tail = self._read_tail() if known is None or known.short_tail is None else known.short_tail
         if known is not None and known.tail.matches(tail):
             self._hasher, self._parts = known.hasher, list(known.parts)
         self._buffer += tail

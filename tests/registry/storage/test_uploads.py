@@ -9,7 +9,7 @@ import tracemalloc
 import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
@@ -119,7 +119,13 @@ def run(settings: S3Settings, work: Callable[[S3BlobStore], Coroutine[None, None
 
 
 class NeverRead(S3BlobStore):
-    """A store from which nothing is read back."""
+    """A store from which no blob is read back, and, unless it `opens`, nothing at all."""
+
+    opens = True
+
+    def open(self, key: ObjectKey, span: range | None = None) -> BinaryIO:
+        assert self.opens, f"{key} was read back"
+        return super().open(key, span)
 
     def measure(self, key: ObjectKey, algorithm: str = "sha256") -> tuple[StoredBlob, Digest, Digest]:
         raise AssertionError(f"{key} was read back for its {algorithm}")
@@ -143,12 +149,16 @@ def test_two_requests_to_two_replicas_make_one_blob(settings: S3Settings, cut: i
 
 def test_the_process_that_took_the_bytes_does_not_read_them_again(settings: S3Settings) -> None:
     async def work(_: S3BlobStore) -> None:
-        replica = Replica(NeverRead(settings))
-        position = begin()
+        store = NeverRead(settings)
+        replica, position = Replica(store), begin()
         for start in range(0, len(DATA), 3_000_000):
             position = await replica.receive(position, DATA[start : start + 3_000_000])
         await replica.end(position, Digest.of(DATA))
-        await replica.store.staging.close()
+        store.opens = False  # a short blob is PATCHed, and named by a PUT without a body
+        position = await replica.receive(begin(), b"short")
+        await replica.end(position, Digest.of(b"short"))
+        assert staged(store) == []
+        await store.staging.close()
 
     run(settings, work)
 
