@@ -49,6 +49,12 @@ def test_what_is_missing_goes_to_the_store_and_no_credential_goes_along(fake: Fa
     assert not fake.seen("POST", "/blobs/uploads/")
 
 
+def test_not_even_a_link_to_the_registry_itself_gets_a_credential(fake: FakeRegistry, store: FakeStore) -> None:
+    store.url = f"http://{HOST}/store"
+    push(fake, b"data")
+    assert ["authorization" in put.headers for put in store.puts] == [False]
+
+
 def test_parts_that_are_there_are_not_sent_again(fake: FakeRegistry, store: FakeStore) -> None:
     store.parts[1] = LARGE[:40]
     shown = Shown()
