@@ -188,7 +188,7 @@ class _Run:
         manifest, layout = self._release.manifest, self._release.layout
 
         def begin(missing: Missing) -> AbstractContextManager[Progress]:
-            shared = f"{missing.of_blobs - missing.blobs} of {missing.of_blobs} components shared"
+            shared = f"{missing.of_blobs - missing.blobs} of {missing.of_blobs} blobs shared"
             self._tell("Shared", f"{shared}, {_mib(missing.size)} of {_mib(missing.of_size)} to send")
             return progress(missing.size) if progress else nullcontext(_Unseen())
 

@@ -100,6 +100,13 @@ def test_a_store_that_keeps_nothing_is_given_up_with_its_last_word(fake: FakeReg
     assert len(store.puts) == direct.MAX_ROUNDS
 
 
+def test_a_store_that_does_not_answer_is_named(fake: FakeRegistry, store: FakeStore) -> None:
+    store.statuses += [httpx2.ConnectError("refused")] * 100
+    with pytest.raises(Unreachable) as caught:
+        push(fake, b"data")
+    assert caught.value.message == f"the registry's store at http://{STORE} does not answer"
+
+
 def test_a_layout_whose_bytes_changed_is_told_by_the_store(fake: FakeRegistry, store: FakeStore) -> None:
     with pytest.raises(BundleRefused) as caught:
         fake.registry(lambda _: "ID").push_blobs(NAME, [blob(b"data")], lambda _: io.BytesIO(b"DATA"))
