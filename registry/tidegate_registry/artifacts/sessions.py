@@ -22,6 +22,8 @@ from tidegate_registry.storage.blobs import StagingKey
 from tidegate_registry.storage.uploads import drop_staged
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
@@ -85,8 +87,8 @@ def room_for(app: Services, who: Principal, session: str) -> int:
 def find_session(app: Services, who: Principal, repository: str, session: str, *, direct: bool) -> UploadRow:
     """Find a session of `who`. `direct`: one that `planUploads` began. Raises UploadUnknown."""
     with app.db.read() as tx:
-        row = tx.get(UploadRow, session)
-    if row is None or (row.repository, row.owner) != (repository, who.key) or (row.digest is not None) != direct:
+        row = tx.exec(select(UploadRow).where(*_own(who, repository, session, direct=direct))).first()
+    if row is None:
         raise unknown_session(session)
     return row
 
@@ -104,20 +106,23 @@ def find_announced(app: Services, who: Principal, repository: str, digest: Diges
         return tx.exec(query.order_by(col(UploadRow.continued_at))).first()
 
 
-def hold_session(app: Services, session: str, seconds: int) -> UploadRow:
-    """Take the session for one request of at most `seconds`. Raises UploadUnknown, UploadBusy.
+def hold_session(
+    app: Services, who: Principal, repository: str, session: str, *, direct: bool, seconds: int
+) -> UploadRow:
+    """Find the session as `find_session` does, and take it for one request of at most `seconds`.
 
-    Whoever holds it ends with `release_session` or `forget_session`.
+    Whoever holds it ends with `release_session` or `forget_session`. Raises UploadUnknown, UploadBusy.
     """
     now = app.clock()
+    own = _own(who, repository, session, direct=direct)
     with app.db.scratch(durable=False) as tx:
         free = (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < now)
         held = tx.exec(
             update(UploadRow)
-            .where(col(UploadRow.id) == session, free)
+            .where(*own, free)
             .values(busy_until=now + timedelta(seconds=seconds) + BUSY_SLACK, continued_at=now)
         )
-        row = tx.get(UploadRow, session)
+        row = tx.exec(select(UploadRow).where(*own)).first()
     if row is None:
         raise unknown_session(session)
     if held.rowcount != 1:
@@ -195,6 +200,16 @@ def unknown_session(session: str) -> UploadUnknown:
         "there is no such upload of this caller",
         found=session[:100],
         hint="it ended, expired or was begun by someone else; begin another",
+    )
+
+
+def _own(who: Principal, repository: str, session: str, *, direct: bool) -> tuple[ColumnElement[bool], ...]:
+    """Say what makes a session the caller's: to others, and to the other way of uploading, it does not exist."""
+    return (
+        col(UploadRow.id) == session,
+        col(UploadRow.repository) == repository,
+        col(UploadRow.owner) == who.key,
+        col(UploadRow.digest).is_not(None) if direct else col(UploadRow.digest).is_(None),
     )
 
 

@@ -108,10 +108,12 @@ def find_upload(app: Services, who: Principal, repository: str, session: str) ->
 def hold_upload(app: Services, who: Principal, repository: str, session: str, *, start: int | None) -> Held:
     """Take the session for one request. `start`: where the caller says that the bytes begin.
 
-    Raises UploadUnknown, UploadBusy, ChunkOutOfOrder, TooMuchStaged. Whoever holds it calls `release` or `finish`.
+    Whoever holds it calls `release` or `finish`.
+    Raises LoginNeeded, AccessDenied, UploadUnknown, UploadBusy, ChunkOutOfOrder, TooMuchStaged.
     """
-    find_upload(app, who, repository, session)
-    row = sessions.hold_session(app, session, app.settings.limits.upload_seconds)
+    app.access.demand(who, Permission.BLOB_PUSH, repository)
+    seconds = app.settings.limits.upload_seconds
+    row = sessions.hold_session(app, who, repository, session, direct=False, seconds=seconds)
     upload = Upload(session, repository, row.size)
     position = Position(session, row.size, row.part_bytes, row.multipart)
     most = min(sessions.most_bytes(app, who, repository), MAX_PARTS * row.part_bytes)

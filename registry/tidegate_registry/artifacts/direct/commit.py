@@ -96,7 +96,8 @@ class _Arrivals:
         app = self.app
         if row.reserved != blob.size:
             raise SizeDiffers("the plan was for another size", found=blob.size, expected=row.reserved)
-        row = sessions.hold_session(app, row.id, app.settings.limits.upload_seconds)
+        seconds = app.settings.limits.upload_seconds
+        row = sessions.hold_session(app, self.who, self.repository, row.id, direct=True, seconds=seconds)
         try:
             staged = self._staged(row)
             if staged is not None:
