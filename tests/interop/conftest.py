@@ -126,14 +126,18 @@ class Job:
         file.write_text(json.dumps(predicate))
         return file
 
+    def granted(self, agent: str) -> str:
+        """Give a registry token for pulling and pushing."""
+        asked = {"service": f"http://{self.registry}", "scope": f"repository:{agent}:pull,push"}
+        with httpx2.Client(base_url=f"http://{self.registry}", trust_env=False) as http:
+            answer = http.get("/v2/token", params=asked, auth=("oidc", self.registry_token))
+        return str(parse_object(answer.content, limit=1 << 20, what="the token")["token"])
+
     def release(self, agent: str, version: str) -> JsonObject:
         """What the registry says of a version to this job."""
+        url = f"/api/v1/agents/{agent}/releases/{version}"
         with httpx2.Client(base_url=f"http://{self.registry}", trust_env=False) as http:
-            scope = {"service": f"http://{self.registry}", "scope": f"repository:{agent}:pull"}
-            granted = http.get("/v2/token", params=scope, auth=("oidc", self.registry_token))
-            token = parse_object(granted.content, limit=1 << 20, what="the token")["token"]
-            url = f"/api/v1/agents/{agent}/releases/{version}"
-            answer = http.get(url, headers={"Authorization": f"Bearer {token}"})
+            answer = http.get(url, headers={"Authorization": f"Bearer {self.granted(agent)}"})
         return parse_object(answer.content, limit=1 << 20, what="the release")
 
 
