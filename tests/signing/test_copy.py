@@ -17,7 +17,15 @@ from tests.fixtures_sandbox import Sigstores
 from tests.forge import dump
 from tests.workshop import AGENT, VERSION, Workshop
 from tidegate.bundle.layout import Layout
-from tidegate.errors import Conflict, InvalidInput, LimitExceeded, NotFound, TidegateError, Unreachable
+from tidegate.errors import (
+    Conflict,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    ReferenceInvalid,
+    TidegateError,
+    Unreachable,
+)
 from tidegate.evidence import Attached, LayoutShelf
 from tidegate.formats.jcs import canonical_bytes
 from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Manifest, image_manifest
@@ -278,6 +286,12 @@ class TestWhatAPersonWrites:
     @pytest.mark.parametrize("text", [AGENT, f"mirror.example/{AGENT}", f"{AGENT}:1.0.0-rc.tar"])
     def test_a_reference_is_a_reference(self, text: str) -> None:
         assert Place.of_destination(text).reference == Reference.parse(text)
+
+    def test_a_bare_word_is_neither_and_the_hint_says_how_to_write_a_path(self) -> None:
+        with pytest.raises(ReferenceInvalid) as caught:
+            Place.of_destination("out")
+        assert caught.value.reasons[0].code == "reference-invalid"
+        assert "./out" in str(caught.value.hint)
 
     def test_a_release_is_not_copied_to_where_it_is(self, carrier: Carrier) -> None:
         for destination in (carrier.layout.path, carrier.layout.path / ".." / "origin"):

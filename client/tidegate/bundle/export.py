@@ -59,7 +59,7 @@ def writing_archive(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
     `path` may be absent or an archive of a layout. Raises Conflict (code "destination-exists").
     """
-    _check_replaceable(path)
+    check_replaceable(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
@@ -116,7 +116,8 @@ def _checked(stream: BinaryIO, blob: Descriptor, advance: Advance) -> Iterator[b
         )
 
 
-def _check_replaceable(path: Path) -> None:
+def check_replaceable(path: Path) -> None:
+    """Raise Conflict (code "destination-exists") or InvalidInput unless `path` is absent or an archive of a layout."""
     if not path.parent.is_dir():
         raise InvalidInput("there is no folder for the archive", code="folder-missing", found=path.parent)
     if path.is_symlink() or path.exists():

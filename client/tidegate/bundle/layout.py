@@ -64,6 +64,18 @@ class Layout:
         """Make a layout in the empty or absent folder `path`, or open the layout that is there. Raises Conflict."""
         if (path / MARKER).is_file():
             return cls.open(path)
+        cls.check_creatable(path)
+        (path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+        layout = cls(path)
+        layout._write_index(())
+        _write_atomically(path / MARKER, MARKER_BYTES)
+        return layout
+
+    @staticmethod
+    def check_creatable(path: Path) -> None:
+        """Raise Conflict (code "layout-not-empty") unless `path` is an empty or absent folder, or a layout."""
+        if (path / MARKER).is_file():
+            return
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise Conflict(
                 "a layout would be mixed with other files",
@@ -71,11 +83,6 @@ class Layout:
                 found=path,
                 expected="an empty folder, an absent one, or an OCI image layout",
             )
-        (path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
-        layout = cls(path)
-        layout._write_index(())
-        _write_atomically(path / MARKER, MARKER_BYTES)
-        return layout
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -158,6 +165,7 @@ class Layout:
                 code="layout-ambiguous",
                 found=", ".join(sorted(found for found, _ in roots)),
                 expected="one version to be named" if version is None else "one bundle of that version",
+                hint="name it with --as NAMESPACE/AGENT:VERSION, or for `tidegate diff` as LAYOUT:VERSION",
             )
         return chosen[0]
 

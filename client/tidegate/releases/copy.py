@@ -114,6 +114,7 @@ def copy_release(
     tell: Tell = lambda _verb, _what: None,
 ) -> Copied:
     """Copy between two places that are open. See `copy`."""
+    destination.check()
     release = verify_release(
         origin.source,
         origin.manifest,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tidegate.bundle.checked import open_checked
-from tidegate.bundle.export import Exported, check_archivable, write_archive, writing_archive
+from tidegate.bundle.export import Exported, check_archivable, check_replaceable, write_archive, writing_archive
 from tidegate.bundle.layout import Layout
 from tidegate.digest import Digest, Hasher, chunks_of
 from tidegate.errors import Conflict, NotFound, Refusal
@@ -53,6 +53,10 @@ class Destination(Protocol):
         """Whether nothing is written before `name`."""
         ...
 
+    def check(self) -> None:
+        """Refuse a place that cannot be written to before a long way is gone. Raises Conflict, InvalidInput."""
+        ...
+
     def is_named(self, version: str, digest: Digest) -> bool:
         """Whether the version is that manifest already. Raises Conflict (code "version-taken") when it is another."""
         ...
@@ -90,6 +94,9 @@ class RegistryDestination:
     def __init__(self, registry: Registry, name: str) -> None:
         self._registry, self._name = registry, name
         self.where = self.registry = registry.address.host
+
+    def check(self) -> None:
+        """See `Destination`: a registry says what it takes when it is asked to take it."""
 
     def is_named(self, version: str, digest: Digest) -> bool:
         """See `Destination`."""
@@ -155,6 +162,10 @@ class LayoutDestination:
     def __init__(self, path: Path) -> None:
         self.where = str(path)
         self._path = path
+
+    def check(self) -> None:
+        """See `Destination`."""
+        Layout.check_creatable(self._path)
 
     @cached_property
     def _layout(self) -> Layout:
@@ -227,6 +238,10 @@ class ArchiveDestination:
         self._content: dict[Digest, Manifest] = {}
         self._referrers: dict[Digest, Manifest] = {}
         self._blobs: dict[Digest, Descriptor] = {}
+
+    def check(self) -> None:
+        """See `Destination`."""
+        check_replaceable(self._path)
 
     def is_named(self, version: str, digest: Digest) -> bool:  # noqa: ARG002 - it is written anew
         """See `Destination`."""

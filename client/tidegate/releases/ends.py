@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tidegate.credentials.connect import address_for
 from tidegate.credentials.sources import SOURCE_TOKEN_VARIABLE, TOKEN_VARIABLE, Credentials
-from tidegate.errors import InvalidInput
+from tidegate.errors import InvalidInput, ReferenceInvalid
 from tidegate.formats.reference import Reference
 from tidegate.releases.locate import find_layout, parse_release
 from tidegate.releases.verify import utc_now
@@ -65,6 +65,13 @@ class Place:
         starts_so = text in (".", "..") or text.startswith(("/", "./", "../", "~"))
         if starts_so or path.exists() or (text.endswith(ARCHIVE_SUFFIX) and ":" not in text):
             return cls(path=path, archive=path.is_file() or text.endswith(ARCHIVE_SUFFIX))
+        if "/" not in text:
+            raise ReferenceInvalid(
+                "that is neither a release nor a path",
+                found=text[:300],
+                expected="[registry/]namespace/agent, a path, or a file that ends in .tar",
+                hint=f"write ./{text} for a new folder",
+            )
         return cls(reference=parse_release(text))
 
     @property

@@ -112,5 +112,5 @@ def _renames(found: str, expected: str) -> InvalidInput:
         code="copy-renames",
         found=found,
         expected=expected,
-        hint="name the same agent and version at both ends, or publish it anew under the other name",
+        hint="name the same agent and version at both ends, or publish it anew; a path begins with ./ or /",
     )
