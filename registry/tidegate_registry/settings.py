@@ -236,8 +236,8 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     downloads: Annotated[
         Downloads,
         Field(
-            description="`redirect` sends clients to the store; `stream` passes the bytes on, for a store that they "
-            "cannot reach"
+            description="`redirect` sends clients to the store; `stream` passes the bytes on, both ways, for a store "
+            "that they cannot reach"
         ),
     ] = Downloads.REDIRECT
     read_cache_bytes: Annotated[

@@ -117,7 +117,12 @@ class Output:
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("{task.description:>12}  "), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+        columns = (
+            TextColumn("{task.description:>12}  "),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+        )
         with Bar(*columns, TimeRemainingColumn(), console=Console(file=self._stderr), transient=True) as bar:
             task = bar.add_task(label, total=total)
 

@@ -54,6 +54,12 @@ class RangeNotSatisfiable(NotFound):
         self.headers = {"Content-Range": f"bytes */{size}"}
 
 
+class DirectUploadsOff(NotFound):
+    """Clients of this registry cannot reach its store: they send blobs to the registry itself."""
+
+    code = "direct-uploads-off"
+
+
 class UploadUnknown(NotFound):
     """There is no such upload of this caller; it may have ended or expired."""
 

@@ -30,6 +30,14 @@ def reader(streaming: Replica) -> Iterator[httpx2.Client]:
         yield client
 
 
+def test_nobody_is_sent_to_a_store_that_clients_cannot_reach(streaming: Replica, world: World) -> None:
+    blobs = {"blobs": [{"digest": Digest.of(DATA), "size": len(DATA)}]}
+    with streaming.client(streaming.token(PUBLISHER)) as client:
+        answer = client.post(f"/api/v1/agents/{AGENT}/uploads", json=blobs)
+        assert (answer.status_code, answer.json()["code"]) == (404, "direct-uploads-off")
+    assert world.client().post(f"/api/v1/agents/{AGENT}/uploads", json=blobs).status_code == 200
+
+
 def release(world: World, data: bytes) -> str:
     client = world.client()
     manifest = world.make_manifest(client, data)

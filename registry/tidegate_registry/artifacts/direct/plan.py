@@ -19,8 +19,9 @@ from tidegate_registry.artifacts.direct.blobs import (
     is_own,
     mark_of,
 )
-from tidegate_registry.artifacts.errors import UploadInvalid
+from tidegate_registry.artifacts.errors import DirectUploadsOff, UploadInvalid
 from tidegate_registry.keeping import claims
+from tidegate_registry.settings import Downloads
 from tidegate_registry.storage.blobs import ObjectKey, PresignedPut, StagingKey, StoredBlob
 from tidegate_registry.storage.parts import DIRECT_PART_BYTES, direct_part_bytes, part_count, part_size
 from tidegate_registry.storage.staging import MultipartGone, Part
@@ -69,9 +70,15 @@ def plan_uploads(
     """Say of each blob whether it must be sent, and how. `host`: the registry's name as the client wrote it.
 
     Raises LoginNeeded, AccessDenied, UploadInvalid, UploadTooLarge, SizeDiffers, TooManyUploads, TooMuchStaged,
-    BlobBeingRemoved.
+    BlobBeingRemoved, DirectUploadsOff.
     """
     app.access.demand(who, Permission.BLOB_PUSH, repository)
+    if app.settings.downloads is Downloads.STREAM:
+        raise DirectUploadsOff(
+            "clients of this registry do not reach its store",
+            expected="blobs pushed as OCI says",
+            hint="the registry's operator can change it with the setting `downloads`",
+        )
     check_announced(app, who, repository, blobs)
     claims.claim(app, repository, [blob.digest for blob in blobs])
     here = find_available(app, who, repository, blobs)
