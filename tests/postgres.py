@@ -48,7 +48,8 @@ class Postgres:
         self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self) -> None:
-        self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+        if self.pids():
+            self._run("pg_ctl", "-w", "-m", "immediate", "stop")
 
     def pids(self) -> list[int]:
         """The server's process, and those that it made; none where it does not run."""
@@ -69,6 +70,9 @@ class Postgres:
             if time.monotonic() > deadline:
                 raise RuntimeError("PostgreSQL did not end")
             time.sleep(0.01)
+        # where nobody collects dead processes, as in a container, a new server would take the dead one for alive
+        for left in (self._data / "postmaster.pid", *self.folder.glob(".s.PGSQL.*")):
+            left.unlink(missing_ok=True)
 
     def _run(self, program: str, *options: str) -> None:
         command = [*self._as_user, str(self._binaries / program), "-D", str(self._data), *options]

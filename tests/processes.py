@@ -225,6 +225,11 @@ class Persistent(httpx2.BaseTransport):
     def close(self) -> None:
         """Stay open: the clients of a world share it."""
 
+    def end(self) -> None:
+        """Close it, and let nobody who still waits for an answer try again."""
+        self.seconds = 0
+        self._inner.close()
+
 
 def clean_environment() -> dict[str, str]:
     """This process's, without settings of Tidegate."""
