@@ -144,6 +144,16 @@ class TestWhatIsInTheFile:
         with pytest.raises(NotFound):
             from_layout(tmp_path / "out", None)
 
+    def test_the_end_of_a_swapped_blob_is_kept_back_from_a_registry(self, carrier: Carrier, tmp_path: Path) -> None:
+        size = len(carrier.layout.read_blob(weights(carrier), 1 << 24))
+        for data in (bytes(size), bytes(size - 1), bytes(size + 1)):
+            bent = self.rewritten(carrier, tmp_path, f"blobs/sha256/{weights(carrier).hex}", data)
+            target = FakeRegistry()
+            with pytest.raises(BundleRefused) as caught:
+                carrier.to_fake(target, from_layout(bent, None))
+            assert codes(caught.value) == {"blob-digest"}
+            assert not target.manifests
+
     def test_a_file_without_its_evidence_is_refused(self, carrier: Carrier, tmp_path: Path) -> None:
         bare = copy_of(carrier.layout, tmp_path / "bare")
         bare._write_index(tuple(each for each in bare.entries() if each.digest == carrier.manifest.digest))

@@ -68,7 +68,7 @@ def run_copy(args: argparse.Namespace, out: Output, source: Place, destination: 
         expected=parse_release(args.expected) if args.expected else None,
         connecting=Connecting(args.registry, plain_http=args.plain_http),
         allow_sandbox=args.sandbox,
-        progress=lambda total: out.progress(total, "Copying"),
+        progress=lambda total: out.progress(total, "Copying", then="Storing"),
         tell=out.step,
     )
     if args.json:

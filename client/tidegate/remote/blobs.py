@@ -28,19 +28,38 @@ class BlobStream(io.RawIOBase):
     """Reads a blob and refuses, at its end at the latest, bytes that are not what its descriptor names.
 
     Reading raises BundleRefused (code "blob-altered") and Unreachable. Who does not read to the end has not checked
-    the digest.
+    the digest. Who seeks reads parts, which are not hashed: to check these is for whoever takes them.
     """
 
     def __init__(self, open_span: OpenSpan, blob: Descriptor) -> None:
         super().__init__()
-        self._digest = blob.digest
-        self._hasher = Hasher(blob.digest.algorithm)
+        self._open_span, self._blob = open_span, blob
+        self._hasher: Hasher | None = Hasher(blob.digest.algorithm)
         self._chunks = chunks_between(open_span, blob, 0, blob.size)
         self._rest = memoryview(b"")
+        self._at = 0
 
     def readable(self) -> bool:
         """Say yes."""
         return True
+
+    def seekable(self) -> bool:
+        """Say yes: a blob that is copied in parts is read in parts."""
+        return True
+
+    def tell(self) -> int:
+        """Give the place in the blob."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Go to the byte `offset`, counted from the start."""
+        if whence != io.SEEK_SET:
+            raise io.UnsupportedOperation("a blob that is fetched is sought from its start only")
+        if offset != self._at:
+            self._chunks.close()
+            self._chunks = chunks_between(self._open_span, self._blob, offset, self._blob.size)
+            self._rest, self._hasher, self._at = memoryview(b""), None, offset
+        return self._at
 
     def readinto(self, buffer: object) -> int:
         """Give the next bytes; 0 at the end, when size and digest are right."""
@@ -48,14 +67,16 @@ class BlobStream(io.RawIOBase):
         if not self._rest:
             chunk = next(self._chunks, None)
             if chunk is None:
-                if self._hasher.digest != self._digest:
-                    raise _altered(self._hasher.digest, self._digest)
+                if self._hasher is not None and self._hasher.digest != self._blob.digest:
+                    raise _altered(self._hasher.digest, self._blob.digest)
                 return 0
-            self._hasher.update(chunk)
+            if self._hasher is not None:
+                self._hasher.update(chunk)
             self._rest = memoryview(chunk)
         count = min(len(target), len(self._rest))
         target[:count] = self._rest[:count]
         self._rest = self._rest[count:]
+        self._at += count
         return count
 
     def close(self) -> None:

@@ -186,3 +186,19 @@ def test_a_descriptor_that_overstates_a_size_is_noticed() -> None:
     with pytest.raises(BundleRefused) as caught:
         fake.registry().read_blob(NAME, Descriptor("application/x", Digest.of(b"data"), 5), limit=10)
     assert caught.value.reasons[0].found == "4 bytes"
+
+
+def test_a_part_of_a_blob_is_read_from_where_it_begins_and_the_whole_is_still_checked() -> None:
+    fake, data = FakeRegistry(), bytes(range(256)) * 8192  # larger than what is read ahead
+    fake.put_blob(data)
+    with fake.registry().open_blob(NAME, blob(data)) as stream:
+        stream.seek(1_500_000)
+        assert stream.read(3) == data[1_500_000:1_500_003]
+        stream.seek(7)
+        assert stream.read() == data[7:]
+    asked = [request.headers["range"] for request in fake.seen("GET", "/blobs/")]
+    assert asked == [f"bytes=1500000-{len(data) - 1}", f"bytes=7-{len(data) - 1}"]
+    fake.blobs[Digest.of(data)] = bytes(len(data))
+    with fake.registry().open_blob(NAME, blob(data)) as stream, pytest.raises(BundleRefused) as caught:
+        stream.read()
+    assert caught.value.reasons[0].code == "blob-altered"
