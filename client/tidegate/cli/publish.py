@@ -97,12 +97,13 @@ def _release(args: argparse.Namespace, called: Reference | None, out: Output) ->
     from tidegate.bundle.layout import Layout
     from tidegate.publish import Release
     from tidegate.releases.locate import find_layout
+    from tidegate.releases.verify import choose_in
 
     source = Path(args.what).expanduser()
     layout_path = None if (source / "agent.yaml").is_file() else find_layout(source)
     if layout_path is not None:
         layout = Layout.open(layout_path)
-        yield Release.of(layout, layout.root(called.version if called else None), called)
+        yield Release.of(layout, choose_in(layout, called), called)
         return
     with tempfile.TemporaryDirectory(prefix="tidegate-") as temporary:
         target = Path(args.layout).expanduser() if args.layout else Path(temporary) / "layout"
