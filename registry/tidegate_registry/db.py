@@ -90,7 +90,7 @@ class Db:
     def scratch(self, *, durable: bool = True) -> Iterator[Tx]:
         """Open a transaction for what is no state of the registry and gets no audit entry: the tables of SCRATCH.
 
-        Not `durable`: it holds for all that asks the database, and may be lost when the database's machine loses power.
+        Not `durable`, on SQLite: it holds for all that asks the database, and may be lost when the machine loses power.
         A durable transaction that follows makes it so as well.
         Raises NotAudited, and writes nothing, where another table was written.
         """
@@ -233,19 +233,12 @@ def _sqlite_engine(url: sqlalchemy.URL) -> Engine:
 
 def _postgres_engine(url: sqlalchemy.URL) -> Engine:
     options = f"-c lock_timeout={POSTGRES_LOCK_MILLISECONDS} -c statement_timeout={POSTGRES_STATEMENT_MILLISECONDS}"
-    engine = sqlalchemy.create_engine(
+    return sqlalchemy.create_engine(
         url,
         pool_size=POOL_CONNECTIONS,
         pool_pre_ping=True,
         connect_args={"options": options, "connect_timeout": 10},
     )
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: sqlalchemy.Connection) -> None:
-        if connection.get_execution_options().get(_PASSING):
-            connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
-
-    return engine
 
 
 @event.listens_for(Session, "after_flush")
