@@ -18,7 +18,7 @@ from tidegate.bundle.layout import Layout
 from tidegate.digest import Digest
 from tidegate.errors import BundleRefused, InvalidInput, NotFound, TidegateError
 from tidegate.evidence import Attached, LayoutShelf
-from tidegate.formats.manifest import EMPTY_BLOB, image_manifest
+from tidegate.formats.manifest import EMPTY_BLOB, evidence_manifest, image_manifest
 from tidegate.formats.reference import Reference
 from tidegate.releases.copy import copy
 from tidegate.releases.destination import ArchiveDestination, LayoutDestination, RegistryDestination
@@ -110,6 +110,19 @@ class TestWhatTheSourceServes:
         assert honest in arrived
         assert len(arrived) == 3
 
+    def test_what_a_stranger_calls_an_attachment_cannot_command_a_terminal(
+        self, carrier: Carrier, tmp_path: Path
+    ) -> None:
+        raw = b"{}"
+        carrier.layout.put(raw)
+        loud = "\x1b[2J\x1b]0;owned\x07" + "x" * 5000
+        carrier.layout.add_manifest(evidence_manifest(raw, carrier.manifest.descriptor, loud), version=None)
+        told: list[str] = []
+        origin, out = from_layout(carrier.layout.path, None), LayoutDestination(tmp_path / "out")
+        copied = carrier.copy(origin, out, lambda verb, what: told.append(f"{verb} {what}"))
+        assert len(copied.sent) == 3
+        assert all(line.isprintable() and len(line) < 1000 for line in told)
+
 
 class TestWhatIsInTheFile:
     def rewritten(self, carrier: Carrier, folder: Path, name: str, data: bytes | None) -> Path:
@@ -153,6 +166,14 @@ class TestWhatIsInTheFile:
                 carrier.to_fake(target, from_layout(bent, None))
             assert codes(caught.value) == {"blob-digest"}
             assert not target.manifests
+
+    def test_a_swapped_blob_does_not_get_into_another_file(self, carrier: Carrier, tmp_path: Path) -> None:
+        size = len(carrier.layout.read_blob(weights(carrier), 1 << 24))
+        bent = self.rewritten(carrier, tmp_path, f"blobs/sha256/{weights(carrier).hex}", bytes(size))
+        with pytest.raises(BundleRefused) as caught:
+            carrier.copy(from_layout(bent, None), ArchiveDestination(tmp_path / "out.tar"))
+        assert codes(caught.value) == {"blob-digest"}
+        assert not (tmp_path / "out.tar").exists()
 
     def test_a_file_without_its_evidence_is_refused(self, carrier: Carrier, tmp_path: Path) -> None:
         bare = copy_of(carrier.layout, tmp_path / "bare")

@@ -14,6 +14,7 @@ from tidegate.digest import Digest
 from tidegate.errors import LimitExceeded, NotFound, Reason, TidegateError, Unauthenticated, Unreachable
 from tidegate.formats.manifest import IMAGE_TYPES, INDEX_TYPES, MAX_REFERRERS, Descriptor, Manifest
 from tidegate.verify.referrer import BundleReferrer
+from tidegate.verify.steps import bounded
 
 if TYPE_CHECKING:
     from tidegate.bundle.source import BundleSource
@@ -36,7 +37,7 @@ class Referrer:
         """What it is, for a person: the predicate type that its author wrote beside it, else its artifact type."""
         found = BundleReferrer(self.manifest)
         claimed = found.claimed_type if found.is_bundle else None
-        return claimed or self.manifest.effective_artifact_type or self.manifest.media_type
+        return _shown(claimed or self.manifest.effective_artifact_type or self.manifest.media_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def _about(subject: Digest, list_referrers: ListReferrers, left_out: list[LeftOu
     except NotFound:
         return  # a registry that knows the manifest and no list about it has nothing to list
     for item in sorted(listed, key=lambda each: each.descriptor.digest):
-        kind = item.descriptor.artifact_type or item.descriptor.media_type
+        kind = _shown(item.descriptor.artifact_type or item.descriptor.media_type)
         try:
             manifest = item.read()
         except FATAL:
@@ -168,6 +169,11 @@ def _about(subject: Digest, list_referrers: ListReferrers, left_out: list[LeftOu
         else:
             reason = Reason("referrer-subject", "it is about another manifest", expected=str(subject))
             left_out.append(LeftOut(item.descriptor.digest, kind, (reason,)))
+
+
+def _shown(text: str) -> str:
+    """Bound and disarm what a stranger wrote: it goes to a terminal."""
+    return bounded(text) or ""
 
 
 def _rank(referrer: Referrer) -> int:
