@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import AGENT, Done, Shell
-from tests.interop.conftest import Job, find_tool
+from tests.interop.conftest import OPAQUE, Job, find_tool
 from tidegate.bundle.layout import Layout
 from tidegate.digest import Digest
+from tidegate.formats.jcs import canonical_bytes
+from tidegate.formats.manifest import EMPTY_DESCRIPTOR, image_manifest
+from tidegate.formats.mediatypes import PREDICATE_RELEASE
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,10 @@ class GoTools:
         trust = ("--allow-http-registry", "--trusted-root", self.job.sandbox.folder.trusted_root)
         return self.shell.run(self.programs["cosign"], verb, *trust, *arguments)
 
-    def sign(self, verb: str, digest: Digest, *arguments: str | Path) -> Done:
+    def sign(self, verb: str, digest: Digest, *arguments: str | Path, agent: str = AGENT) -> Done:
         token = ("--identity-token", self.job.token("sigstore"))
         signing = ("--yes", "--signing-config", self.job.sandbox.folder.signing_config, *token)
-        return self.cosign(verb, *signing, *arguments, f"{self.agent}@{digest}")
+        return self.cosign(verb, *signing, *arguments, f"{self.job.registry}/{agent}@{digest}")
 
     def verify(self, verb: str, digest: Digest, *arguments: str) -> Done:
         env = self.shell.env
@@ -88,12 +91,35 @@ def test_a_tag_pushed_by_crane_becomes_a_release_when_cosign_has_signed_and_atte
     assert Layout.open(pulled).root().digest == digest
 
 
+def test_an_image_needs_a_release_statement_which_cosign_can_make(
+    go_tools: Callable[[str], GoTools], reader: Shell
+) -> None:
+    tools = go_tools("3.4.0")
+    layout = Layout.create(tools.job.home / "image")
+    layout.put(b"{}")
+    image = image_manifest(artifact_type="application/vnd.acme.skills.v1", config=EMPTY_DESCRIPTOR, layers=())
+    layout.add_manifest(image, version=None)
+    tag = f"{tools.job.registry}/{OPAQUE}:3.4.0"
+    tools.crane("push", layout.path, tag).succeeded()
+    attest = ("--type", "slsaprovenance1", "--predicate", tools.job.provenance())
+    tools.sign("attest", image.digest, *attest, agent=OPAQUE).succeeded()
+    tools.sign("sign", image.digest, agent=OPAQUE).succeeded()
+    reasons = tools.job.release(OPAQUE, "3.4.0")["reasons"]
+    assert isinstance(reasons, list)
+    assert [reason["code"] for reason in reasons if isinstance(reason, dict)] == ["no-release-statement"]
+
+    statement = tools.job.home / "release.json"
+    statement.write_bytes(canonical_bytes({"agent": OPAQUE, "version": "3.4.0", "digest": image.digest}))
+    tools.sign("attest", image.digest, "--type", PREDICATE_RELEASE, "--predicate", statement, agent=OPAQUE).succeeded()
+    assert tools.job.release(OPAQUE, "3.4.0")["state"] == "admitted"
+    assert image.digest in reader.tidegate("verify", f"{OPAQUE}:3.4.0").succeeded().out
+
+
 def test_cosign_verifies_what_tidegate_has_signed(go_tools: Callable[[str], GoTools]) -> None:
     tools = go_tools("3.1.0")
     reference = tools.job.shell.tidegate("publish", tools.job.layout("3.1.0")).succeeded().out.strip()
     digest = Digest(reference.partition("@")[2])
-    release = ("--type", "https://tidegate.dev/predicate/release/v1")
-    assert "payload" in tools.verify("verify-attestation", digest, *release).succeeded().out
+    assert "payload" in tools.verify("verify-attestation", digest, "--type", PREDICATE_RELEASE).succeeded().out
     assert "payload" in tools.verify("verify-attestation", digest, "--type", "slsaprovenance1").succeeded().out
 
 
