@@ -6,6 +6,7 @@ can be added without its entry. What is no state of the registry (unfinished upl
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ import sqlalchemy
 from sqlalchemy import Engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DataError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session as OrmSession
 from sqlmodel import Session, SQLModel
@@ -34,6 +35,14 @@ Tx = Session
 SQLITE_BUSY_MILLISECONDS = 15_000  # longer than any one transaction here by three orders of magnitude
 POSTGRES_LOCK_MILLISECONDS = 15_000
 POSTGRES_STATEMENT_MILLISECONDS = 30_000
+POSTGRES_DISK_FULL = "53100"  # Source: PostgreSQL, appendix A, error codes
+# a server that the network has lost is given up after about as long as a statement may take. Source: libpq, 34.1.2
+POSTGRES_KEEPALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": POSTGRES_STATEMENT_MILLISECONDS,
+}
 POOL_CONNECTIONS = 40  # as many as there are threads for handlers, see starlette.concurrency
 
 # unfinished uploads, and who relies on which blob: what came of it is an entry, each request for it is not
@@ -47,6 +56,12 @@ class DatabaseUnavailable(Unreachable):
     """The database did not answer."""
 
     code = "database-unavailable"
+
+
+class DatabaseFull(DatabaseUnavailable):
+    """The database has no room left."""
+
+    code = "database-full"
 
 
 class DatabaseUrlInvalid(InvalidInput):
@@ -168,10 +183,20 @@ def _parse_url(url: str) -> sqlalchemy.URL:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, PoolTimeout) as error:
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        if _is_full(error):
+            raise DatabaseFull("the database has no room left", hint="tell the operator") from error
         raise DatabaseUnavailable("the database did not answer", hint="try again in a moment") from error
     except DataError as error:  # PostgreSQL's text cannot hold U+0000, which a URL can; SQLite finds nothing instead
         raise InvalidInput("a value cannot be text", code="text-unstorable", expected="text without U+0000") from error
+
+
+def _is_full(error: SQLAlchemyError) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else None
+    return (
+        getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        or getattr(cause, "sqlstate", None) == POSTGRES_DISK_FULL
+    )
 
 
 def mark_audited(tx: Tx) -> None:
@@ -237,7 +262,7 @@ def _postgres_engine(url: sqlalchemy.URL) -> Engine:
         url,
         pool_size=POOL_CONNECTIONS,
         pool_pre_ping=True,
-        connect_args={"options": options, "connect_timeout": 10},
+        connect_args={"options": options, "connect_timeout": 10, **POSTGRES_KEEPALIVE},
     )
 
 

@@ -36,6 +36,7 @@ from tidegate.errors import (
 from tidegate_registry.access.challenge import LoginNeeded
 from tidegate_registry.artifacts import errors as oci
 from tidegate_registry.audit.refusals import record_refusal
+from tidegate_registry.db import DatabaseFull
 from tidegate_registry.keeping.quota import QuotaExceeded
 from tidegate_registry.logs import get_logger
 from tidegate_registry.storage.blobs import StoreFull
@@ -98,6 +99,7 @@ RENDERED: dict[type[BaseException], Rendered] = {
     oci.DeletesRefused: Rendered(405, "UNSUPPORTED"),
     oci.RequestTimeout: Rendered(408, "TOOMANYREQUESTS"),
     Unreachable: Rendered(503, "TOOMANYREQUESTS", retry=True),
+    DatabaseFull: Rendered(507, "TOOMANYREQUESTS", retry=True),
     StoreFull: Rendered(507, "TOOMANYREQUESTS", retry=True),
     TidegateError: Rendered(500, "UNSUPPORTED"),
 }
