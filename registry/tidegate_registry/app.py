@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tidegate.errors import TidegateError
 from tidegate_registry import __version__, health, migrations, problems
 from tidegate_registry.access import routes as access_routes
 from tidegate_registry.admission import routes as admission_routes
@@ -24,6 +25,7 @@ from tidegate_registry.background import Background
 from tidegate_registry.db import Db
 from tidegate_registry.evidence import routes as evidence_routes
 from tidegate_registry.keeping import routes as keeping_routes
+from tidegate_registry.keeping.highwater import check_not_behind, note_progress
 from tidegate_registry.logs import get_logger
 from tidegate_registry.metrics import Metrics
 from tidegate_registry.observe import Observe
@@ -96,7 +98,8 @@ def check_start(app: Services) -> None:
     """Check, once and before the first request, what serving rests on.
 
     The schema is that of this version (the sandbox migrates by itself), the trust file is good, and the object store
-    really has the properties that write-once content addressing needs. Raises a TidegateError that names what is not.
+    really has the properties that write-once content addressing needs. In production, the database holds what it held
+    when the bucket was last told. Raises a TidegateError that names what is not.
     """
     sandbox = app.settings.mode is Mode.SANDBOX
     if sandbox:
@@ -106,6 +109,8 @@ def check_start(app: Services) -> None:
     if app.trust is not None and not (sandbox and app.settings.trust_file is None):
         app.trust.check()  # in production, a registry that trusts nobody could admit nothing
     app.blobs.probe()
+    if not sandbox:
+        check_not_behind(app)
 
 
 class Registry(FastAPI):
@@ -152,6 +157,13 @@ def create_app(
     return api
 
 
+def _note_at_end(app: Services) -> None:
+    try:
+        note_progress(app)
+    except TidegateError as error:  # the next start notices no less
+        log.warning("high-water.not_noted", error=str(error))
+
+
 def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
@@ -161,6 +173,7 @@ def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAs
         async with Background(app, lambda: record_suppressed(app, api.state.refusals)):
             yield
         await run_in_threadpool(record_suppressed, app, api.state.refusals, closing=True)
+        await run_in_threadpool(_note_at_end, app)
         await app.staging.close()
         await run_in_threadpool(app.db.close)
         log.info("stopped")

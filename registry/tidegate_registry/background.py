@@ -1,5 +1,5 @@
 """What the registry does by itself while it runs: drop uploads that nobody continued, write entries of what was only
-counted. A failure waits a turn.
+counted, tell the bucket how far the database has come. A failure waits a turn.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from tidegate.errors import TidegateError
 from tidegate_registry.artifacts.pending import sweep_pending
 from tidegate_registry.artifacts.sweep import sweep_uploads
+from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 SWEEP_SECONDS = 300  # far below the life of an upload session, so that disk is given back soon after it
+NOTE_SECONDS = 60  # entries that a crash may keep from the bucket's high-water mark
 COUNT_SECONDS = 60  # the window in which refusals are counted: its entry comes at most one more window later
 
 
@@ -37,6 +39,7 @@ class Background:
         self._tasks = (
             asyncio.create_task(_repeat(self._sweep, SWEEP_SECONDS)),
             asyncio.create_task(_repeat(self._record_counts, COUNT_SECONDS)),
+            asyncio.create_task(_repeat(self._note_progress, NOTE_SECONDS)),
         )
         return self
 
@@ -46,6 +49,9 @@ class Background:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _note_progress(self) -> None:
+        note_progress(self._app)
 
     def _sweep(self) -> None:
         dropped = sweep_uploads(self._app)

@@ -1,4 +1,4 @@
-"""`tidegate-registry serve | migrate | fsck | gc | sandbox`. Errors and exit codes: as with `tidegate`."""
+"""`tidegate-registry serve | migrate | fsck | gc | accept-loss | sandbox`; errors and exit codes as with `tidegate`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.registry.test_cli import serving, wait_ready
 from tests.registry.world import store_settings
 from tidegate_registry.access.token_keys import load_token_key
 from tidegate_registry.metrics import Metrics
-from tidegate_registry.settings import Settings
+from tidegate_registry.settings import Keeping, Limits, S3Settings, Settings
 from tidegate_registry.settings_file import load_settings, variable_for
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def test_from_the_key_to_the_metrics_as_the_guide_says(there: Path, database_url
 
 
 def test_every_setting_and_every_metric_that_it_names_exists() -> None:
-    known = [*Settings.model_fields, *(f"s3.{key}" for key in type(Settings().s3).model_fields)]
+    groups = {"s3": S3Settings, "limits": Limits, "keeping": Keeping}
+    known = [*Settings.model_fields, *(f"{name}.{key}" for name, group in groups.items() for key in group.model_fields)]
     named = set(re.findall(r"\bTIDEGATE_REGISTRY_[A-Z0-9_]+\b", GUIDE)) - {"TIDEGATE_REGISTRY_CONFIG"}
     assert named <= {variable_for(key) for key in known}
     short = {key.rpartition(".")[2] for key in known}

@@ -63,12 +63,12 @@ class ObjectRestored(Event):
 class LossAccepted(Event):
     """An operator said that this database goes on although the bucket has seen more. `reason`: theirs.
 
-    `marked_entries` and `marked_last_id`: what the high-water mark said; `entries`: how many there were here.
+    `marked_position` and `marked_entry`: what the high-water mark said; `position`: of the last entry here.
     """
 
     type: ClassVar[str] = "loss.accepted"
 
-    marked_entries: int
-    marked_last_id: str
-    entries: int
+    marked_position: int
+    marked_entry: str
+    position: int
     reason: str

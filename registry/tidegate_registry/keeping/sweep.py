@@ -21,6 +21,7 @@ from tidegate_registry.keeping import claims
 from tidegate_registry.keeping.events import BlobRemoved, ManifestRemoved
 from tidegate_registry.keeping.fsck.findings import Problem
 from tidegate_registry.keeping.fsck.records import check_records
+from tidegate_registry.keeping.highwater import check_not_behind
 from tidegate_registry.keeping.plan import (
     DoomedBlob,
     DoomedManifest,
@@ -68,7 +69,8 @@ class Sweep:
         self._app, self._actor, self._forget, self._tell = app, actor, forget, tell
 
     def run(self) -> None:
-        """Remove everything that may go. Raises RecordsDamaged, StoreUnavailable, DatabaseUnavailable."""
+        """Remove everything that may go. Raises RecordsDamaged, DatabaseBehind, Unreachable."""
+        check_not_behind(self._app)
         self._check_records()
         self._end_abandoned()
         for agent in [

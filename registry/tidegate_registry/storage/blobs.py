@@ -49,7 +49,7 @@ class BlobKey:
 
 
 _SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-STAGING = "staging/"
+STAGING, STATE = "staging/", "state/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,12 @@ class BlobStore(Protocol):
 
         `mark` stays with the object and says later through whose link it came.
         """
+
+    def read_state(self, name: str, *, limit: int) -> tuple[bytes, str] | None:
+        """Read at most `limit` bytes of `state/<name>`, and its ETag; None if it is not there."""
+
+    def write_state(self, name: str, raw: bytes, *, replaces: str | None) -> bool:
+        """Write `state/<name>` if its ETag is `replaces`, or, with None, if it is not there; say whether it was."""
 
     def ping(self) -> None:
         """Raise StoreUnavailable unless the bucket answers."""

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from tidegate.digest import CHUNK_BYTES, Digest
 from tidegate.errors import LimitExceeded
 from tidegate_registry.storage.blobs import (
+    STATE,
     BlobKey,
     BlobMissing,
     ObjectKey,
@@ -164,6 +165,37 @@ class S3BlobStore(S3Bucket):
         """See BlobStore.presign_put."""
         return self._presigner.put(self.full_key(key), size=size, sha256=sha256, host=host, mark=mark)
 
+    def read_state(self, name: str, *, limit: int) -> tuple[bytes, str] | None:
+        """See BlobStore.read_state."""
+        with translated("read its state"):
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}{STATE}{name}")
+            except ClientError as error:
+                if status_of(error) == NOT_FOUND:
+                    return None
+                raise
+        with _Reading(answer["Body"]) as body:
+            return body.read(limit), answer["ETag"]
+
+    def write_state(self, name: str, raw: bytes, *, replaces: str | None) -> bool:
+        """See BlobStore.write_state."""
+        condition: _Condition = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
+        with translated("write its state"):
+            try:
+                self.client.put_object(
+                    Bucket=self.bucket,
+                    Key=f"{self.prefix}{STATE}{name}",
+                    Body=raw,
+                    ContentType="application/json",
+                    ChecksumSHA256=checksum(Digest.of(raw)),
+                    **condition,
+                )
+            except ClientError as error:
+                if status_of(error) in EXISTS or status_of(error) == NOT_FOUND:
+                    return False
+                raise
+        return True
+
     def ping(self) -> None:
         """See BlobStore.ping."""
         with translated("answer for its bucket"):
@@ -230,6 +262,11 @@ class S3BlobStore(S3Bucket):
 
 class _Part(TypedDict, total=False):
     Range: str
+
+
+class _Condition(TypedDict, total=False):
+    IfMatch: str
+    IfNoneMatch: str
 
 
 class _Reading:

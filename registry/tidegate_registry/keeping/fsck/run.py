@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,10 @@ from sqlmodel import func, select
 from tidegate_registry.artifacts.tables import BlobRow, ManifestRow, ReleaseRow
 from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.keeping.fsck.breaks import broken_releases
-from tidegate_registry.keeping.fsck.findings import Finding
+from tidegate_registry.keeping.fsck.findings import Finding, Problem
 from tidegate_registry.keeping.fsck.objects import check_objects
 from tidegate_registry.keeping.fsck.records import check_records
+from tidegate_registry.keeping.highwater import DatabaseBehind, check_not_behind
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
@@ -35,7 +36,7 @@ class Checked:
 
 def check(app: Services, *, rehash: bool = False, advance: Callable[[int], None] = lambda _: None) -> Checked:
     """Check everything; changes nothing. Raises StoreUnavailable, DatabaseUnavailable."""
-    findings = [*check_records(app), *check_objects(app, rehash=rehash, advance=advance)]
+    findings = [*_check_mark(app), *check_records(app), *check_objects(app, rehash=rehash, advance=advance)]
     with app.db.read() as tx:
         counts = {
             name: tx.exec(select(func.count()).select_from(row)).one()
@@ -50,3 +51,11 @@ def check(app: Services, *, rehash: bool = False, advance: Callable[[int], None]
             if not finding.is_note:
                 finding.breaks = broken_releases(tx, finding)
     return Checked(findings, counts, rehash)
+
+
+def _check_mark(app: Services) -> Iterator[Finding]:
+    try:
+        check_not_behind(app)
+    except DatabaseBehind as error:
+        (reason,) = error.reasons
+        yield Finding(Problem.DATABASE_BEHIND, "registry", "", reason.found or "", reason.expected or "")
