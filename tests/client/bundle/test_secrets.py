@@ -99,7 +99,10 @@ def test_what_only_looks_a_little_like_a_secret_is_let_through(text: str) -> Non
     assert find_secrets(text.encode()) == ()
 
 
-@pytest.mark.parametrize("before", [0, CHUNK_BYTES - OVERLAP - 2, CHUNK_BYTES - 20, CHUNK_BYTES, 3 * CHUNK_BYTES - 7])
+@pytest.mark.parametrize(
+    "before",
+    [0, CHUNK_BYTES - OVERLAP - 3, CHUNK_BYTES - OVERLAP - 2, CHUNK_BYTES - 20, CHUNK_BYTES, 3 * CHUNK_BYTES - 7],
+)
 def test_a_secret_is_found_once_wherever_chunks_end(before: int) -> None:
     filler = b"".join(b"%07d\n" % line for line in range(before // 8 + 1))[: max(before - 1, 0)]
     text = b"\n" * bool(before) + filler + b" \n" + f"ghp_{made(36)}".encode() + b"\n" + filler
