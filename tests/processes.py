@@ -146,10 +146,9 @@ class RegistryProcess:
         """What it says of itself; nothing where it does not answer."""
         try:
             answer = httpx2.get(f"{self.url}/readyz", trust_env=False, verify=NO_TLS, timeout=30)
-        except httpx2.TransportError:
+            return dict(answer.json())
+        except (httpx2.TransportError, ValueError):  # it does not listen yet, or somebody else does
             return {}
-        found: dict[str, object] = answer.json()
-        return found
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -13,20 +13,22 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx2
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from tests.postgres import empty_database
 from tests.processes import RegistryProcess, Site, make_site, replicas
 from tests.registry.admission.world import NO_TLS, GateWorld, codes_of
-from tests.registry.world import store_settings
+from tests.registry.world import store_settings, wait_for
 from tests.workshop import AGENT
 from tidegate.digest import Digest
-from tidegate.formats.manifest import EMPTY_BLOB, Manifest
-from tidegate_registry.artifacts.tables import ReleaseRow
+from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, Manifest, image_manifest
+from tidegate_registry.artifacts.tables import BlobRow, ReleaseRow
+from tidegate_registry.keeping.tables import BlobClaimRow
 from tidegate_registry.storage.blobs import STAGING
 
 if TYPE_CHECKING:
@@ -56,6 +58,22 @@ class Pair:
 
     def version(self) -> str:
         return f"1.{next(self._minors)}.0"
+
+    def push_with_layer(self, client: httpx2.Client, layer: bytes) -> Manifest:
+        """Push a manifest with that layer into quarantine, as often as the registry says "again in a moment"."""
+        content = Descriptor("application/octet-stream", Digest.of(layer), len(layer))
+        manifest = image_manifest(
+            artifact_type="application/vnd.example.agent", config=EMPTY_DESCRIPTOR, layers=(content,)
+        )
+        for _ in range(50):
+            statuses = [in_one_request(client, blob) for blob in (EMPTY_BLOB, layer)]
+            if statuses == [201, 201]:
+                answer = put(client, manifest, manifest.digest)
+                if answer.status_code == 201:
+                    return manifest
+                statuses = [answer.status_code]
+            assert 503 in statuses, statuses
+        raise AssertionError("it was told to try again fifty times")
 
     def admitted(self, version: str) -> list[object]:
         return [data["digest"] for data in self.world.data_of("release.admitted") if data["version"] == version]
@@ -211,3 +229,44 @@ def test_a_working_tag_moves_and_a_channel_does_not_while_versions_are_named(pai
         assert client.get(f"/v2/{AGENT}/manifests/stable").status_code == 404
     assert len({client.get(f"/v2/{AGENT}/manifests/nightly").content for client in clients[:2]}) == 1
     assert clients[0].get(f"/v2/{AGENT}/manifests/nightly").content == manifests[-1].raw
+
+
+def test_what_is_pushed_while_it_is_collected_is_there_afterwards(pair: Pair) -> None:
+    """Blobs that nobody has needed for weeks are collected by one process, and pushed again through two others."""
+    clients = [pair.at(index) for index in range(4)]
+    layers = [[os.urandom(500) for _ in range(25)] for _ in clients]
+    for lane, client in enumerate(clients):
+        for layer in layers[lane]:
+            assert in_one_request(client, layer) == 201
+    let_blobs_age(pair)
+
+    def push(lane: int) -> list[Manifest]:
+        return [pair.push_with_layer(clients[lane], layer) for layer in layers[lane]]
+
+    with ThreadPoolExecutor(1) as pool:
+        collection = pool.submit(pair.site.run, "gc", "--apply", "--json")
+        wait_for(lambda: collection.done() or is_collecting(pair), seconds=60)
+        manifests = [manifest for lane in at_once(4, push) for manifest in lane]
+        collected = collection.result()
+    assert collected.returncode == 0, collected.stderr
+    assert pair.world.data_of("blob.removed")
+    for manifest in manifests:
+        assert clients[0].head(f"/v2/{AGENT}/manifests/{manifest.digest}").status_code == 200
+    checked = pair.site.run("fsck", "--rehash", "--json")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def is_collecting(pair: Pair) -> bool:
+    """Whether some blob is on its way out at this moment."""
+    with pair.world.services.db.read() as tx:
+        return (
+            tx.exec(select(BlobClaimRow.digest).where(col(BlobClaimRow.deleting_at).is_not(None))).first() is not None
+        )
+
+
+def let_blobs_age(pair: Pair) -> None:
+    """Make every blob and every claim as old as something that may be collected."""
+    long_ago = pair.world.services.clock() - timedelta(days=60)
+    with pair.world.services.db.engine.begin() as connection:
+        connection.execute(update(BlobRow).values(created_at=long_ago))
+        connection.execute(update(BlobClaimRow).values(claimed_at=long_ago))
