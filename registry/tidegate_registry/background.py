@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 SWEEP_SECONDS = 300  # far below the life of an upload session, so that disk is given back soon after it
+STOP_SECONDS = 5  # for a turn that is under way; whatever it does may be cut off
 NOTE_SECONDS = 60  # entries that a crash may keep from the bucket's high-water mark
 COUNT_SECONDS = 60  # the window in which refusals are counted: its entry comes at most one more window later
 
@@ -34,18 +36,21 @@ class Background:
         self._app = app
         self._record_counts = record_counts
         self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self._stop = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._tasks = (
-            asyncio.create_task(_repeat(self._sweep, SWEEP_SECONDS)),
-            asyncio.create_task(_repeat(self._record_counts, COUNT_SECONDS)),
-            asyncio.create_task(_repeat(self._note_progress, NOTE_SECONDS)),
+            asyncio.create_task(_repeat(self._sweep, SWEEP_SECONDS, self._stop)),
+            asyncio.create_task(_repeat(self._record_counts, COUNT_SECONDS, self._stop)),
+            asyncio.create_task(_repeat(self._note_progress, NOTE_SECONDS, self._stop)),
         )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
+        self._stop.set()
+        await asyncio.wait(self._tasks, timeout=STOP_SECONDS)  # cancelling would leave a thread at work behind us
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -62,10 +67,11 @@ class Background:
             log.info("pending-tags.swept", tags=expired)
 
 
-async def _repeat(work: Callable[[], None], seconds: float) -> None:
-    while True:
+async def _repeat(work: Callable[[], None], seconds: float, stop: asyncio.Event) -> None:
+    while not stop.is_set():
         try:
             await run_in_threadpool(work)
         except TidegateError as error:
             log.warning("background.failed", work=work.__name__, error=str(error))
-        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), seconds)

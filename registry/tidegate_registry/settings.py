@@ -52,6 +52,14 @@ class CredentialSource(StrEnum):
     AMBIENT = "ambient"
 
 
+class ObjectLock(StrEnum):
+    """How the bucket keeps objects from being removed before their time."""
+
+    OFF = "off"
+    GOVERNANCE = "governance"
+    COMPLIANCE = "compliance"
+
+
 class S3Settings(BaseModel, frozen=True, extra="forbid"):
     """The object store."""
 
@@ -95,6 +103,19 @@ class S3Settings(BaseModel, frozen=True, extra="forbid"):
     timeout_seconds: Annotated[
         int, Unit("seconds"), Field(description="Longest wait for the store to connect or to answer", ge=1, le=300)
     ] = 20
+
+    object_lock: Annotated[
+        ObjectLock, Field(description="What the bucket's default retention must be, looked at when the registry starts")
+    ] = ObjectLock.OFF
+    object_lock_days: Annotated[
+        int, Unit("days"), Field(description="How long it must keep objects; nothing younger is collected", ge=0)
+    ] = 0
+
+    @model_validator(mode="after")
+    def _lock_has_days(self) -> Self:
+        if (self.object_lock is ObjectLock.OFF) != (self.object_lock_days == 0):
+            raise ValueError("object_lock and object_lock_days go together")
+        return self
 
     @model_validator(mode="after")
     def _one_secret(self) -> Self:

@@ -193,6 +193,8 @@ def _gc(args: argparse.Namespace) -> int:
                 tell(manifest)
             for blob in plan_blobs(app, manifests):
                 tell(blob)
+        if days := app.settings.s3.object_lock_days:
+            out.say(f"blobs younger than {days} days stay: the bucket keeps them locked")
     counted = f"{counts['manifests']} manifests and {counts['blobs']} blobs, {counts['bytes']} bytes"
     out.say(f"{counted}, removed" if args.apply else f"{counted}, would go; nothing was changed: --apply removes it")
     if args.json:

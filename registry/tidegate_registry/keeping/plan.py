@@ -85,8 +85,9 @@ def terms_of(app: Services) -> Terms:
 
 
 def grace_of(app: Services) -> timedelta:
-    """Give how long a blob stays that nobody names."""
-    return max(timedelta(hours=app.settings.keeping.grace_hours), MIN_GRACE)
+    """Give how long a blob stays that nobody names: never less than the bucket keeps it anyway."""
+    locked = timedelta(days=app.settings.s3.object_lock_days)
+    return max(timedelta(hours=app.settings.keeping.grace_hours), MIN_GRACE, locked)
 
 
 def plan_manifests(app: Services, forget: Collection[Named] = ()) -> Iterator[DoomedManifest]:

@@ -203,10 +203,12 @@ class S3BlobStore(S3Bucket):
 
     def probe(self) -> None:
         """See BlobStore.probe."""
+        from tidegate_registry.storage.lock import check_lock
         from tidegate_registry.storage.probe import probe
 
         with translated("be probed"):
             probe(self.client, self.bucket, self.prefix)
+            check_lock(self.client, self.settings)
 
     def _copy(self, source: ObjectKey, target: BlobKey, original: StoredBlob, sha256: Digest) -> None:
         """Copy create-only, and only the very object that `original` describes; then look at what is there."""
