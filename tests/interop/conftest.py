@@ -166,11 +166,9 @@ def in_ci(sandbox: RunningSandbox, tmp_path: Path) -> Callable[[str], Job]:
     return job
 
 
-@pytest.fixture
-def reader(sandbox: RunningSandbox, tmp_path: Path) -> Shell:
-    """Somebody who may read, logged in; has the sandbox's trust file."""
-    home = tmp_path / "bob"
-    home.mkdir()
-    shell = sandbox.shell(home)
+@pytest.fixture(scope="session")
+def reader(sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """Somebody who may read, logged in; has the sandbox's trust file. What tests write goes to their own folders."""
+    shell = sandbox.shell(tmp_path_factory.mktemp("bob"))
     shell.tidegate("login", "--as", "bob").succeeded()
     return shell
