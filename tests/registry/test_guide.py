@@ -20,6 +20,8 @@ from tidegate_registry.settings import Keeping, Limits, S3Settings, Settings
 from tidegate_registry.settings_file import load_settings, variable_for
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from tidegate_registry.sandbox.s3 import S3Endpoint
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +88,7 @@ def test_from_the_key_to_the_metrics_as_the_guide_says(there: Path, database_url
 
 
 def test_every_setting_and_every_metric_that_it_names_exists() -> None:
-    groups = {"s3": S3Settings, "limits": Limits, "keeping": Keeping}
+    groups: dict[str, type[BaseModel]] = {"s3": S3Settings, "limits": Limits, "keeping": Keeping}
     known = [*Settings.model_fields, *(f"{name}.{key}" for name, group in groups.items() for key in group.model_fields)]
     named = set(re.findall(r"\bTIDEGATE_REGISTRY_[A-Z0-9_]+\b", GUIDE)) - {"TIDEGATE_REGISTRY_CONFIG"}
     assert named <= {variable_for(key) for key in known}
