@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic import BaseModel
 
 from tests.registry.test_cli import serving, wait_ready
 from tests.registry.world import store_settings
