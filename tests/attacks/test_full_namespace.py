@@ -9,8 +9,9 @@ from threading import Barrier
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy
 
-from tests.registry.keeping.helpers import collect
+from tests.registry.keeping.helpers import OPERATOR, collect
 from tests.registry.world import (
     AGENT,
     FOREIGN,
@@ -23,9 +24,14 @@ from tests.registry.world import (
     error_of,
     identity_of,
     running_world,
+    wait_for,
 )
 from tidegate.formats.manifest import EMPTY_BLOB
 from tidegate_registry.access.principal import Grant, Principal, PrincipalKind
+from tidegate_registry.artifacts import naming
+from tidegate_registry.artifacts.store import insert_manifest
+from tidegate_registry.audit import service as audit
+from tidegate_registry.keeping.events import LossAccepted
 from tidegate_registry.keeping.plan import Named
 from tidegate_registry.settings import Keeping
 
@@ -99,6 +105,33 @@ def test_many_that_push_at_once_to_several_agents_take_no_more_than_there_is(wor
     fit = LIMIT // len(manifests[0].raw)
     assert statuses == [201] * fit + [403] * (WRITERS - fit)
     assert usage(world, PUBLISHER_OF_BOTH)[1]["manifests"] == fit
+
+
+def test_a_push_waits_for_another_one_to_take_what_is_left(world: World) -> None:
+    client, mine, other = world.client(PUBLISHER_OF_BOTH), padded(world, 0), padded(world, 1, SIBLING)
+    world.push_blob(client, bytes(LIMIT - 2 * PADDING))  # room for one of the two
+    app, now = world.services, world.clock()
+    with ThreadPoolExecutor(1) as pool:
+        with app.db.begin() as tx:
+            naming.lock_agent(tx, AGENT, now)
+            insert_manifest(tx, app, AGENT, mine, now=now)
+            audit.append(
+                tx, LossAccepted(at=now, actor=OPERATOR, marked_position=0, marked_entry="", position=0, reason="")
+            )
+            tx.flush()
+            answer = pool.submit(world.put, client, other, None, SIBLING)
+            wait_for(lambda: answer.done() or waits_for_a_lock(world))
+            assert not answer.done()
+        assert error_of(answer.result(30)) == (403, "DENIED", "quota-exceeded")
+
+
+def waits_for_a_lock(world: World) -> bool:
+    """Whether some other transaction waits; SQLite has one writer anyway."""
+    if world.services.db.is_sqlite:
+        return True
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with world.services.db.engine.connect() as connection:
+        return bool(connection.execute(sqlalchemy.text(waiting)).scalar())
 
 
 def test_a_namespace_without_a_quota_of_its_own_has_the_default(world: World) -> None:
