@@ -234,7 +234,7 @@ def test_a_working_tag_moves_and_a_channel_does_not_while_versions_are_named(pai
 def test_what_is_pushed_while_it_is_collected_is_there_afterwards(pair: Pair) -> None:
     """Blobs that nobody has needed for weeks are collected by one process, and pushed again through two others."""
     clients = [pair.at(index) for index in range(4)]
-    layers = [[os.urandom(500) for _ in range(25)] for _ in clients]
+    layers = [[os.urandom(500) for _ in range(12)] for _ in clients]
     for lane, client in enumerate(clients):
         for layer in layers[lane]:
             assert in_one_request(client, layer) == 201
@@ -252,7 +252,7 @@ def test_what_is_pushed_while_it_is_collected_is_there_afterwards(pair: Pair) ->
     assert pair.world.data_of("blob.removed")
     for manifest in manifests:
         assert clients[0].head(f"/v2/{AGENT}/manifests/{manifest.digest}").status_code == 200
-    checked = pair.site.run("fsck", "--rehash", "--json")
+    checked = pair.site.run("fsck", "--json")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
