@@ -136,9 +136,10 @@ def test_of_many_who_publish_the_same_all_succeed_and_it_is_one_release(pair: Pa
     assert pair.admitted(version) == [manifest.digest]
 
 
-def test_four_writers_name_a_hundred_versions_of_one_agent_and_none_is_told_to_try_again(pair: Pair) -> None:
+def test_four_writers_name_many_versions_of_one_agent_and_none_is_told_to_try_again(pair: Pair) -> None:
     clients = [pair.at(index) for index in range(4)]
-    versions = [[pair.version() for _ in range(25)] for _ in clients]
+    each = 25 if pair.world.services.db.engine.dialect.name == "postgresql" else 10  # SQLite has one writer anyway
+    versions = [[pair.version() for _ in range(each)] for _ in clients]
 
     def prepare(index: int) -> list[Manifest]:
         return [pair.world.prepare(clients[index], version) for version in versions[index]]
@@ -150,7 +151,7 @@ def test_four_writers_name_a_hundred_versions_of_one_agent_and_none_is_told_to_t
         named = zip(manifests[index], versions[index], strict=True)
         return [put(clients[index], manifest, version).status_code for manifest, version in named]
 
-    assert at_once(4, name) == [[201] * 25] * 4
+    assert at_once(4, name) == [[201] * each] * 4
     with pair.world.services.db.read() as tx:
         numbers = tx.exec(select(ReleaseRow.number).where(ReleaseRow.repository == AGENT)).all()
     assert sorted(numbers) == list(range(1, len(numbers) + 1)), "each is a release after another"
