@@ -28,7 +28,14 @@ from tidegate_registry.artifacts import naming, pending
 from tidegate_registry.artifacts.errors import PendingTagGone
 from tidegate_registry.artifacts.naming import Completion, Named, Release
 from tidegate_registry.artifacts.pending import PendingTag
-from tidegate_registry.evidence.service import EvidenceSet, read_evidence, truncated_reason, verify_again
+from tidegate_registry.evidence.service import (
+    EvidenceSet,
+    read_deciding,
+    read_evidence,
+    root_digests,
+    truncated_reason,
+    verify_again,
+)
 
 if TYPE_CHECKING:
     from tidegate_registry.db import Tx
@@ -71,19 +78,10 @@ class Grounds:
     charter: Charter | None
     roots: tuple[tuple[str, Digest], ...]
 
-    def same_as(self, other: Grounds) -> bool:
-        """Whether a decision on `other` would be the same decision."""
-        return self._key == other._key
-
     @property
-    def _key(self) -> tuple[object, ...]:
-        return (
-            self.previous and self.previous.event_id,
-            self.below and self.below.event_id,
-            self.evidence.deciding,
-            self.charter and self.charter.digest,
-            self.roots,
-        )
+    def number(self) -> int:
+        """How many releases the agent had."""
+        return self.previous.number if self.previous else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +151,7 @@ def read_grounds(app: Services, tx: Tx, trust: Trust, request: Request) -> Groun
         below=naming.release_below(tx, request.repository, request.version),
         evidence=read_evidence(tx, request.repository, request.manifest.digest, limit=limit),
         charter=trust.charters.for_agent(request.repository),
-        roots=tuple((root.name, root.digest) for root in trust.roots),
+        roots=root_digests(trust),
     )
 
 
@@ -225,10 +223,24 @@ def _defer(app: Services, trust: Callable[[], Trust], request: Request, grounds:
 def _lock_what_was_judged(
     app: Services, tx: Tx, trust: Callable[[], Trust], request: Request, grounds: Grounds
 ) -> None:
-    naming.lock_agent(tx, request.repository, app.clock())
-    named = naming.find_release(tx, request.repository, request.version)
-    if named is not None or not read_grounds(app, tx, trust(), request).same_as(grounds):
+    """Lock the agent, and see that whatever was judged is still so: no release more, and with it none of this version,
+    the same deciding evidence, charter and roots.
+    """
+    repository, limit = request.repository, app.settings.limits.evidence_per_decision
+    naming.lock_agent(tx, repository, app.clock())
+    deciding = read_deciding(tx, repository, request.manifest.digest, limit=limit)
+    if (
+        naming.count_releases(tx, repository) != grounds.number
+        or deciding != grounds.evidence.deciding
+        or not _same_rules(trust(), repository, grounds)
+    ):
         raise _OvertakenError
+
+
+def _same_rules(trust: Trust, repository: str, grounds: Grounds) -> bool:
+    charter = trust.charters.for_agent(repository)
+    known = grounds.charter and grounds.charter.digest
+    return (charter and charter.digest) == known and root_digests(trust) == grounds.roots
 
 
 def _record(

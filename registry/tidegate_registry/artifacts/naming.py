@@ -38,14 +38,20 @@ MAX_EVIDENCE_NAMED = 200  # digests in one entry; an entry must fit a log tile
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A named manifest. `facts`: what admission asked to be remembered, as it gave it."""
+    """A named manifest. `number`: 1 for the agent's first, and so on. `raw_facts`: as they are stored."""
 
     repository: str
     version: str
     digest: Digest
-    facts: JsonObject
+    number: int
+    raw_facts: bytes
     event_id: str
     admitted_at: datetime
+
+    @property
+    def facts(self) -> JsonObject:
+        """What admission asked to be remembered, as it gave it."""
+        return parse_object(self.raw_facts, limit=MAX_FACTS_BYTES, what="the facts of a release")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,7 @@ def record_release(
     insert_manifest(tx, app, repository, manifest, now=now, released=True)
     release_closure(tx, repository, manifest.digest)
     drop_named(tx, repository, version, manifest.digest)
+    raw_facts = canonical_bytes(facts)
     event = ReleaseAdmitted(
         at=now,
         actor=Actor.of(who),
@@ -132,7 +139,7 @@ def record_release(
         digest=manifest.digest,
         size=len(manifest.raw),
         evidence=tuple(evidence)[:MAX_EVIDENCE_NAMED],
-        facts=_for_entry(facts),
+        facts=facts if len(raw_facts) <= MAX_ENTRY_FACTS_BYTES else {"digest": Digest.of(raw_facts)},
         tagged=completes.tag.event_id if completes else None,
         completed_by=completes.by if completes else None,
     )
@@ -142,8 +149,8 @@ def record_release(
         version=version,
         sort_key=sort_key(version),
         digest=manifest.digest,
-        number=_next_number(tx, repository),
-        facts=canonical_bytes(facts),
+        number=count_releases(tx, repository) + 1,
+        facts=raw_facts,
         event_id=event_id,
         admitted_at=now,
     )
@@ -180,14 +187,10 @@ def working_tag_query() -> Select[str, str]:
     return select(col(WorkingTagRow.repository), col(WorkingTagRow.digest))
 
 
-def _for_entry(facts: JsonObject) -> JsonObject:
-    raw = canonical_bytes(facts)
-    return facts if len(raw) <= MAX_ENTRY_FACTS_BYTES else {"digest": Digest.of(raw)}
-
-
-def _next_number(tx: Tx, repository: str) -> int:
+def count_releases(tx: Tx, repository: str) -> int:
+    """Give the number of the agent's last release, 0 if there is none. Releases never go, so it only grows."""
     last = tx.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.repository == repository)).one()
-    return (last or 0) + 1  # none yet: SQL's max of nothing is NULL
+    return last or 0  # SQL's max of nothing is NULL
 
 
 def release_of(row: ReleaseRow) -> Release:
@@ -196,7 +199,8 @@ def release_of(row: ReleaseRow) -> Release:
         repository=row.repository,
         version=row.version,
         digest=Digest(row.digest),
-        facts=parse_object(row.facts, limit=MAX_FACTS_BYTES, what="the facts of a release"),
+        number=row.number,
+        raw_facts=row.facts,
         event_id=row.event_id,
         admitted_at=row.admitted_at,
     )

@@ -102,6 +102,8 @@ def count_referrers(tx: Tx, repository: str, subject: Digest) -> int:
 
 def known_manifests(tx: Tx, repository: str, digests: set[Digest]) -> dict[str, int]:
     """Give the sizes in bytes of those of `digests` that are manifests of `repository`."""
+    if not digests:
+        return {}
     query = select(ManifestRow.digest, func.length(ManifestRow.raw)).where(
         ManifestRow.repository == repository, col(ManifestRow.digest).in_(digests)
     )

@@ -34,6 +34,8 @@ from tidegate_registry.evidence.room import check_room
 from tidegate_registry.evidence.tables import EvidenceRow
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
@@ -225,15 +227,29 @@ class EvidenceSet:
 
 def read_evidence(tx: Tx, repository: str, subject: Digest, *, limit: int) -> EvidenceSet:
     """Give at most `limit` rows: deciding types by publishers first, then the latest, so that a flood hides nothing."""
+    query = select(EvidenceRow).where(EvidenceRow.repository == repository, EvidenceRow.subject == subject)
+    rows = tx.exec(query.order_by(*_deciding_first()).limit(limit + 1)).all()
+    return EvidenceSet(tuple(rows[:limit]), left_out=len(rows) > limit)
+
+
+def read_deciding(tx: Tx, repository: str, subject: Digest, *, limit: int) -> frozenset[str]:
+    """Give `read_evidence(…).deciding` without the rows."""
+    query = select(EvidenceRow.signature, EvidenceRow.predicate_type).where(
+        EvidenceRow.repository == repository, EvidenceRow.subject == subject
+    )
+    found = tx.exec(query.order_by(*_deciding_first()).limit(limit)).all()
+    return frozenset(signature for signature, predicate_type in found if predicate_type in DECIDING_TYPES)
+
+
+def _deciding_first() -> tuple[ColumnElement[int], ColumnElement[int], ColumnElement[datetime], ColumnElement[str]]:
     deciding = case((col(EvidenceRow.predicate_type).in_(DECIDING_TYPES), 0), else_=1)
     publisher = case((col(EvidenceRow.role) == str(Role.PUBLISHER), 0), else_=1)
-    query = (
-        select(EvidenceRow)
-        .where(EvidenceRow.repository == repository, EvidenceRow.subject == subject)
-        .order_by(deciding, publisher, col(EvidenceRow.signed_at).desc(), EvidenceRow.signature)
-    )
-    rows = tx.exec(query.limit(limit + 1)).all()
-    return EvidenceSet(tuple(rows[:limit]), left_out=len(rows) > limit)
+    return deciding, publisher, col(EvidenceRow.signed_at).desc(), col(EvidenceRow.signature).asc()
+
+
+def root_digests(trust: Trust) -> tuple[tuple[str, Digest], ...]:
+    """Give what a decision rests on of the trusted roots: each by name and digest."""
+    return tuple((root.name, root.digest) for root in trust.roots)
 
 
 def verify_again(
@@ -276,8 +292,7 @@ def _verified(
     now: datetime,
 ) -> VerifiedAttestation:
     """Verify the bundle of that digest, unless that was done a moment ago."""
-    roots = tuple((root.name, root.digest) for root in trust.roots)
-    key = (repository, subject, bundle, charter.digest, roots)
+    key = (repository, subject, bundle, charter.digest, root_digests(trust))
     found = app.verified_evidence.find(key, now)
     if found is None:
         raw = read_blob(app, repository, bundle, limit=app.settings.limits.evidence_bytes)
