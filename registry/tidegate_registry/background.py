@@ -1,5 +1,5 @@
 """What the registry does by itself while it runs: drop uploads that nobody continued, write entries of what was only
-counted, tell the bucket how far the database has come. A failure waits a turn.
+counted, tell the bucket how far the database has come. What fails is tried again a turn later, whatever it was.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Background:
 
     async def __aenter__(self) -> Self:
         self._tasks = (
-            asyncio.create_task(_repeat(self._sweep, SWEEP_SECONDS, self._stop)),
-            asyncio.create_task(_repeat(self._record_counts, COUNT_SECONDS, self._stop)),
-            asyncio.create_task(_repeat(self._note_progress, NOTE_SECONDS, self._stop)),
+            asyncio.create_task(repeat(self._sweep, SWEEP_SECONDS, self._stop)),
+            asyncio.create_task(repeat(self._record_counts, COUNT_SECONDS, self._stop)),
+            asyncio.create_task(repeat(self._note_progress, NOTE_SECONDS, self._stop)),
         )
         return self
 
@@ -67,11 +67,15 @@ class Background:
             log.info("pending-tags.swept", tags=expired)
 
 
-async def _repeat(work: Callable[[], None], seconds: float, stop: asyncio.Event) -> None:
+async def repeat(work: Callable[[], None], seconds: float, stop: asyncio.Event) -> None:
+    """Do `work` in a thread every `seconds` until `stop`; errors are logged, those of ours as faults."""
     while not stop.is_set():
         try:
             await run_in_threadpool(work)
         except TidegateError as error:
             log.warning("background.failed", work=work.__name__, error=str(error))
+        except Exception:
+            # a fault of ours; without the next turn nothing would be swept or noted until somebody restarts us
+            log.exception("background.fault", work=work.__name__)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), seconds)

@@ -8,14 +8,30 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
+from sqlmodel import select
 
-from tests.registry.world import AGENT, ATTESTER, NEIGHBOUR, NO_TLS, PUBLISHER, SIBLING, World, error_of, wait_for
+from tests.registry.world import (
+    AGENT,
+    ATTESTER,
+    FOREIGN,
+    NEIGHBOUR,
+    NO_TLS,
+    PUBLISHER,
+    SIBLING,
+    World,
+    error_of,
+    wait_for,
+)
 from tidegate.digest import Digest
+from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, image_manifest
+from tidegate.formats.mediatypes import NON_DISTRIBUTABLE
+from tidegate_registry.keeping.tables import BlobClaimRow
 from tidegate_registry.storage.blobs import BlobKey
 from tidegate_registry.storage.s3 import S3BlobStore
 
 SECRET = b"what only the publisher of the other agent has\n" * 100
 DIGEST = Digest.of(SECRET)
+UPLOAD = "01234567-89ab-4cde-8f01-23456789abcd"
 
 
 def api(agent: str, path: str = "") -> str:
@@ -47,6 +63,11 @@ def commit(client: httpx2.Client, data: bytes, agent: str = AGENT, session: obje
     assert answer.status_code == 200, answer.text
     state: str = answer.json()["blobs"][0]["state"]
     return state
+
+
+def claimed(world: World) -> set[tuple[str, str]]:
+    with world.services.db.read() as tx:
+        return {(row.namespace, row.digest) for row in tx.exec(select(BlobClaimRow))}
 
 
 def reads(client: httpx2.Client, agent: str) -> bool:
@@ -84,6 +105,15 @@ class TestNamingADigestIsNotHavingTheBytes:
             answer = thief.post(f"/v2/{SIBLING}/blobs/uploads/", params={"digest": digest}, content=data)
             assert error_of(answer) == (400, "DIGEST_INVALID", "digest-differs")
         assert thief.get(f"/v2/{SIBLING}/blobs/{digest}").status_code == 404
+
+    def test_of_a_layer_that_need_not_be_sent(self, world: World) -> None:
+        world.push_blob(world.client(PUBLISHER), SECRET)
+        thief = world.client(NEIGHBOUR)
+        world.push_blob(thief, EMPTY_BLOB, SIBLING)
+        layers = tuple(Descriptor(each, DIGEST, len(SECRET)) for each in sorted(NON_DISTRIBUTABLE))
+        image = image_manifest(artifact_type="application/vnd.example", config=EMPTY_DESCRIPTOR, layers=layers)
+        assert world.put(thief, image, repository=SIBLING).status_code == 201
+        assert not reads(thief, SIBLING)
 
     def test_who_does_have_the_bytes_gets_the_blob(self, world: World) -> None:
         world.push_blob(world.client(PUBLISHER), SECRET)
@@ -144,6 +174,22 @@ class TestALinkIsForTheBytesItNames:
         assert store.stat(BlobKey("acme", DIGEST)) is None
 
 
+class TestWhoMayNotPushLeavesNoTrace:
+    """A row for each digest that a stranger names would fill the database, and keep what should be collected."""
+
+    @pytest.mark.parametrize("name", [None, NEIGHBOUR], ids=["stranger", "neighbour"])
+    def test_by_ending_an_upload(self, world: World, name: str | None) -> None:
+        answer = world.client(name).put(f"/v2/{AGENT}/blobs/uploads/{UPLOAD}", params={"digest": DIGEST})
+        assert answer.status_code in (401, 403)
+        assert claimed(world) == set()
+
+    @pytest.mark.parametrize("source", [FOREIGN, "../x"])
+    def test_by_mounting_from_where_there_is_nothing_for_them(self, world: World, source: str) -> None:
+        asked = {"mount": DIGEST, "from": source}
+        assert world.client().post(f"/v2/{AGENT}/blobs/uploads/", params=asked).status_code == 202
+        assert claimed(world) == set()
+
+
 class TestASessionIsItsBeginnersAlone:
     def test_nobody_else_sees_signs_or_ends_it(self, world: World) -> None:
         world.push_blob(world.client(NEIGHBOUR), SECRET, SIBLING)
@@ -176,3 +222,15 @@ class TestASessionIsItsBeginnersAlone:
         for path in ("", "/commit"):
             answer = world.client(NEIGHBOUR).post(api(AGENT, path), json={"blobs": [announce(SECRET)]})
             assert (answer.status_code, answer.json()["code"]) == (403, "not-in-charter")
+
+
+class TestWhoSentABlobFirstDecidesNothingForOthers:
+    def test_not_what_the_store_says_that_its_bytes_are(self, world: World) -> None:
+        client = world.client()
+        planned = plan(client, SECRET)
+        assert send(planned, SECRET, **{"Content-Type": "text/html", "Content-Encoding": "gzip"}) == 200
+        assert commit(client, SECRET) == "present"
+        link = client.get(f"/v2/{AGENT}/blobs/{DIGEST}").headers["Location"]
+        answer = httpx2.get(link, trust_env=False, verify=NO_TLS)
+        assert answer.content == SECRET
+        assert answer.headers["Content-Type"] == "application/octet-stream"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import logging
@@ -17,6 +18,7 @@ from tidegate.errors import TidegateError
 from tidegate.formats.jcs import parse_object
 from tidegate_registry import health
 from tidegate_registry.app import build_services, check_start
+from tidegate_registry.background import repeat
 from tidegate_registry.migrations import SchemaDiffers
 from tidegate_registry.settings import Mode, Settings
 from tidegate_registry.storage.blobs import StoreUnavailable
@@ -195,3 +197,24 @@ class TestStart:
             check_start(app)
         assert caught.value.reasons[0].code == "store-unavailable"
         app.db.close()
+
+
+def test_what_is_done_periodically_goes_on_after_a_fault_of_ours(log_lines: list[dict[str, object]]) -> None:
+    turns: list[int] = []
+
+    async def run() -> None:
+        loop, stop = asyncio.get_running_loop(), asyncio.Event()
+
+        def sweep() -> None:
+            turns.append(1)
+            if len(turns) == 1:
+                raise ZeroDivisionError("nobody foresaw this")
+            loop.call_soon_threadsafe(stop.set)
+
+        await repeat(sweep, 0, stop)
+
+    asyncio.run(run())
+    assert len(turns) == 2
+    (fault,) = [line for line in log_lines if line["event"] == "background.fault"]
+    assert (fault["level"], fault["work"]) == ("error", "sweep")
+    assert "ZeroDivisionError" in str(fault)

@@ -99,6 +99,8 @@ def mount_blob(app: Services, who: Principal, repository: str, digest: Digest, s
     Raises LoginNeeded or AccessDenied where `who` may not send blobs to `repository`, BlobBeingRemoved.
     """
     app.access.demand(who, Permission.BLOB_PUSH, repository)
+    if source and _readable(app, who, source, digest) is None:
+        return False  # before anything is written under a name that the caller made up
     claims.claim(app, repository, [digest])
     if source and namespace_of(source) != namespace_of(repository):
         claims.claim(app, source, [digest])

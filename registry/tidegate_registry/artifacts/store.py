@@ -9,6 +9,7 @@ from sqlmodel import col, func, select, update
 from tidegate.digest import Digest
 from tidegate.formats.jcs import canonical_bytes
 from tidegate.formats.manifest import Descriptor
+from tidegate.formats.mediatypes import NON_DISTRIBUTABLE
 from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow
 from tidegate_registry.db import insert_once
@@ -62,7 +63,9 @@ def insert_manifest(
     )
     tx.flush()
     tx.add_all(ManifestEdgeRow(repository=repository, parent=manifest.digest, child=child) for child in children)
-    present = _present_blobs(tx, namespace, {item.digest for item in manifest.blobs})
+    # nobody has looked whether the author has, or may read, what need not be here
+    looked_at = {item.digest for item in manifest.blobs if item.media_type not in NON_DISTRIBUTABLE}
+    present = _present_blobs(tx, namespace, looked_at)
     for digest in present:
         insert_once(tx, BlobLinkRow(repository=repository, digest=digest, namespace=namespace))
     tx.flush()

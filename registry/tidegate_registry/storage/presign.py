@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tidegate_registry.settings import S3Settings
     from tidegate_registry.storage.bucket import S3Bucket
 
+OCTETS = "application/octet-stream"
 MARK = "tidegate-mark"  # user metadata of an object
 AMZ_DATE = "%Y%m%dT%H%M%SZ"
 
@@ -38,7 +39,15 @@ class Presigner:
     def get(self, key: str, host: str) -> str:
         """Sign a GET of `key`."""
         return self._client(host).generate_presigned_url(
-            "get_object", Params={"Bucket": self._bucket.bucket, "Key": key}, ExpiresIn=self._seconds
+            "get_object",
+            Params={
+                "Bucket": self._bucket.bucket,
+                "Key": key,
+                # whoever sent the object by a link has chosen its headers, and others of the namespace share it
+                "ResponseContentType": OCTETS,
+                "ResponseContentEncoding": "identity",
+            },
+            ExpiresIn=self._seconds,
         )
 
     def put(self, key: str, *, size: int, sha256: Digest, host: str | None, mark: str) -> PresignedPut:

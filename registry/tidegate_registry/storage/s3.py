@@ -25,7 +25,7 @@ from tidegate_registry.storage.blobs import (
 )
 from tidegate_registry.storage.bucket import EXISTS, NOT_FOUND, S3Bucket, status_of, translated
 from tidegate_registry.storage.parts import MAX_SINGLE_PUT_BYTES
-from tidegate_registry.storage.presign import MARK, Presigner, checksum
+from tidegate_registry.storage.presign import MARK, OCTETS, Presigner, checksum
 from tidegate_registry.storage.staging import S3Staging
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from tidegate_registry.settings import S3Settings
 
-OCTETS = "application/octet-stream"
 BAD_REQUEST = 400
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import io
 import os
@@ -15,9 +16,11 @@ from pydantic import JsonValue
 
 from tests.registry.world import AGENT, NO_TLS, PUBLISHER, World, running_world, store_settings, wait_for
 from tidegate.digest import Digest
+from tidegate.formats.jcs import parse_json
 from tidegate.formats.manifest import Descriptor
 from tidegate.remote.address import RegistryAddress
 from tidegate.remote.registry import Registry
+from tidegate_registry.artifacts.http import strict
 from tidegate_registry.artifacts.sessions import drop_session, stale_sessions
 from tidegate_registry.settings import Limits
 from tidegate_registry.storage.blobs import STAGING, BlobKey
@@ -271,3 +274,16 @@ class TestLarge:
         assert client.get(f"/v2/{AGENT}/blobs/uploads/{session}").status_code == 404
         stock = client.post(f"/v2/{AGENT}/blobs/uploads/").headers["docker-upload-uuid"]
         assert client.get(f"{API}/{stock}").status_code == 404
+
+
+def test_long_json_is_not_parsed_where_all_requests_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_the_loop: list[bool] = []
+
+    def noting(raw: bytes, *, limit: int, what: str) -> object:
+        in_the_loop.append(asyncio._get_running_loop() is not None)
+        return parse_json(raw, limit=limit, what=what)
+
+    monkeypatch.setattr(strict, "parse_json", noting)
+    body = b'{"blobs": [' + b"1," * strict.SHORT_JSON_BYTES + b"1]}"
+    assert world.client(None).post(API, content=body, headers={"Content-Type": "application/json"}).status_code == 401
+    assert in_the_loop == [False]

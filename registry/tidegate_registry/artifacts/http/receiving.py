@@ -9,6 +9,7 @@ import anyio
 from starlette.concurrency import run_in_threadpool
 
 from tidegate.errors import TidegateError
+from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts import sessions, uploads
 from tidegate_registry.artifacts.errors import SizeDiffers, UploadUnknown
 from tidegate_registry.artifacts.http.body import announced_length, pieces_of
@@ -52,13 +53,17 @@ class Receiving:
 
     async def end(self, digest: Digest) -> None:
         """Take the body as the last chunk, or the whole; what has come then is the blob `digest`."""
-        await run_in_threadpool(claims.claim, self.app, self.repository, [digest])
+        await run_in_threadpool(self._claim, digest)
         held = await self._hold()
         length = announced_length(self.request)
         if length is not None and self._goes_straight(held, digest, length):
             await self._straight(held, digest, length)
         else:
             await self._staged(held, digest)
+
+    def _claim(self, digest: Digest) -> None:
+        self.app.access.demand(self.who, Permission.BLOB_PUSH, self.repository)  # strangers write no rows
+        claims.claim(self.app, self.repository, [digest])
 
     async def _hold(self) -> uploads.Held:
         start = self.bounds[0] if self.bounds else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 
 from tidegate.formats.jcs import parse_json
 from tidegate_registry.artifacts.errors import BodyTooLarge
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from tidegate_registry.services import Services
 
 MAX_JSON_BYTES = 1 << 20  # a thousand blobs with their digests are a sixth of it
+SHORT_JSON_BYTES = 16 << 10  # parsed in 10 ms at worst; a MiB of it takes half a second, and strangers may send it
 
 
 class _StrictRequest(Request):
@@ -28,7 +31,8 @@ class _StrictRequest(Request):
             self, most=MAX_JSON_BYTES, limits=app.settings.limits, what="a body", error=BodyTooLarge
         )
         if self._body:
-            self._json = parse_json(self._body, limit=MAX_JSON_BYTES, what="the body")
+            parse = partial(parse_json, self._body, limit=MAX_JSON_BYTES, what="the body")
+            self._json = parse() if len(self._body) <= SHORT_JSON_BYTES else await run_in_threadpool(parse)
 
 
 class StrictJsonRoute(APIRoute):
