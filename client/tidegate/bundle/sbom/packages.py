@@ -28,7 +28,12 @@ Ecosystem = Literal["pypi", "npm"]
 _REQUIREMENT = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9._-]{0,200})\s*(?:\[[^\]]*\])?\s*(?:===?\s*([A-Za-z0-9.!+_-]{1,100})\s*(?=;|$|\s))?"
 )
-_HASH = re.compile(r"(sha(?:256|384|512)):([0-9a-f]{64,128})")
+_HEX = {"sha256": 64, "sha384": 96, "sha512": 128}  # digits
+_HASH = re.compile(r"(sha(?:256|384|512)):([0-9a-f]+)")
+# Source: PEP 508, "Names", normalized as PEP 503 says
+_PYTHON_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+# Source: validate-npm-package-name, for old packages: what a URL holds as it is, and at most one scope
+_NODE_NAME = re.compile(r"(?:@[A-Za-z0-9._~!'()*-]+/)?[A-Za-z0-9._~!'()*-]+")
 _EXACT_NPM = re.compile(r"=?v?[0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*")
 
 
@@ -72,6 +77,7 @@ def find_packages(files: Mapping[str, bytes], requirements: str | None = None) -
     for path in sorted(files):
         kind = package_file(path, requirements)
         for package in kind.parse(files[path], path) if kind is not None else ():
+            _check_name(package, path)
             key = package.ecosystem, package.name, package.version
             found[key] = _merged(found.get(key), replace(package, found_in=frozenset({path})))
             if len(found) > MAX_PACKAGES:
@@ -79,6 +85,13 @@ def find_packages(files: Mapping[str, bytes], requirements: str | None = None) -
     locked = {(ecosystem, name) for ecosystem, name, version in found if version is not None}
     kept = (found[key] for key in sorted(found, key=lambda key: (*key[:2], key[2] or "")))
     return tuple(each for each in kept if each.version is not None or (each.ecosystem, each.name) not in locked)
+
+
+def _check_name(package: Package, path: str) -> None:
+    """Check that the name can be one: in a package URL another would be another package, or none."""
+    pattern = _PYTHON_NAME if package.ecosystem == "pypi" else _NODE_NAME
+    if len(package.name) > MAX_TEXT or not pattern.fullmatch(package.name):
+        raise _invalid(path, "a package without a name that can be one", found=printable(package.name[:MAX_TEXT]))
 
 
 def _merged(one: Package | None, two: Package) -> Package:
@@ -99,7 +112,7 @@ def _requirements(raw: bytes, path: str) -> Iterator[Package]:
     for _, line in logical_lines(_text(raw, path)):
         match = _REQUIREMENT.match(line)
         if match is not None and not line[match.end() :].lstrip().startswith("@"):  # else a URL: not from an index
-            yield _python(match[1], match[2], hashes=_HASH.findall(line))
+            yield _python(match[1], match[2], hashes=_hashes_in(line))
 
 
 def _toml_lock(raw: bytes, path: str) -> Iterator[Package]:
@@ -121,9 +134,13 @@ def _toml_lock(raw: bytes, path: str) -> Iterator[Package]:
 def _archive(archive: JsonObject) -> Iterator[tuple[str, str]]:
     one = archive.get("hash")
     if isinstance(one, str):
-        yield from _HASH.findall(one)
+        yield from _hashes_in(one)
     for algorithm, value in _object(archive.get("hashes")).items():
-        yield from _HASH.findall(f"{algorithm}:{value}")
+        yield from _hashes_in(f"{algorithm}:{value}")
+
+
+def _hashes_in(text: str) -> Iterator[tuple[str, str]]:
+    return ((name, value) for name, value in _HASH.findall(text) if len(value) == _HEX[name])
 
 
 def _pyproject(raw: bytes, path: str) -> Iterator[Package]:
@@ -146,7 +163,7 @@ def _python(
     name: str, version: str | None, *, hashes: Iterable[tuple[str, str]] = (), licence: str | None = None
 ) -> Package:
     # Source: PEP 503, "Normalized Names"
-    return Package("pypi", re.sub(r"[-_.]+", "-", name[:MAX_TEXT]).lower(), _cut(version), frozenset(hashes), licence)
+    return Package("pypi", re.sub(r"[-_.]+", "-", name).lower(), _cut(version), frozenset(hashes), licence)
 
 
 # -- Node -------------------------------------------------------------------------------------------------------------
@@ -179,24 +196,26 @@ def _package_json(raw: bytes, path: str) -> Iterator[Package]:
         return
     for name, wanted in _object(document.get("dependencies")).items():
         exact = isinstance(wanted, str) and _EXACT_NPM.fullmatch(wanted)
-        yield Package("npm", name[:MAX_TEXT], _cut(wanted.lstrip("=v")) if isinstance(wanted, str) and exact else None)
+        yield Package("npm", name, _cut(wanted.lstrip("=v")) if isinstance(wanted, str) and exact else None)
 
 
 def _node(name: str, entry: JsonObject) -> Package:
     hashes = frozenset(_integrity(_string(entry.get("integrity")) or ""))
     licence = _licence(_string(entry.get("license")))
-    return Package("npm", name[:MAX_TEXT], _cut(_string(entry.get("version"))), hashes, licence)
+    return Package("npm", name, _cut(_string(entry.get("version"))), hashes, licence)
 
 
 def _integrity(text: str) -> Iterator[tuple[str, str]]:
     """Read Subresource Integrity, `sha512-BASE64 …`."""
     for part in text[:MAX_TEXT].split():
         algorithm, _, value = part.partition("-")
-        if algorithm in {"sha256", "sha384", "sha512"}:
+        if algorithm in _HEX:
             try:
-                yield algorithm, base64.b64decode(value, validate=True).hex()
+                found = base64.b64decode(value, validate=True).hex()
             except binascii.Error:
                 continue
+            if len(found) == _HEX[algorithm]:
+                yield algorithm, found
 
 
 REQUIREMENTS = PackageFile(re.compile(r"(?:^|/)requirements[^/]*\.txt$"), MAX_REQUIREMENTS_BYTES, _requirements)

@@ -117,9 +117,24 @@ HOSTILE: dict[str, tuple[str, bytes]] = {
     "a list": ("package.json", b"[]"),
     "a key twice": ("package-lock.json", b'{"packages": {}, "packages": {}}'),
     "no name": ("uv.lock", b"[[package]]\nversion = '1'\n"),
+    "a name of nothing": ("package-lock.json", b'{"packages": {"node_modules/": {"version": "1.0.0"}}}'),
+    "a scope of nothing": ("package-lock.json", b'{"packages": {"node_modules/@a/": {"version": "1.0.0"}}}'),
+    "a name with a path": ("uv.lock", b"[[package]]\nname = 'x/../y'\nversion = '1'\n"),
+    "a name of space": ("uv.lock", b"[[package]]\nname = ' '\nversion = '1'\n"),
+    "a name of dots": ("a.dist-info/METADATA", b"Name: ...\nVersion: 1\n\n"),
+    "a name for a terminal": ("package.json", b'{"dependencies": {"\\u001b[2J": "1.0.0"}}'),
+    "a long name": ("uv.lock", b"[[package]]\nname = '" + b"a" * 301 + b"'\nversion = '1'\n"),
     "no version": ("a.dist-info/METADATA", b"Name: a\n\n"),
     "too many": ("requirements.txt", b"".join(b"p%d==1\n" % number for number in range(20_001))),
 }
+
+
+def test_a_hash_of_another_length_is_none() -> None:
+    files = {
+        "requirements.txt": f"a==1 --hash=sha512:{A} --hash=sha256:{A}{B} --hash=sha256:{B}".encode(),
+        "package-lock.json": b'{"packages": {"node_modules/c": {"version": "1.0.0", "integrity": "sha512-QUFB"}}}',
+    }
+    assert [each.hashes for each in find_packages(files)] == [frozenset(), frozenset({("sha256", B)})]
 
 
 @pytest.mark.parametrize("case", HOSTILE)
