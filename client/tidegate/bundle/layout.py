@@ -260,14 +260,24 @@ class Layout:
         self._write_index((*kept, index_entry(manifest, version)))
 
     def keep_only(self, digest: Digest) -> None:
-        """Drop every manifest but `digest` and those about it, and the blobs that nothing names any more."""
+        """List no manifest but `digest` and those about it, and drop the blobs that nothing names any more."""
         kept = {digest, *(found.digest for found in self.referrers(digest))}
         self._write_index(tuple(entry for entry in self.entries() if entry.digest in kept))
         self.sweep()
 
     def sweep(self) -> None:
-        """Delete the blobs, and what unfinished writes have left, that no manifest of the index names."""
-        named = {blob.digest for found in self.manifests() for blob in (found.descriptor, *found.blobs)}
+        """Delete the blobs, and what unfinished writes have left, that nothing reaches from `index.json`.
+
+        Raises ManifestInvalid, BundleRefused.
+        """
+        named: set[Digest] = set()
+        waiting = [entry.digest for entry in self.entries()]
+        while waiting:  # an index names manifests, which name blobs
+            digest = waiting.pop()
+            if digest not in named:
+                found = self.manifest(digest)
+                named |= {digest, *(blob.digest for blob in found.blobs)}
+                waiting += [entry.digest for entry in found.manifests if self.has(entry.digest)]
         for file in (self._writable() / "blobs").glob("*/*"):
             if f"{file.parent.name}:{file.name}" not in named:
                 file.unlink()

@@ -17,7 +17,9 @@ from tidegate.bundle.files import FileIdentity
 from tidegate.bundle.layout import Layout
 from tidegate.digest import Digest
 from tidegate.errors import BundleRefused, Conflict, InvalidInput, NotFound, TidegateError
-from tidegate.formats.manifest import EMPTY_BLOB, evidence_manifest
+from tidegate.formats.jcs import JsonObject, canonical_bytes
+from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Manifest, evidence_manifest, image_manifest
+from tidegate.formats.mediatypes import OCI_INDEX
 
 
 @pytest.fixture
@@ -195,6 +197,31 @@ def test_a_file_is_placed_only_as_long_as_it_is_the_one_that_was_hashed(tmp_path
     os.utime(path, ns=(0, identity.mtime_ns + 1))
     assert not layout.place_file(path, digest, identity, link=True)
     assert not list((tmp_path / "layout" / "blobs" / "sha256").iterdir())
+
+
+def test_what_an_index_reaches_is_swept_with_it_alone(tmp_path: Path) -> None:
+    layout = Layout.create(tmp_path / "layout")
+    layout.put(EMPTY_BLOB)
+    member = image_manifest(artifact_type="application/x.member", config=EMPTY_DESCRIPTOR, layers=())
+    reached = [member, *(index_over(each) for each in (member,))]
+    reached.append(index_over(reached[-1]))
+    for each in reached[:-1]:
+        layout.put(each.raw)
+    layout.add_manifest(reached[-1], version="1.0.0")
+    other = image_manifest(artifact_type="application/x.other", config=EMPTY_DESCRIPTOR, layers=())
+    layout.add_manifest(other, version="2.0.0")
+    loose = layout.put(b"nothing names this")
+    layout.keep_only(reached[-1].digest)
+    assert all(layout.has(digest) for digest in (*(each.digest for each in reached), EMPTY_DESCRIPTOR.digest))
+    assert not layout.has(other.digest)
+    assert not layout.has(loose)
+    layout.keep_only(Digest.of(b"none of them"))
+    assert [path for path in (layout.path / "blobs").rglob("*") if path.is_file()] == []
+
+
+def index_over(manifest: Manifest) -> Manifest:
+    document: JsonObject = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [manifest.descriptor.as_json()]}
+    return Manifest.parse(canonical_bytes(document))
 
 
 # -- archives ---------------------------------------------------------------------------------------------------------
