@@ -26,6 +26,7 @@ def compare_declared(before: AgentConfig, after: AgentConfig) -> Iterator[Change
     yield from _state(before.state, after.state)
     yield from _runtime(before, after)
     yield from _requirements(before, after)
+    yield from _allowed_secrets(before, after)
 
 
 # models
@@ -299,6 +300,22 @@ def _platforms(one: Sequence[str], two: Sequence[str]) -> Iterator[Change]:
 
 def _required(kind: str, sign: Sign, subject: str, step: Step, message: str) -> Change:
     return Change(Part.REQUIREMENTS, kind, sign, subject, step, message)
+
+
+def _allowed_secrets(before: AgentConfig, after: AgentConfig) -> Iterator[Change]:
+    """Tell which files the build did not look through: no behaviour, and for whoever approves to know."""
+    one, two = ({each.path: each.reason for each in config.allowed_secrets} for config in (before, after))
+    for path in sorted({*one, *two}):
+        if path not in one:
+            yield _secret("secret-allowed", Sign.ADDED, path, f"may hold a secret now: {two[path]}")
+        elif path not in two:
+            yield _secret("secret-no-longer-allowed", Sign.REMOVED, path, "may hold no secret any more")
+        elif one[path] != two[path]:
+            yield _secret("secret-allowed-otherwise", Sign.CHANGED, path, f"{one[path]} → {two[path]}")
+
+
+def _secret(kind: str, sign: Sign, subject: str, message: str) -> Change:
+    return Change(Part.SECRETS, kind, sign, subject, Step.PATCH, message)
 
 
 def _mib(amount: int | None) -> str:

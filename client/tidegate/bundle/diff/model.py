@@ -61,6 +61,7 @@ class Part(StrEnum):
     STATE = "state"
     RUNTIME = "runtime"
     REQUIREMENTS = "requirements"
+    SECRETS = "allowed-secrets"
     CODE = "code"
     CONFIG = "config"
     MEMORY = "memory"

@@ -148,6 +148,23 @@ def test_the_same_bundle_has_no_changes_and_demands_nothing(tmp_path: Path) -> N
     )  # agent.yaml is docs
 
 
+def test_files_that_the_build_did_not_look_through_are_told(tmp_path: Path) -> None:
+    none, one, other = (
+        yaml(("changelog:", f"allowedSecrets: [{allowed}]\nchangelog:"))
+        for allowed in ("", "{path: main.py, reason: made up}", "{path: main.py, reason: opens nothing}")
+    )
+    for number, (before, after, told) in enumerate(
+        (
+            (none, one, "+ patch main.py may hold a secret now: made up"),
+            (one, other, "~ patch main.py made up → opens nothing"),
+            (one, none, "- patch main.py may hold no secret any more"),
+        )
+    ):
+        found = compared(tmp_path / str(number), before, after)
+        assert told in text_of(found)
+        assert found.behaviour == "same"
+
+
 def test_tools_are_found_in_the_forms_in_which_frameworks_write_them(tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"q": {"type": "string"}}}
     forms: list[object] = [
