@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.carrying import NOTE_TYPE, Carrier, copy_of, members, released, write_tar
@@ -19,6 +20,7 @@ from tidegate.digest import Digest
 from tidegate.errors import BundleRefused, InvalidInput, NotFound, TidegateError
 from tidegate.evidence import Attached, LayoutShelf
 from tidegate.formats.manifest import EMPTY_BLOB, evidence_manifest, image_manifest
+from tidegate.formats.mediatypes import OCI_INDEX
 from tidegate.formats.reference import Reference
 from tidegate.releases.copy import copy
 from tidegate.releases.destination import ArchiveDestination, LayoutDestination, RegistryDestination
@@ -109,6 +111,47 @@ class TestWhatTheSourceServes:
         arrived = Layout.open(tmp_path / "out").referrers(carrier.manifest.digest)
         assert honest in arrived
         assert len(arrived) == 3
+
+    def test_evidence_that_is_shown_once_and_then_withheld_ends_the_copy_before_anything_is_sent(
+        self, carrier: Carrier, tmp_path: Path
+    ) -> None:
+        source, target = carrier.served(), FakeRegistry()
+
+        def withholds(request: httpx2.Request) -> httpx2.Response | None:
+            if "/referrers/" not in request.url.path or "artifactType" in request.url.params:
+                return None
+            return httpx2.Response(200, json={"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []})
+
+        source.before.append(withholds)
+        for destination in (RegistryDestination(target.registry(), AGENT), LayoutDestination(tmp_path / "out")):
+            with pytest.raises(BundleRefused) as caught:
+                carrier.copy(carrier.from_fake(source), destination)
+            assert codes(caught.value) == {"evidence-withheld"}
+        assert not target.requests
+        assert not (tmp_path / "out").exists()
+
+    def test_evidence_with_other_bytes_the_second_time_leaves_nothing_named(
+        self, carrier: Carrier, tmp_path: Path
+    ) -> None:
+        source, target, asked = carrier.served(), FakeRegistry(), list[str]()
+        target.referrers = source.referrers
+        digest = carrier.layout.referrers(carrier.manifest.digest)[0].layers[0].digest
+
+        def swaps(request: httpx2.Request) -> httpx2.Response | None:
+            if request.method != "GET" or not request.url.path.endswith(f"/blobs/{digest}"):
+                return None
+            asked.append(request.url.path)
+            raw = source.blobs[digest]
+            return httpx2.Response(200, content=raw if len(asked) % 2 else bytes(len(raw)))
+
+        source.before.append(swaps)
+        for destination in (RegistryDestination(target.registry(), AGENT), LayoutDestination(tmp_path / "out")):
+            with pytest.raises(BundleRefused) as caught:
+                carrier.copy(carrier.from_fake(source), destination)
+            assert codes(caught.value) <= {"blob-altered", "blob-digest"}
+        assert VERSION not in target.manifests
+        with pytest.raises(NotFound):
+            from_layout(tmp_path / "out", None)
 
     def test_what_a_stranger_calls_an_attachment_cannot_command_a_terminal(
         self, carrier: Carrier, tmp_path: Path

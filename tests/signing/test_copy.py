@@ -11,12 +11,13 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.carrying import WANTED, Carrier, copy_of, members, released, write_tar
+from tests.carrying import NOTE_TYPE, WANTED, Carrier, copy_of, members, released, write_tar
 from tests.client.remote.fake_registry import FakeRegistry, oci_error
 from tests.fixtures_sandbox import Sigstores
 from tests.forge import dump
 from tests.workshop import AGENT, VERSION, Workshop
 from tidegate.bundle.layout import Layout
+from tidegate.digest import Digest
 from tidegate.errors import (
     Conflict,
     InvalidInput,
@@ -27,9 +28,9 @@ from tidegate.errors import (
     Unreachable,
 )
 from tidegate.evidence import Attached, LayoutShelf
-from tidegate.formats.jcs import canonical_bytes
+from tidegate.formats.jcs import canonical_bytes, parse_object
 from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Manifest, image_manifest
-from tidegate.formats.mediatypes import OCI_INDEX
+from tidegate.formats.mediatypes import OCI_INDEX, SIGSTORE_BUNDLE
 from tidegate.formats.reference import Reference
 from tidegate.releases import shipment
 from tidegate.releases.copy import copy
@@ -145,6 +146,12 @@ class TestWhatGoesAlong:
         carrier.note()
         with refused(LimitExceeded, "too-many-referrers"):
             carrier.to_layout(tmp_path / "out")
+        source = carrier.served()
+        listed = source.referrers[carrier.manifest.digest]
+        listed[:] = [each for each in listed if each["artifactType"] != NOTE_TYPE]
+        listed.append({**listed[0], "digest": Digest.of(b"nothing"), "artifactType": NOTE_TYPE})
+        with refused(LimitExceeded, "too-many-referrers"):  # what is left out was asked for as well
+            carrier.copy(carrier.from_fake(source), LayoutDestination(tmp_path / "out"))
         several = index_of(carrier, tmp_path / "index")
         monkeypatch.setattr(shipment, "MAX_MEMBERS", 2)
         with refused(LimitExceeded, "too-many-members"):
@@ -203,6 +210,30 @@ class TestTheDestination:
         sent = {request.url.params["digest"] for request in registry.seen("PUT", "/blobs/")}
         assert blobs <= sent
         assert copied.blobs_sent < len(blobs)
+
+    @pytest.mark.parametrize("damage", ["rust", None])
+    def test_a_layout_that_lost_content_is_mended(self, carrier: Carrier, tmp_path: Path, damage: str | None) -> None:
+        carrier.to_layout(tmp_path / "out")
+        out = Layout.open(tmp_path / "out")
+        assert carrier.to_layout(out.path).blobs_sent == 0
+        lost = out.path / "blobs" / "sha256" / carrier.manifest.layers[0].digest.hex
+        lost.unlink() if damage is None else lost.write_text(damage)
+        copied = carrier.to_layout(out.path)
+        assert (copied.new, copied.blobs_sent) == (False, 1)
+        carrier.copy(from_layout(out.path, None), ArchiveDestination(tmp_path / "one.tar"))
+
+    def test_evidence_counts_whatever_algorithm_its_referrer_names_it_by(self, origin: Carrier, tmp_path: Path) -> None:
+        shop, layout = origin.shop, copy_of(origin.layout, tmp_path / "origin")
+        for referrer in layout.referrers(shop.manifest.digest):
+            raw = layout.read_blob(referrer.layers[0].digest, 1 << 20)
+            digest = Digest.of(raw, "sha512")
+            layout.put_chunks((raw,), digest)
+            document = parse_object(referrer.raw, limit=1 << 20, what="a referrer")
+            document["layers"] = [{"mediaType": SIGSTORE_BUNDLE, "digest": digest, "size": len(raw)}]
+            layout.add_manifest(Manifest.parse(canonical_bytes(document)), version=None)
+            layout._write_index(tuple(each for each in layout.entries() if each.digest != referrer.digest))
+        copied = Carrier(shop, layout).to_layout(tmp_path / "out")
+        assert [each.counted for each in copied.sent] == [True, True]
 
     def test_a_layout_that_was_damaged_is_mended(self, carrier: Carrier, tmp_path: Path) -> None:
         carrier.to_layout(tmp_path / "out")

@@ -152,7 +152,8 @@ class _Run:
     def ship(self) -> Copied:
         """Send content, then referrers, then the name."""
         release = self._shipment.release
-        already = self._destination.is_named(release.version, release.digest)
+        named = self._destination.is_named(release.version, release.digest)
+        already = named and all(map(self._destination.has, self._shipment.content))
         if already:
             self._tell("Unchanged", f"{release.agent}:{release.version} in {self._destination.where}")
         else:
@@ -167,7 +168,7 @@ class _Run:
             self._origin.where,
             self._destination.where,
             Reference(release.agent, self._destination.registry, release.version, release.digest),
-            not already,
+            not named,
             event,
             self._blobs_sent,
             tuple(self._sent),
@@ -201,17 +202,24 @@ class _Run:
         self._tell("Copied", f"{self._shipment.release.digest} ({self._blobs_sent} of {len(blobs)} blobs were missing)")
 
     def _send_referrer(self, referrer: Referrer, *, already: bool) -> None:
-        """Send one. What the destination refuses does not stop the rest: whether it is needed there is its to say."""
+        """Send one. What a registry refuses does not stop the rest: whether it is needed there is its to say.
+
+        What the release was verified by is not left out for any other reason: nobody could verify what arrives.
+        """
         manifest = referrer.manifest
+        arrived = False
         try:
             if already and self._destination.has(manifest):
                 self._present.append(referrer)
                 return
             self._blobs_sent += self._destination.put_blobs(self._source, manifest.blobs, None)
+            arrived = True
             self._destination.put_referrer(manifest)
         except FATAL:
             raise
         except TidegateError as error:
+            if referrer.counted and not (arrived and self._destination.registry):
+                raise
             self._left_out.append(LeftOut(manifest.digest, referrer.kind, error.reasons))
             return
         self._sent.append(referrer)

@@ -183,8 +183,8 @@ class LayoutDestination:
         return named is not None
 
     def has(self, manifest: Manifest) -> bool:
-        """See `Destination`."""
-        listed = any(entry.digest == manifest.digest for entry in self._layout.entries())
+        """See `Destination`. What is about something must be listed; a member of an index is not."""
+        listed = manifest.subject is None or any(entry.digest == manifest.digest for entry in self._layout.entries())
         return listed and all(self._is_intact(blob) for blob in (manifest.descriptor, *manifest.blobs))
 
     def put_blobs(self, source: BundleSource, blobs: Sequence[Descriptor], progress: ShowProgress | None) -> int:

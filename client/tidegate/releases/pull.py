@@ -146,7 +146,7 @@ class _Fetching:
         run_steps(MANIFEST_STEPS, AskedFor(self._manifest, self._wanted.digest))
         config = None if self._opaque else check_structure(self._manifest, self._source.open_blob)
         charter = self._trust.charters.for_agent(self._wanted.name)
-        evidence, kept = Evidence((), ()), _Remembering(self._source)
+        evidence, kept = Evidence(), _Remembering(self._source)
         if charter is not None:
             evidence = gather_evidence(
                 kept, self._manifest.digest, agent=self._wanted.name, charter=charter, trust=self._trust, now=self._now
@@ -165,9 +165,8 @@ class _Fetching:
             )
             if isinstance(decision, Refused):
                 raise BundleRefused.because(f"{self._wanted} is refused", decision.reasons)
-        counted = {each.bundle_digest for each in evidence.attestations}
         for referrer in kept.listed:
-            if {layer.digest for layer in referrer.layers} & counted:
+            if referrer.digest in evidence.counted:
                 self._keep(layout, referrer, kept)
         return config
 

@@ -7,11 +7,20 @@ it is bounded. Source: docs/spec/copying.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
-from tidegate.errors import LimitExceeded, NotFound, Reason, TidegateError, Unauthenticated, Unreachable
+from tidegate.errors import (
+    BundleRefused,
+    LimitExceeded,
+    NotFound,
+    Reason,
+    TidegateError,
+    Unauthenticated,
+    Unreachable,
+)
 from tidegate.formats.manifest import IMAGE_TYPES, INDEX_TYPES, MAX_REFERRERS, Descriptor, Manifest
 from tidegate.verify.referrer import BundleReferrer
 from tidegate.verify.steps import bounded
@@ -82,35 +91,54 @@ ListReferrers = Callable[[Digest], Iterable[Listed]]
 def gather(source: BundleSource, list_referrers: ListReferrers, release: VerifiedRelease) -> Shipment:
     """Find everything that belongs to a verified release. Raises LimitExceeded, NotFound, and what the source raises.
 
-    A referrer that cannot be read or is about something else is left out, with the reason.
+    A referrer that cannot be read or is about something else is left out, with the reason. Raises BundleRefused (code
+    "evidence-withheld") when the source does not give again what the release was verified by.
     """
     budget = _Budget(MAX_MANIFESTS_BYTES)
     members = _members(source, release.manifest, budget)
-    counted = {each.bundle_digest for each in release.attestations}
-    found: list[tuple[int, int, Referrer]] = []
+    found: list[tuple[int, Referrer]] = []
     left_out: list[LeftOut] = []
     seen = {release.digest, *(each.digest for each in members)}
     level, subjects = 0, [release.digest, *(each.digest for each in members)]
     while subjects:
-        here: list[Referrer] = []
+        here: list[Digest] = []
         for subject in subjects:
-            for each in _about(subject, list_referrers, left_out):
-                if each.digest in seen:
-                    continue
-                seen.add(each.digest)
-                budget.take(each)
-                here.append(Referrer(each, bool({layer.digest for layer in each.layers} & counted)))
-        found += [(level, _rank(each), each) for each in here]
-        if len(found) > MAX_REFERRERS:
-            raise LimitExceeded(
-                "too much is attached to the release, and to what is attached",
-                code="too-many-referrers",
-                found=f"{len(found)} or more",
-                expected=f"at most {MAX_REFERRERS}",
-            )
-        level, subjects = level + 1, [each.manifest.digest for each in here]
-    ordered = sorted(found, key=lambda item: (item[0], item[1], item[2].manifest.digest))
-    return Shipment(release, members, tuple(each for _, _, each in ordered), tuple(left_out))
+            for each in _about(subject, list_referrers):
+                if isinstance(each, LeftOut):
+                    left_out.append(each)
+                elif each.digest not in seen:
+                    seen.add(each.digest)
+                    budget.take(each)
+                    here.append(each.digest)
+                    found.append((level, Referrer(each, each.digest in release.counted)))
+                _check_number(len(found) + len(left_out))
+        level, subjects = level + 1, here
+    _check_complete(release.counted, seen)
+    ordered = sorted(found, key=lambda item: (item[0], _rank(item[1]), item[1].manifest.digest))
+    return Shipment(release, members, tuple(each for _, each in ordered), tuple(left_out))
+
+
+def _check_number(found: int) -> None:
+    """Raise LimitExceeded for more than is carried. What is left out counts: each was asked for."""
+    if found > MAX_REFERRERS:
+        raise LimitExceeded(
+            "too much is attached to the release, and to what is attached",
+            code="too-many-referrers",
+            found=f"{found} or more",
+            expected=f"at most {MAX_REFERRERS}",
+        )
+
+
+def _check_complete(counted: AbstractSet[Digest], found: AbstractSet[Digest]) -> None:
+    """Check that nothing fell away since the release was verified: nobody could verify what would arrive."""
+    if missing := counted - found:
+        raise BundleRefused(
+            "the source does not give again what the release was verified by",
+            code="evidence-withheld",
+            found=f"{len(missing)} of {len(counted)} referrers are gone: {', '.join(sorted(missing)[:3])}",
+            expected="the same evidence for as long as it is copied",
+            hint="copy again; if it stays like this, do not trust the source",
+        )
 
 
 class _Budget:
@@ -150,7 +178,7 @@ def _is_manifest(item: Descriptor) -> bool:
     return item.media_type in IMAGE_TYPES | INDEX_TYPES
 
 
-def _about(subject: Digest, list_referrers: ListReferrers, left_out: list[LeftOut]) -> Iterator[Manifest]:
+def _about(subject: Digest, list_referrers: ListReferrers) -> Iterator[Manifest | LeftOut]:
     try:
         listed = tuple(list_referrers(subject))
     except NotFound:
@@ -162,13 +190,13 @@ def _about(subject: Digest, list_referrers: ListReferrers, left_out: list[LeftOu
         except FATAL:
             raise
         except TidegateError as error:
-            left_out.append(LeftOut(item.descriptor.digest, kind, error.reasons))
+            yield LeftOut(item.descriptor.digest, kind, error.reasons)
             continue
         if BundleReferrer(manifest).is_about(subject):
             yield manifest
         else:
             reason = Reason("referrer-subject", "it is about another manifest", expected=str(subject))
-            left_out.append(LeftOut(item.descriptor.digest, kind, (reason,)))
+            yield LeftOut(item.descriptor.digest, kind, (reason,))
 
 
 def _shown(text: str) -> str:

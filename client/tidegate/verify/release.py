@@ -52,7 +52,8 @@ class EvidenceSource(Protocol):
 class VerifiedRelease:
     """A manifest that is `version` of `agent`, and everything that was found out on the way.
 
-    `config` is None for an opaque bundle. `refused` lists evidence that is attached and does not count.
+    `config` is None for an opaque bundle. `refused` lists evidence that is attached and does not count; `counted` are
+    the referrers that brought `attestations`.
     """
 
     agent: str
@@ -62,6 +63,7 @@ class VerifiedRelease:
     allowed: Allowed
     attestations: tuple[VerifiedAttestation, ...]
     refused: tuple[RefusedEvidence, ...]
+    counted: frozenset[Digest]
 
     @property
     def digest(self) -> Digest:
@@ -104,10 +106,11 @@ class VerifiedRelease:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was attached to a manifest, verified and refused."""
+    """What was attached to a manifest, verified and refused. `counted`: the referrers that brought `attestations`."""
 
-    attestations: tuple[VerifiedAttestation, ...]
-    refused: tuple[RefusedEvidence, ...]
+    attestations: tuple[VerifiedAttestation, ...] = ()
+    refused: tuple[RefusedEvidence, ...] = ()
+    counted: frozenset[Digest] = frozenset()
 
 
 def verify_release(
@@ -131,7 +134,7 @@ def verify_release(
     run_steps(MANIFEST_STEPS, AskedFor(manifest, digest))
     config, bundle_reasons = _check_content(source, manifest)
     charter = trust.charters.for_agent(agent)
-    evidence = Evidence((), ())
+    evidence = Evidence()
     if charter is not None:
         evidence = gather_evidence(
             source, manifest.digest, agent=agent, charter=charter, trust=trust, now=now, max_age=max_age
@@ -151,7 +154,9 @@ def verify_release(
     if isinstance(decision, Refused):
         shown = f"{agent}@{manifest.digest}" if wanted == NO_VERSION else f"{agent}:{wanted}"
         raise BundleRefused.because(f"{shown} is refused", decision.reasons)
-    return VerifiedRelease(agent, wanted, manifest, config, decision, evidence.attestations, evidence.refused)
+    return VerifiedRelease(
+        agent, wanted, manifest, config, decision, evidence.attestations, evidence.refused, evidence.counted
+    )
 
 
 def gather_evidence(
@@ -173,6 +178,7 @@ def gather_evidence(
     run_steps(LIST_STEPS, Attached(referrers, sum(layer.size for each in attached for layer in each.manifest.layers)))
     attestations: list[VerifiedAttestation] = []
     refused: list[RefusedEvidence] = []
+    counted: set[Digest] = set()
     for referrer in attached:
         try:
             attestations.append(
@@ -186,10 +192,11 @@ def gather_evidence(
                     max_age=max_age,
                 )
             )
+            counted.add(referrer.manifest.digest)
         except (EvidenceRefused, NotFound) as error:  # a blob that is not there is evidence that does not count
             name = referrer.manifest.layers[0].digest if referrer.manifest.layers else referrer.manifest.digest
             refused.append(RefusedEvidence(name, error.reasons, bounded(referrer.claimed_type)))
-    return Evidence(tuple(attestations), tuple(refused))
+    return Evidence(tuple(attestations), tuple(refused), frozenset(counted))
 
 
 def read_bundle(source: EvidenceSource, referrer: BundleReferrer, subject: Digest) -> bytes:
