@@ -99,7 +99,7 @@ class Inspection:
         yield ""
         yield _field("digest", str(self.manifest.digest))
         yield _field("type", self.manifest.effective_artifact_type or self.manifest.media_type)
-        rows = [(layer.media_type, _bytes(layer.size), layer.digest[:_SHORT]) for layer in self.manifest.layers]
+        rows = [(layer.media_type, size_text(layer.size), layer.digest[:_SHORT]) for layer in self.manifest.layers]
         yield from _table("layers", rows)
 
     def _evidence(self) -> Iterator[str]:
@@ -141,11 +141,11 @@ def _components(config: AgentConfig) -> Iterator[str]:
     counts = Counter(entry.component for entry in config.files)
     rows = [(*_component_row(component, counts), component.content_digest[:_SHORT]) for component in config.components]
     total = sum(component.size for component in config.components)
-    yield from _table("components", [*rows, ("", f"{len(config.files)} files", _bytes(total), "")])
+    yield from _table("components", [*rows, ("", f"{len(config.files)} files", size_text(total), "")])
 
 
 def _component_row(component: Component, counts: Mapping[Kind, int]) -> tuple[str, str, str]:
-    kind, size = component.kind, _bytes(component.size)
+    kind, size = component.kind, size_text(component.size)
     if component.path is not None:
         return f"{kind} {component.path}", "", size
     if kind.packing != "tar":
@@ -209,7 +209,8 @@ def _named(what: str, interfaces: Iterable[Interface]) -> list[tuple[str, ...]]:
 
 def _files(config: AgentConfig) -> Iterator[str]:
     rows = [
-        (entry.component, entry.mode, _bytes(entry.size), entry.sha256[:_SHORT], entry.path) for entry in config.files
+        (entry.component, entry.mode, size_text(entry.size), entry.sha256[:_SHORT], entry.path)
+        for entry in config.files
     ]
     yield from _table("files", rows)
 
@@ -252,7 +253,8 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
         yield f"  {'  '.join(cells)}".rstrip()
 
 
-def _bytes(size: int) -> str:
+def size_text(size: int) -> str:
+    """Write a size for people, in binary units."""
     if size < _KIB:
         return f"{size} B"
     amount = float(size)

@@ -11,11 +11,11 @@ from enum import Enum
 
 from tidegate.bundle.diff.model import BundleDiff, Change, ComponentSize, FileChange, Part, Sign, TextDiff
 from tidegate.bundle.diff.step import Step, VersionStep
+from tidegate.bundle.inspection import size_text
 from tidegate.formats.paths import printable
 
 SHOWN_FILES = 15  # without --files
 _LABEL = 12  # columns before a value
-_KIB = 1024
 _SIGNS = {Sign.ADDED: "+", Sign.REMOVED: "-", Sign.CHANGED: "~"}
 
 
@@ -105,8 +105,8 @@ def _head(found: BundleDiff) -> Iterator[Line]:
     if found.identical:
         yield Style.PLAIN, _field("digest", f"{two.digest}, on both sides: nothing changed")
         return
-    yield Style.PLAIN, _field("before", f"{one.digest}  {_bytes(one.size)}")
-    yield Style.PLAIN, _field("after", f"{two.digest}  {_bytes(two.size)}")
+    yield Style.PLAIN, _field("before", f"{one.digest}  {size_text(one.size)}")
+    yield Style.PLAIN, _field("after", f"{two.digest}  {size_text(two.size)}")
     said = {
         "same": "the same: nothing that the agent acts on changed",
         "other": "another",
@@ -167,9 +167,9 @@ def _files(found: BundleDiff, most: int) -> Iterator[Line]:
 
 def _file(file: FileChange) -> str:
     if file.before_size is None:
-        return f"{_bytes(file.after_size or 0)}{', executable' if file.after_mode == 'x' else ''}"
+        return f"{size_text(file.after_size or 0)}{', executable' if file.after_mode == 'x' else ''}"
     if file.after_size is None:
-        return _bytes(file.before_size)
+        return size_text(file.before_size)
     said = [f"was in {file.was}"] if file.was is not None else []
     if not file.same_bytes:
         said.append(_change_of_size(file.before_size, file.after_size))
@@ -190,16 +190,16 @@ def _size(size: ComponentSize) -> tuple[str, str, str]:
     if size.component == "models" and size.path is None:
         name = "models (pins)"
     if size.before is None:
-        return "+", name, _bytes(size.after or 0)
+        return "+", name, size_text(size.after or 0)
     if size.after is None:
-        return "-", name, _bytes(size.before)
+        return "-", name, size_text(size.before)
     return "~", name, _change_of_size(size.before, size.after)
 
 
 def _change_of_size(before: int, after: int) -> str:
     if before == after:
-        return f"{_bytes(after)}, as before"
-    return f"{_bytes(before)} → {_bytes(after)}"
+        return f"{size_text(after)}, as before"
+    return f"{size_text(before)} → {size_text(after)}"
 
 
 def _columns(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
@@ -211,14 +211,3 @@ def _columns(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
 
 def _field(name: str, value: str) -> str:
     return f"{name:<{_LABEL}}{value}"
-
-
-def _bytes(size: int) -> str:
-    if size < _KIB:
-        return f"{size} B"
-    amount = float(size)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        amount /= _KIB
-        if amount < _KIB or unit == "TiB":
-            break
-    return f"{amount:.1f} {unit}"
