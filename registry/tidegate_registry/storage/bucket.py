@@ -49,8 +49,8 @@ class S3Bucket:
 
 def make_client(settings: S3Settings, endpoint: str | None, read_seconds: int | None = None) -> S3Client:
     """Make a client for `endpoint`; None is AWS for the region."""
-    keys = store_keys(settings, _session())
-    return _session().client(
+    keys = store_keys(settings, boto_session())
+    return boto_session().client(
         "s3",
         endpoint_url=endpoint,
         region_name=settings.region,
@@ -82,7 +82,7 @@ def _core_session() -> CoreSession:
 
 
 @lru_cache(maxsize=1)
-def _session() -> boto3.session.Session:
+def boto_session() -> boto3.session.Session:
     """Give the one session of this process: it holds the parsed service model, which takes longer than all else."""
     return boto3.session.Session(botocore_session=_core_session())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, BinaryIO, Self, TypedDict, cast
 
 from botocore.exceptions import ClientError
@@ -26,15 +26,17 @@ from tidegate_registry.storage.blobs import (
 from tidegate_registry.storage.bucket import EXISTS, NOT_FOUND, S3Bucket, status_of, translated
 from tidegate_registry.storage.parts import MAX_SINGLE_PUT_BYTES
 from tidegate_registry.storage.presign import MARK, OCTETS, Presigner, checksum
+from tidegate_registry.storage.signing import QuickRequests, Signer
 from tidegate_registry.storage.staging import S3Staging
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
-    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
     from tidegate_registry.settings import S3Settings
 
-BAD_REQUEST = 400
+OK, BAD_REQUEST = 200, 400
+DESCRIBED = frozenset({"content-length", "etag"})  # what every HEAD says
 
 
 class CopyTooLarge(LimitExceeded):
@@ -48,11 +50,17 @@ class S3BlobStore(S3Bucket):
 
     def __init__(self, settings: S3Settings) -> None:
         super().__init__(settings)
-        self._presigner = Presigner(self, settings)
+        signer = Signer(self.client, settings)
+        self._quick = QuickRequests(signer, self.client, settings)
+        self._presigner = Presigner(signer, settings)
         self.staging = S3Staging(self, self._presigner)
 
     def put(self, key: BlobKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
         """Store create-only; see BlobStore.put."""
+        if isinstance(body, bytes) and (stored := self._put_quickly(key, body, size, sha256)) is not None:
+            if not stored:
+                self.demand(key, size=size, sha256=sha256)
+            return stored
         with translated("store a blob"):
             try:
                 self.client.put_object(
@@ -114,6 +122,11 @@ class S3BlobStore(S3Bucket):
 
     def stat(self, key: ObjectKey) -> StoredBlob | None:
         """See BlobStore.stat."""
+        answer = self._quick.send("HeadObject", self.full_key(key), headers={"x-amz-checksum-mode": "ENABLED"})
+        if answer is not None and answer.status == NOT_FOUND:
+            return None
+        if answer is not None and answer.status == OK and answer.headers.keys() >= DESCRIBED:
+            return _stored(answer.headers)
         with translated("look at a blob"):
             try:
                 head = self.client.head_object(Bucket=self.bucket, Key=self.full_key(key), ChecksumMode="ENABLED")
@@ -121,7 +134,7 @@ class S3BlobStore(S3Bucket):
                 if status_of(error) == NOT_FOUND:
                     return None
                 raise
-        return _stored(head)
+        return _stored(head["ResponseMetadata"]["HTTPHeaders"])
 
     def measure(self, key: ObjectKey, algorithm: str = "sha256") -> tuple[StoredBlob, Digest, Digest]:
         """See BlobStore.measure."""
@@ -209,6 +222,19 @@ class S3BlobStore(S3Bucket):
             probe(self.client, self.bucket, self.prefix)
             check_lock(self.client, self.settings)
 
+    def _put_quickly(self, key: BlobKey, body: bytes, size: int, sha256: Digest) -> bool | None:
+        """Say whether the blob was stored now, or is there; None where the store said something else."""
+        headers = {
+            "Content-Length": str(size),
+            "Content-Type": OCTETS,
+            "If-None-Match": "*",
+            "x-amz-checksum-sha256": checksum(sha256),
+        }
+        answer = self._quick.send("PutObject", self.full_key(key), headers=headers, body=body)
+        if answer is None or answer.status not in {OK, *EXISTS}:
+            return None
+        return answer.status == OK
+
     def _copy(self, source: ObjectKey, target: BlobKey, original: StoredBlob, sha256: Digest) -> None:
         """Copy create-only, and only the very object that `original` describes; then look at what is there."""
         with translated("copy a blob"):
@@ -290,14 +316,15 @@ class _Reading:
         self._body.close()
 
 
-def _stored(head: HeadObjectOutputTypeDef) -> StoredBlob:
-    summed = head.get("ChecksumSHA256", "")
+def _stored(headers: Mapping[str, str]) -> StoredBlob:
+    """Read what HEAD says of an object. `headers`: names in lower case."""
+    summed = headers.get("x-amz-checksum-sha256", "")
     whole = summed and "-" not in summed  # `<sum>-<parts>` is a checksum of checksums
     return StoredBlob(
-        size=head["ContentLength"],
+        size=int(headers["content-length"]),
         sha256=Digest(f"sha256:{base64.b64decode(summed).hex()}") if whole else None,
-        etag=head["ETag"],
-        mark=head.get("Metadata", {}).get(MARK, ""),
+        etag=headers["etag"],
+        mark=headers.get(f"x-amz-meta-{MARK}", ""),
     )
 
 
