@@ -1,7 +1,7 @@
 """OCI image layouts: a folder that is written atomically, or a tar archive of one that is only read.
 
-Source: OCI image-spec 1.1, image-layout. Manifests and the index are hashed again whenever they are read; of other
-blobs `open_blob` gives the bytes as they are, for a reader that hashes while it reads.
+Source: OCI image-spec 1.1, image-layout. A manifest is hashed when it is first read, and what was hashed is what is
+given again; of other blobs `open_blob` gives the bytes as they are, for a reader that hashes while it reads.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Layout:
     def __init__(self, path: Path, archive: ArchiveFiles | None = None) -> None:
         self.path = path
         self._archive = archive
+        self._index: tuple[bytes, tuple[Descriptor, ...]] = (b"", ())
+        self._manifests: dict[Digest, Manifest] = {}  # emptied when the layout is written to
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -133,11 +135,19 @@ class Layout:
 
     def manifest(self, digest: Digest) -> Manifest:
         """Read a manifest. Raises NotFound, ManifestInvalid, BundleRefused."""
-        return Manifest.parse(self.read_blob(digest, MAX_MANIFEST_BYTES), algorithm=digest.algorithm)
+        if digest not in self._manifests:
+            raw = self.read_blob(digest, MAX_MANIFEST_BYTES)
+            self._manifests[digest] = Manifest.parse(raw, algorithm=digest.algorithm)
+        return self._manifests[digest]
 
     def entries(self) -> tuple[Descriptor, ...]:
         """Give the descriptors in `index.json`. Raises ManifestInvalid."""
-        return Manifest.parse(self._read(INDEX, MAX_MANIFEST_BYTES), content_type=OCI_INDEX).manifests
+        raw = self._read(INDEX, MAX_MANIFEST_BYTES)
+        known, entries = self._index
+        if raw != known:
+            entries = Manifest.parse(raw, content_type=OCI_INDEX).manifests
+            self._index = (raw, entries)
+        return entries
 
     def manifests(self) -> tuple[Manifest, ...]:
         """Read every manifest that the index names, in its order."""
@@ -278,12 +288,14 @@ class Layout:
                 found = self.manifest(digest)
                 named |= {digest, *(blob.digest for blob in found.blobs)}
                 waiting += [entry.digest for entry in found.manifests if self.has(entry.digest)]
+        self._manifests.clear()
         for file in (self._writable() / "blobs").glob("*/*"):
             if f"{file.parent.name}:{file.name}" not in named:
                 file.unlink()
 
     def _write_index(self, entries: tuple[Descriptor, ...]) -> None:
         _write_atomically(self._writable() / INDEX, index_bytes(entries))
+        self._manifests.clear()
 
     @contextmanager
     def incoming(self, algorithm: str) -> Iterator[tuple[BinaryIO, Callable[[Digest], None]]]:

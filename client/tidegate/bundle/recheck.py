@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tidegate.formats.config import MAX_REASONS, AgentConfig, FileEntry
 from tidegate.formats.paths import printable
 
 MAX_THREADS = 4
+THREADS_PAY_BYTES = 4 << 20  # some 10 ms of hashing; below, to start threads takes longer than they save
 _HINT = "unpack the bundle again"
 
 
@@ -43,8 +45,11 @@ def _check_files(unpacked: Unpacked) -> Iterator[Reason]:
         yield Reason("file-missing", f"the unpacked bundle is gone: {printable(str(folder))}", hint=_HINT)
         return
     yield from _extra_files(config, folder)
-    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
-        yield from (reason for reason in pool.map(lambda entry: _check_file(folder, entry), config.files) if reason)
+    with ExitStack() as pools:
+        run: Callable[..., Iterator[Reason | None]] = map
+        if sum(entry.size for entry in config.files) > THREADS_PAY_BYTES:
+            run = pools.enter_context(ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1))).map
+        yield from (reason for reason in run(lambda entry: _check_file(folder, entry), config.files) if reason)
 
 
 def _check_file(folder: Path, entry: FileEntry) -> Reason | None:

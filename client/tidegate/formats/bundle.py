@@ -125,13 +125,17 @@ class SigstoreBundle:
         """The sha256 of the bundle's bytes. Malleable: never a key for "have I seen this signature"."""
         return Digest.of(self.raw)
 
+    @cached_property
+    def _members(self) -> tuple[tuple[str, JsonValue, str], ...]:
+        return tuple(_leaves(self.document, _BUNDLE, ""))
+
     def one_meaning(self) -> str:
         """Give the document again as JSON, so that another parser reads what was checked and not what was sent."""
         return json.dumps(self.document)
 
     def check_shape(self) -> None:
         """Check that each member is known, of its type, and there. Raises SigstoreBundleInvalid with its path."""
-        for path, value, kind in _leaves(self.document, _BUNDLE, ""):
+        for path, value, kind in self._members:
             if not isinstance(value, str):
                 raise SigstoreBundleInvalid(
                     f"{path} is not text", found=type(value).__name__, expected=kind, code="bundle-malformed"
@@ -142,7 +146,7 @@ class SigstoreBundle:
 
         The library's decoder skips what is no base64, which lets one signed content wear many encodings.
         """
-        for path, value, kind in _leaves(self.document, _BUNDLE, ""):
+        for path, value, kind in self._members:
             if kind == _BASE64 and not is_strict_base64(str(value)):
                 raise SigstoreBundleInvalid(
                     f"{path} is not strict base64", code="base64", found=str(value)[-40:], expected="RFC 4648, padded"

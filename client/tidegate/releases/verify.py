@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from tidegate.bundle.layout import Layout
 from tidegate.credentials.connect import address_for, open_registry
 from tidegate.credentials.sources import Credentials
-from tidegate.errors import BundleRefused, InvalidInput
+from tidegate.errors import BundleRefused, InvalidInput, ReferenceInvalid
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.manifest import Manifest
-from tidegate.formats.mediatypes import AGENT_BUNDLE
-from tidegate.formats.reference import Reference
+from tidegate.formats.mediatypes import AGENT_BUNDLE, ANNOTATION_TITLE
+from tidegate.formats.reference import Reference, parse_agent_name
 from tidegate.releases.locate import demand_version_or_digest, find_layout, parse_release
 from tidegate.releases.offline import no_network
 from tidegate.releases.place import BUNDLE, LAYOUT
@@ -179,13 +179,15 @@ def choose_in(layout: Layout, wanted: Reference | None) -> Manifest:
     """Give the bundle in a layout that may be `wanted`. Raises NotFound, InvalidInput (code "layout-ambiguous")."""
     if wanted is not None and wanted.digest is not None:
         return layout.manifest(wanted.digest)
-    versions = layout.by_version()
     # a layout of one bundle is that bundle: whether it has the version that was asked for is for the checks to say
-    return layout.root(wanted.version if wanted is not None and len(versions) > 1 else None)
+    return layout.root(wanted.version if wanted is not None and len(layout.by_version()) > 1 else None)
 
 
 def own_name(layout: Layout, manifest: Manifest) -> str:
-    """Give the agent that a bundle says it is. Raises InvalidInput (code "agent-unknown"), BundleRefused."""
+    """Give the agent that a bundle says it is: in its manifest, unverified; that its config says the same is step B6.
+
+    Raises InvalidInput (code "agent-unknown"), BundleRefused.
+    """
     from tidegate.bundle.structure import check_structure
 
     if manifest.effective_artifact_type != AGENT_BUNDLE:
@@ -195,7 +197,10 @@ def own_name(layout: Layout, manifest: Manifest) -> str:
             found=manifest.effective_artifact_type,
             hint="say what it must be with --as NAMESPACE/AGENT:VERSION",
         )
-    return check_structure(manifest, layout.open_blob).name
+    try:
+        return parse_agent_name(manifest.annotations.get(ANNOTATION_TITLE, ""))
+    except ReferenceInvalid:
+        return check_structure(manifest, layout.open_blob).name  # refuses it
 
 
 def _narrowed(reference: Reference, expected: str | None) -> Reference:

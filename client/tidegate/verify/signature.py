@@ -7,9 +7,10 @@ imports of sigstore are inside functions: it takes half a second. How the steps 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
@@ -284,14 +285,21 @@ class _ThisCertificate:
             raise VerificationError("another certificate was verified than the one that was read")
 
 
-def _policy(rule: SignerRule, identity: CertificateIdentity) -> VerificationPolicy:
+@cache
+def _policies_by_oid() -> Mapping[str, Callable[[str], VerificationPolicy]]:
     from sigstore.verify import policy
 
-    by_oid = {
+    return {
         each.oid.dotted_string: each
         for each in vars(policy).values()
         if isinstance(each, type) and issubclass(each, policy._SingleX509ExtPolicyV2) and hasattr(each, "oid")  # noqa: SLF001
     }
+
+
+def _policy(rule: SignerRule, identity: CertificateIdentity) -> VerificationPolicy:
+    from sigstore.verify import policy
+
+    by_oid = _policies_by_oid()
     children: list[VerificationPolicy] = [
         policy.Identity(identity=rule.identity if rule.identity is not None else identity.san),
         policy.OIDCIssuerV2(rule.issuer),

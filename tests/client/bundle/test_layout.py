@@ -315,3 +315,20 @@ def test_an_archive_without_a_layout_is_refused(tmp_path: Path) -> None:
     path.write_bytes(members(("x", b"0", b"")))
     with pytest.raises(InvalidInput):
         Layout.open(path)
+
+
+def test_a_manifest_that_was_swept_is_not_given_from_memory(tmp_path: Path) -> None:
+    layout = Layout.create(tmp_path / "layout")
+    old, new = (
+        image_manifest(artifact_type=f"application/vnd.example.{name}", config=EMPTY_DESCRIPTOR, layers=())
+        for name in ("old", "new")
+    )
+    layout.put(EMPTY_BLOB)
+    for manifest in (old, new):
+        layout.add_manifest(manifest, version=None)
+        assert layout.manifest(manifest.digest) == manifest
+    layout.keep_only(new.digest)
+    assert layout.manifests() == (new,)
+    with pytest.raises(NotFound) as caught:
+        layout.manifest(old.digest)
+    assert caught.value.reasons[0].code == "blob-missing"
