@@ -99,6 +99,9 @@ TOKEN_RULES: tuple[tuple[tuple[bytes, ...], Rule], ...] = (
     ((b"hf",), _rule("huggingface-token", "a Hugging Face token", rb"hf_([A-Za-z0-9]{34})" + _END, shown=3)),
     ((b"gs",), _rule("groq-key", "a Groq key", rb"gsk_([A-Za-z0-9]{52})" + _END)),
     ((b"xa",), _rule("xai-key", "an xAI key", rb"xai-([A-Za-z0-9]{80})" + _END)),
+    ((b"sk",), _rule("openrouter-key", "an OpenRouter key", rb"sk-or-v1-([0-9a-f]{64})" + _END, shown=9)),
+    ((b"r8",), _rule("replicate-token", "a Replicate token", rb"r8_([A-Za-z0-9]{37})" + _END, shown=3)),
+    ((b"dc",), _rule("docker-token", "a Docker Hub token", rb"dckr_pat_([\w-]{27})(?![\w-])", shown=9)),
     ((b"AG",), _rule("age-key", "an age secret key", rb"AGE-SECRET-KEY-1([02-9AC-HJ-NP-Z]{58})" + _END, shown=16)),
     (
         (b"ey",),
@@ -141,6 +144,8 @@ WORD_RULES: tuple[tuple[bytes, Rule], ...] = (
             "slack-webhook", "a Slack webhook", rb"hooks\.slack\.com/services/T\w{8,12}/B\w{8,12}/(\w{24})\b", shown=15
         ),
     ),
+    (b"SG.", _rule("sendgrid-key", "a SendGrid key", rb"SG\.([\w-]{22}\.[\w-]{43})(?![\w-])", shown=3)),
+    (b"hvs.", _rule("vault-token", "a Vault token", rb"hvs\.([\w-]{90,300})", shown=4)),
     (b"AccountKey=", _rule("azure-key", "an Azure account key", rb"AccountKey=([A-Za-z0-9+/]{86}==)", shown=11)),
     (b"secret_access_key", _AWS_SECRET),
     (b"SECRET_ACCESS_KEY", _AWS_SECRET),
@@ -181,14 +186,14 @@ class SecretScanner:
         return tuple(self._found[:MAX_FINDINGS])
 
     def _look(self, data: bytes, end: int) -> None:
-        """Find what begins before `end`; keep what comes after, with one byte that tells whether a run begins there."""
+        """Find what begins before `end`; keep what comes after, and the bytes before that tell whether a token begins."""
         line, at = self._line, 0
         for start, rule, secret in sorted(_matches(data), key=lambda match: match[0]):
             if self._seen <= start < end:
                 line, at = line + data.count(b"\n", at, start), start
                 public = secret[: rule.shown].decode("ascii", "replace")
                 self._found.append(Finding(rule, line, f"{public}… ({len(secret)} characters)"))
-        keep = max(end - 1, 0)
+        keep = max(end - 2, 0)  # what ends a run, or the two of an escape
         self._line += data.count(b"\n", 0, keep)
         self._tail, self._seen = data[keep:], end - keep
 
@@ -247,6 +252,8 @@ def _matches(data: bytes) -> Iterator[tuple[int, Rule, bytes]]:
     runs = data.translate(_TOKEN)
     at = runs.find(_RUN_NEEDLE)
     while at >= 0:
+        if data[at - 1 : at] == b"\\":  # the letter of an escape, as in "first line\\nghp_…", is none of the token
+            at += 1
         for rule in _BY_START.get(data[at : at + 2], ()):
             if (match := rule.pattern.match(data, at)) and _is_secret(rule, match):
                 yield at, rule, match[0]

@@ -45,6 +45,11 @@ SECRETS = {
     "groq-key": [f"gsk_{made(52)}"],
     "xai-key": [f"xai-{made(80)}"],
     "age-key": [f"AGE-SECRET-KEY-1{made(58, '023456789ACDEFGHJKLMNPQRSTUVWXYZ')}"],
+    "openrouter-key": [f"sk-or-v1-{made(64, '0123456789abcdef')}"],
+    "replicate-token": [f"r8_{made(37)}"],
+    "docker-token": [f"dckr_pat_{made(27)}"],
+    "sendgrid-key": [f"SG.{made(22)}.{made(43)}"],
+    "vault-token": [f"hvs.{made(95)}"],
     "azure-key": [f"DefaultEndpointsProtocol=https;AccountKey={made(86)}=="],
     "jwt": [f"Bearer eyJ{made(30)}.eyJ{made(200)}.{made(43)}"],
     "url-password": [
@@ -108,6 +113,18 @@ def test_a_secret_is_found_once_wherever_chunks_end(before: int) -> None:
     text = b"\n" * bool(before) + filler + b" \n" + f"ghp_{made(36)}".encode() + b"\n" + filler
     (found,) = find_secrets(text)
     assert found.line == text[: text.index(b"ghp_")].count(b"\n") + 1
+
+
+@pytest.mark.parametrize("escape", ["\\n", "\\r\\n", "\\t", "\\\\n"])
+def test_a_secret_after_an_escape_in_a_string_is_found(escape: str) -> None:
+    (found,) = find_secrets(f'{{"note": "Tokens:{escape}ghp_{made(36)}"}}'.encode())
+    assert found.rule.name == "github-token"
+
+
+@pytest.mark.parametrize("before", range(CHUNK_BYTES - OVERLAP - 5, CHUNK_BYTES - OVERLAP + 2))
+def test_it_is_found_wherever_chunks_end(before: int) -> None:
+    text = b"." * before + rf"\nghp_{made(36)}".encode() + b"." * CHUNK_BYTES
+    assert len(find_secrets(text)) == 1
 
 
 def test_one_file_gives_a_bounded_number_of_findings() -> None:
