@@ -186,7 +186,7 @@ class SecretScanner:
         return tuple(self._found[:MAX_FINDINGS])
 
     def _look(self, data: bytes, end: int) -> None:
-        """Find what begins before `end`; keep what comes after, and the bytes before that tell whether a token begins."""
+        """Find what begins before `end`; keep the rest, and the bytes before that tell whether a token begins there."""
         line, at = self._line, 0
         for start, rule, secret in sorted(_matches(data), key=lambda match: match[0]):
             if self._seen <= start < end:
