@@ -9,7 +9,9 @@ from pathlib import Path
 
 from tidegate.bundle.diff.model import Side
 from tidegate.bundle.layout import MARKER, Layout
+from tidegate.bundle.outdated import check_up_to_date
 from tidegate.bundle.source import BundleSource
+from tidegate.bundle.spec import FILE_NAME
 from tidegate.bundle.structure import check_structure
 from tidegate.credentials.connect import address_for, open_registry
 from tidegate.credentials.sources import Credentials
@@ -26,11 +28,12 @@ BUILT = Path(".tidegate") / "layout"  # where `tidegate build` writes by default
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """What one argument names: a layout (and which version of it), or a reference."""
+    """What one argument names: a layout (and which version of it), or a reference. `folder`: what it was built of."""
 
     layout: Layout | None
     reference: Reference | None
     version: str | None = None
+    folder: Path | None = None
 
 
 @contextmanager
@@ -42,7 +45,8 @@ def open_sides(
     Each is a layout (folder or archive; `LAYOUT:VERSION` chooses among several bundles), an agent's folder that was
     built, what `pull` wrote, a reference with version or digest, or a version alone: one of the other side's agent, in
     the same layout if it has it, else in the registry.
-    Raises InvalidInput, NotFound, BundleRefused, Unreachable; what reads layers later raises them, too.
+    Raises InvalidInput (also for a folder that is not what was built of it any more), NotFound, BundleRefused,
+    Unreachable; what reads layers later raises them, too.
     """
     if _is_version(before) and _is_version(after):
         raise InvalidInput(
@@ -74,7 +78,10 @@ class _Opener:
 
     def side(self, named: _Named) -> Side:
         if named.layout is not None:
-            return side_of(named.layout, named.layout.root(named.version), None, named.version)
+            side = side_of(named.layout, named.layout.root(named.version), None, named.version)
+            if named.folder is not None and side.config is not None:
+                check_up_to_date(named.folder, named.layout, side.config)
+            return side
         reference = demand_version_or_digest(named.reference or Reference(""))
         source = self._source(reference)
         manifest = source.manifest(reference.digest) if reference.digest else source.root(reference.version)
@@ -99,16 +106,27 @@ def _one(text: str) -> _Named:
     folder, _, version = text.rpartition(":")
     if folder and not Path(text).exists() and (path := _layout_at(folder)) is not None:
         return _Named(Layout.open(path), None, parse_version(version))
+    here = Path(text).expanduser()
+    if (here / FILE_NAME).is_file() and not (here / BUILT / MARKER).is_file():
+        raise InvalidInput(
+            "nothing was built of that folder",
+            code="not-built",
+            found=here,
+            expected=f"a layout in {here / BUILT}",
+            hint=f"run `tidegate build {here}`",
+        )
     path = _layout_at(text) or find_layout(text)
-    return _Named(Layout.open(path), None) if path is not None else _Named(None, parse_release(text))
+    if path is None:
+        return _Named(None, parse_release(text))
+    return _Named(Layout.open(path), None, folder=here if path == here / BUILT else None)
 
 
 def _layout_at(text: str) -> Path | None:
     """Give the layout that is there, or that was built there; None when there is none."""
-    if not Path(text).expanduser().exists():
+    here = Path(text).expanduser()
+    if not here.exists():
         return None
-    built = Path(text).expanduser() / BUILT
-    return built if (built / MARKER).is_file() else find_layout(text)
+    return here / BUILT if (here / BUILT / MARKER).is_file() else find_layout(text)
 
 
 def _sibling(other: _Named, version: str) -> _Named:

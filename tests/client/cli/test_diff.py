@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,31 @@ def test_a_pipe_gets_plain_text_that_says_everything(
         assert line in out
     assert "\x1b" not in out
     assert "warning: 1.2.0 to 1.2.1 is a patch step" in err
+
+
+def test_a_folder_that_changed_since_it_was_built_is_not_compared_as_it_was(
+    agents: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = agents
+    layout, prompt = new / ".tidegate" / "layout", new / "prompts" / "system.md"
+    text = prompt.read_text()
+    os.utime(prompt)
+    assert run(capsys, "diff", *agents)[0] == 0, "touched, and the same"
+    changes: dict[str, Callable[[], object]] = {
+        "prompts/system.md": lambda: prompt.write_text(text.upper()),
+        "prompts/new.md": lambda: (new / "prompts" / "new.md").write_text("Be rude.\n"),
+        "main.py": (new / "main.py").unlink,
+    }
+    for path, change in changes.items():
+        change()
+        code, out, err = run(capsys, "diff", *agents)
+        assert (code, out) == (2, "")
+        assert "build-outdated" in err
+        assert path in err
+    assert run(capsys, "diff", old, layout)[0] == 0
+    code, _, err = run(capsys, "diff", write_agent(old.parent / "unbuilt", OLD), new)
+    assert code == 2
+    assert "not-built" in err
 
 
 def test_a_step_that_is_too_small_is_an_exit_code_where_asked_for(
