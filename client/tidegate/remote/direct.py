@@ -10,12 +10,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from tidegate.digest import CHUNK_BYTES, Digest, Hasher
 from tidegate.errors import (
     AccessDenied,
     BundleRefused,
+    Conflict,
     InvalidInput,
     NotFound,
     TidegateError,
@@ -25,7 +27,7 @@ from tidegate.errors import (
 from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes, parse_object
 from tidegate.remote.crew import Crew
 from tidegate.remote.transport import Transport, push_scope
-from tidegate.remote.uploads import PARALLEL_UPLOADS, Begin, Body, OpenBlob, begin_sending
+from tidegate.remote.uploads import PARALLEL_UPLOADS, Begin, Body, OpenBlob, begin_sending, is_busy
 
 if TYPE_CHECKING:
     from tidegate.formats.manifest import Descriptor
@@ -38,6 +40,7 @@ FRESH_SECONDS = 60.0  # a link that waited longer for its turn is asked for agai
 MAX_PARTS = 10_000  # S3
 COMMIT_BYTES_PER_SECOND = 30 << 20  # the registry reads again what came in parts, and a slow store takes its time
 SILENCE_SECONDS = 60.0
+BUSY_SECONDS, MOST_BUSY_SECONDS = 0.25, 5.0  # between questions while another request works on the same upload
 
 Item = TypeVar("Item")
 
@@ -114,12 +117,41 @@ class _Part:
     size: int
 
 
+class _Tally:
+    """Counts bytes as done, those of a blob that must be sent again only once."""
+
+    def __init__(self, missing: Sequence[Descriptor], advance: Callable[[int], None]) -> None:
+        self._sizes = {blob.digest: blob.size for blob in missing}
+        self._done = dict.fromkeys(self._sizes, 0)
+        self._advance = advance
+        self._lock = Lock()
+
+    def counter(self, blob: Descriptor) -> Callable[[int], None]:
+        """Give what counts bytes of `blob`; one that was there at first, and is no more, was never counted on."""
+
+        def count(size: int) -> None:
+            if blob.digest in self._done:
+                with self._lock:
+                    self._done[blob.digest] += size
+                    self._advance(size)
+
+        return count
+
+    def keep_all_but(self, left: Sequence[Descriptor]) -> None:
+        """After a round: what has arrived is done, by whomever it was sent, and nothing of the rest."""
+        again = {blob.digest for blob in left}
+        for digest, size in self._sizes.items():
+            wanted = 0 if digest in again else size
+            self._advance(wanted - self._done[digest])
+            self._done[digest] = wanted
+
+
 @dataclass(frozen=True, slots=True)
 class _Sending:
     """Who sends, and who counts it."""
 
     crew: Crew
-    advance: Callable[[int], None]
+    tally: _Tally
 
 
 class DirectUploads:
@@ -152,9 +184,11 @@ class DirectUploads:
             raise
         missing = [each.blob for each in planned if each.missing]
         with begin_sending(begin, blobs, missing) as advance:
+            tally = _Tally(missing, advance)
             for attempt in range(MAX_ROUNDS):
-                self._send_all([each for each in planned if each.missing], advance)
+                self._send_all([each for each in planned if each.missing], tally)
                 left = self._commit(planned)
+                tally.keep_all_but(left)
                 if not left:
                     return len(missing)
                 self._sleep(attempt)
@@ -166,8 +200,8 @@ class DirectUploads:
             expected=f"{left[0].digest} there after {MAX_ROUNDS} attempts",
         )
 
-    def _send_all(self, planned: Sequence[Planned], advance: Callable[[int], None]) -> None:
-        sending = _Sending(Crew(PARALLEL_UPLOADS, "push"), advance)
+    def _send_all(self, planned: Sequence[Planned], tally: _Tally) -> None:
+        sending = _Sending(Crew(PARALLEL_UPLOADS, "push"), tally)
         for each in sorted(planned, key=lambda plan: plan.blob.size, reverse=True):
             sending.crew.add(lambda each=each: self._send(each, sending))  # type: ignore[misc]
         sending.crew.run()
@@ -195,7 +229,7 @@ class DirectUploads:
             ]
             slow = sum(each.blob.size for each in some if each.parts)
             silence = SILENCE_SECONDS + slow / COMMIT_BYTES_PER_SECOND
-            answer = self._ask("POST", "/commit", {"blobs": blobs}, "take in what was sent", silence).get("blobs")
+            answer = self._ask_when_free({"blobs": blobs}, silence).get("blobs")
             if not isinstance(answer, list) or len(answer) != len(some):
                 raise _strange("blobs", answer)
             left += [
@@ -204,6 +238,20 @@ class DirectUploads:
                 if _object(item) != {"digest": each.blob.digest, "state": "present"}
             ]
         return left
+
+    def _ask_when_free(self, body: JsonObject, silence: float) -> JsonObject:
+        """Commit, after any other request that works on the same sessions: of a run beside this one under the same
+        name, or of our own before the line broke. Waits for it as long as for an answer.
+        """
+        waited, wait = 0.0, BUSY_SECONDS
+        while True:
+            try:
+                return self._ask("POST", "/commit", body, "take in what was sent", silence)
+            except Conflict as error:
+                if not is_busy(error) or waited >= silence:
+                    raise
+            self._sleep(wait)
+            waited, wait = waited + wait, min(2 * wait, MOST_BUSY_SECONDS)
 
     def _send(self, planned: Planned, sending: _Sending) -> None:
         sending.crew.check()
@@ -216,7 +264,8 @@ class DirectUploads:
             if fresh.session != planned.session or fresh.link is None:
                 return  # things have changed: commit tells what, and another plan what to do
             link = fresh.link
-        self._put(link, Body(lambda: self._open_blob(blob.digest), blob.size, sending.advance, sending.crew), blob)
+        body = Body(lambda: self._open_blob(blob.digest), blob.size, sending.tally.counter(blob), sending.crew)
+        self._put(link, body, blob)
 
     def _begin_parts(self, planned: Planned, sending: _Sending) -> None:
         """Ask which parts are there already; the others are tasks of their own."""
@@ -230,7 +279,7 @@ class DirectUploads:
             start = (number - 1) * planned.part_bytes
             part = _Part(number, start, min(planned.part_bytes, planned.blob.size - start))
             if have.get(number) == part.size:
-                sending.advance(part.size)
+                sending.tally.counter(planned.blob)(part.size)
             else:
                 sending.crew.add(lambda part=part: self._send_part(planned, part, sending))  # type: ignore[misc]
 
@@ -257,7 +306,8 @@ class DirectUploads:
             return
         if not isinstance(links, list) or len(links) != 1 or _object(links[0]).get("number") != part.number:
             raise _strange("parts", links)
-        self._put(Link.parse(links[0]), Body(open_part, part.size, sending.advance, sending.crew), planned.blob)
+        counter = sending.tally.counter(planned.blob)
+        self._put(Link.parse(links[0]), Body(open_part, part.size, counter, sending.crew), planned.blob)
 
     def _put(self, link: Link, body: Body, blob: Descriptor) -> None:
         """Send bytes to the store. Whether they arrived is for the commit to say, unless they never can."""

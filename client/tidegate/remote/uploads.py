@@ -13,13 +13,13 @@ from typing import BinaryIO, Protocol
 from urllib.parse import quote, urljoin
 
 from tidegate.digest import Digest, chunks_of
-from tidegate.errors import NotFound
+from tidegate.errors import Conflict, NotFound
 from tidegate.formats.manifest import Descriptor
 from tidegate.remote.crew import Crew
 from tidegate.remote.transport import Transport, push_scope
 
 PARALLEL_UPLOADS = 4  # enough to hide the round trips of small blobs (7.2 ms alone, 4.2 ms with eight at once)
-MAX_SESSIONS = 3  # upload sessions begun for one blob: a registry that restarts forgets them
+MAX_SESSIONS = 3  # upload sessions begun for one blob: a registry may lose one, or hold it for a line that broke
 
 OpenBlob = Callable[[Digest], BinaryIO]
 
@@ -112,8 +112,8 @@ class _Upload:
             self.crew.check()
             try:
                 self._send_in_session()
-            except NotFound:
-                if session == MAX_SESSIONS:
+            except (NotFound, Conflict) as error:
+                if session == MAX_SESSIONS or (isinstance(error, Conflict) and not is_busy(error)):
                     raise
             else:
                 return
@@ -142,9 +142,14 @@ class _Upload:
                 body=body,
                 expect=(HTTPStatus.CREATED,),
             )
-        except NotFound:  # the session is gone, and what it had taken with it
+        except (NotFound, Conflict):  # the session is gone with what it had taken, or held by a request that broke
             body.take_back()
             raise
+
+
+def is_busy(error: Conflict) -> bool:
+    """Whether the registry says that another request works on the same upload. Source: docs/reference/errors.md."""
+    return error.reasons[0].code == "upload-busy"
 
 
 class Body:

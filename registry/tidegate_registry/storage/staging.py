@@ -128,9 +128,10 @@ class S3Staging:
             Bucket=self._bucket.bucket, Key=self._bucket.full_key(key), UploadId=upload
         )
         with translated("list the parts of an upload"), _gone():
-            return [
-                Part(part["PartNumber"], part["Size"], part["ETag"]) for page in pages for part in page.get("Parts", ())
-            ]
+            listed = [part for page in pages for part in page.get("Parts", ())]
+        # SeaweedFS lists a part that was sent again as often as it was; the last one counts, as everywhere
+        last = {part["PartNumber"]: part for part in sorted(listed, key=lambda part: part["LastModified"])}
+        return [Part(number, last[number]["Size"], last[number]["ETag"]) for number in sorted(last)]
 
     def complete(self, key: StagingKey, upload: str, parts: Sequence[Part]) -> None:
         """See Staging.complete."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -22,7 +22,8 @@ STORE = "store.example"
 class FakeStore:
     """Answers for the store's host and for the upload routes of `fake`. Blobs above `single` bytes go in parts.
 
-    `objects`: what the store has, not yet committed. `link`: host and headers put into links, to lie.
+    `objects`: what the store has, not yet committed. `link`: host and headers put into links, to lie. `busy`: so many
+    commits are answered 409. `after_plan` is done once.
     """
 
     fake: FakeRegistry
@@ -35,6 +36,9 @@ class FakeStore:
     puts: list[httpx2.Request] = field(default_factory=list)
     plans: int = 0
     statuses: list[int | Exception] = field(default_factory=list)
+    busy: int = 0
+    busy_code: str = "upload-busy"
+    after_plan: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         self.fake.before.append(self.handle)
@@ -51,9 +55,16 @@ class FakeStore:
         match request.method, request.url.path.removeprefix(API):
             case "POST", "":
                 self.plans += 1
-                return httpx2.Response(200, json={"blobs": [self._plan(blob) for blob in body["blobs"]]})
+                planned = [self._plan(blob) for blob in body["blobs"]]
+                done, self.after_plan = self.after_plan, lambda: None
+                done()
+                return httpx2.Response(200, json={"blobs": planned})
             case "POST", "/parts":
                 return httpx2.Response(200, json={"parts": [self._link_part(part) for part in body["parts"]]})
+            case "POST", "/commit" if self.busy:
+                self.busy -= 1
+                reasons = [{"code": self.busy_code, "message": "another request is writing to this upload"}]
+                return httpx2.Response(409, json={"detail": "not now", "reasons": reasons})
             case "POST", "/commit":
                 return httpx2.Response(200, json={"blobs": [self._commit(blob) for blob in body["blobs"]]})
             case _:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,7 @@ class Shown:
     def __init__(self) -> None:
         self.missing: Missing | None = None
         self.done = 0
+        self.lock = threading.Lock()
 
     @contextmanager
     def __call__(self, missing: Missing) -> Iterator[Shown]:
@@ -31,7 +33,10 @@ class Shown:
         yield self
 
     def advance(self, count: int) -> None:
-        self.done += count
+        with self.lock:
+            self.done += count
+            assert self.missing is not None
+            assert 0 <= self.done <= self.missing.size, "never beyond what was to be done"
 
 
 def test_only_missing_blobs_are_sent_and_progress_counts_all() -> None:
@@ -58,6 +63,15 @@ def test_a_forgotten_upload_session_is_begun_again() -> None:
     fake.registry().push_blobs(NAME, [blob(b"data")], lambda _: io.BytesIO(b"data"))
     assert len(fake.seen("POST", "/blobs/uploads/")) == 2
     assert fake.blobs == {Digest.of(b"data"): b"data"}
+
+
+def test_an_upload_that_a_broken_request_still_holds_is_left_to_it() -> None:
+    fake, shown = FakeRegistry(), Shown()
+    answers = [oci_error(409, "BLOB_UPLOAD_INVALID", "busy", {"reasons": [{"code": "upload-busy", "message": "busy"}]})]
+    fake.before.append(lambda r: answers.pop() if r.method == "PUT" and r.read() and answers else None)
+    fake.registry().push_blobs(NAME, [blob(b"data")], lambda _: io.BytesIO(b"data"), shown)
+    assert len(fake.seen("POST", "/blobs/uploads/")) == 2
+    assert (fake.blobs, shown.done) == ({Digest.of(b"data"): b"data"}, 4)
 
 
 def test_the_first_failed_upload_is_the_error() -> None:

@@ -11,7 +11,7 @@ from tests.client.remote.fake_registry import HOST, NAME, FakeRegistry, blob, oc
 from tests.client.remote.fake_store import API, STORE, FakeStore
 from tests.client.remote.test_blobs import Shown
 from tidegate.digest import Digest
-from tidegate.errors import BundleRefused, LimitExceeded, Unreachable
+from tidegate.errors import BundleRefused, Conflict, LimitExceeded, Unreachable
 from tidegate.remote import direct
 from tidegate.remote.uploads import Missing
 
@@ -89,6 +89,46 @@ def test_a_412_is_no_proof_and_the_commit_decides(fake: FakeRegistry, store: Fak
     push(fake, b"data")
     assert (store.plans, len(store.puts)) == (2, 2)
     assert fake.blobs == {Digest.of(b"data"): b"data"}
+
+
+@pytest.mark.parametrize("status", [412, 409])
+def test_what_must_be_sent_again_is_counted_once(fake: FakeRegistry, store: FakeStore, status: int) -> None:
+    store.statuses += [status, 200, status]
+    shown = Shown()
+    assert push(fake, b"one", b"four", shown=shown) == 2
+    assert (shown.missing, shown.done) == (Missing(2, 2, 7, 7), 7)
+
+
+def test_what_was_there_and_is_no_more_is_sent_and_not_counted(fake: FakeRegistry, store: FakeStore) -> None:
+    fake.put_blob(b"four")
+    store.statuses += [403]
+    store.after_plan = fake.blobs.clear
+    shown = Shown()
+    push(fake, b"one", b"four", shown=shown)
+    assert fake.blobs.keys() == {Digest.of(b"one"), Digest.of(b"four")}
+    assert (shown.missing, shown.done) == (Missing(1, 2, 3, 7), 3)
+
+
+def test_a_commit_waits_for_another_request_on_the_same_upload(fake: FakeRegistry, store: FakeStore) -> None:
+    store.busy = 3
+    assert push(fake, LARGE) == 1
+    assert fake.waits == [0.25, 0.5, 1.0]
+    assert fake.blobs == {Digest.of(LARGE): LARGE}
+
+
+def test_a_commit_does_not_wait_for_ever(fake: FakeRegistry, store: FakeStore) -> None:
+    store.busy = 1000
+    with pytest.raises(Conflict) as caught:
+        push(fake, LARGE)
+    assert caught.value.reasons[0].code == "upload-busy"
+    assert direct.SILENCE_SECONDS <= sum(fake.waits) < 2 * direct.SILENCE_SECONDS
+
+
+def test_another_conflict_is_not_waited_for(fake: FakeRegistry, store: FakeStore) -> None:
+    store.busy, store.busy_code = 1, "version-taken"
+    with pytest.raises(Conflict):
+        push(fake, b"data")
+    assert fake.waits == []
 
 
 def test_a_store_that_keeps_nothing_is_given_up_with_its_last_word(fake: FakeRegistry, store: FakeStore) -> None:

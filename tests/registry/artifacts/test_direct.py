@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import io
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 from pydantic import JsonValue
 
-from tests.registry.world import AGENT, NO_TLS, PUBLISHER, World, running_world, store_settings, wait_for
+from tests.registry.world import (
+    AGENT,
+    NEIGHBOUR,
+    NO_TLS,
+    PUBLISHER,
+    SIBLING,
+    World,
+    running_world,
+    store_settings,
+    wait_for,
+)
 from tidegate.digest import Digest
 from tidegate.formats.jcs import parse_json
 from tidegate.formats.manifest import Descriptor
@@ -22,6 +34,7 @@ from tidegate.remote.address import RegistryAddress
 from tidegate.remote.registry import Registry
 from tidegate_registry.artifacts.http import strict
 from tidegate_registry.artifacts.sessions import drop_session, stale_sessions
+from tidegate_registry.artifacts.tables import UploadRow
 from tidegate_registry.settings import Limits
 from tidegate_registry.storage.blobs import STAGING, BlobKey
 from tidegate_registry.storage.parts import MIN_PART_BYTES
@@ -29,6 +42,7 @@ from tidegate_registry.storage.parts import MIN_PART_BYTES
 if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
 
+RUNS = 4
 API = f"/api/v1/agents/{AGENT}/uploads"
 DATA = b"bytes of a blob\n" * 500
 LARGE = os.urandom(64) * ((MIN_PART_BYTES + 300_000) // 64)  # two parts
@@ -74,6 +88,20 @@ def send_parts(client: httpx2.Client, session: object, data: bytes, part_bytes: 
     answer = client.post(f"{API}/parts", json={"session": session, "parts": wanted})
     assert answer.status_code == 200, answer.text
     return [send(link, cut[link["number"]]) for link in answer.json()["parts"]]
+
+
+@contextlib.contextmanager
+def publishing(world: World, sent: list[httpx2.Request]) -> Iterator[Registry]:
+    """Our own client as the publisher, and what it sends."""
+    authorization = world.client().headers["Authorization"]
+
+    def authorise(request: httpx2.Request) -> None:
+        sent.append(request)
+        if str(request.url).startswith(world.url):
+            request.headers["Authorization"] = authorization
+
+    with httpx2.Client(trust_env=False, verify=NO_TLS, event_hooks={"request": [authorise]}) as client:
+        yield Registry(RegistryAddress.parse(world.url), client)
 
 
 def test_missing_blobs_go_straight_to_the_store_and_are_linked_once(world: World) -> None:
@@ -200,16 +228,7 @@ class TestLarge:
         session = str(plan(world.client(), LARGE)[0]["session"])
         send_parts(world.client(), session, LARGE, MIN_PART_BYTES, 1)
         sent: list[httpx2.Request] = []
-        authorization = world.client().headers["Authorization"]
-
-        def authorise(request: httpx2.Request) -> None:
-            sent.append(request)
-            if str(request.url).startswith(world.url):
-                request.headers["Authorization"] = authorization
-
-        address = RegistryAddress.parse(world.url)
-        with httpx2.Client(trust_env=False, verify=NO_TLS, event_hooks={"request": [authorise]}) as client:
-            registry = Registry(address, client)
+        with publishing(world, sent) as registry:
             assert registry.push_blobs(AGENT, blobs, lambda digest: io.BytesIO(contents[digest])) == 3
             assert registry.push_blobs(AGENT, blobs, lambda digest: io.BytesIO(contents[digest])) == 0
         puts = [request for request in sent if request.method == "PUT"]
@@ -221,7 +240,8 @@ class TestLarge:
     def test_a_broken_transfer_goes_on_where_it_was(self, world: World) -> None:
         client = world.client()
         session = str(plan(client, LARGE)[0]["session"])
-        send_parts(client, session, LARGE, MIN_PART_BYTES, 1)
+        for _ in range(2):  # as after an answer that was lost: some stores list both
+            send_parts(client, session, LARGE, MIN_PART_BYTES, 1)
         assert commit(client, announce(LARGE, session)) == ["missing"]
         assert plan(client, LARGE)[0]["session"] == session
         progress = client.get(f"{API}/{session}").json()
@@ -229,6 +249,41 @@ class TestLarge:
         assert progress["multipart"] == {"partBytes": MIN_PART_BYTES, "parts": 2}
         send_parts(client, session, LARGE, MIN_PART_BYTES, 2)
         assert commit(client, announce(LARGE, session)) == ["present"]
+
+    def test_several_runs_of_one_publisher_may_send_the_same_blobs_at_once(self, world: World) -> None:
+        world.push_blob(world.client(NEIGHBOUR), DATA, SIBLING)  # so that these go to a staging key
+        contents = {Digest.of(data): data for data in (DATA, LARGE, b"small")}
+        blobs = [Descriptor("application/octet-stream", digest, len(data)) for digest, data in contents.items()]
+        plan(world.client(), DATA, LARGE)  # and all runs go on with the same sessions
+        started = threading.Barrier(RUNS)
+
+        def run(registry: Registry) -> int:
+            started.wait()
+            return registry.push_blobs(AGENT, blobs, lambda digest: io.BytesIO(contents[digest]))
+
+        with contextlib.ExitStack() as open_now, concurrent.futures.ThreadPoolExecutor(RUNS) as pool:
+            registries = [open_now.enter_context(publishing(world, [])) for _ in range(RUNS)]
+            assert all(sent <= len(blobs) for sent in pool.map(run, registries))
+        assert len(world.events("blob.stored")) == 1 + len(blobs)
+        assert staged(world) == []
+
+    def test_a_commit_whose_session_another_one_has_just_ended_says_missing(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client = world.client()
+        session = str(plan(client, LARGE)[0]["session"])
+        send_parts(client, session, LARGE, MIN_PART_BYTES, 1, 2)
+        blobs = world.services.blobs
+        promote = blobs.promote
+
+        def overtaken(*args: Any, **named: Any) -> None:
+            with world.services.db.read() as tx:
+                row = tx.get_one(UploadRow, session)
+            drop_session(world.services, row)
+            promote(*args, **named)
+
+        monkeypatch.setattr(blobs, "promote", overtaken)
+        assert commit(client, announce(LARGE, session)) == ["missing"]
 
     def test_parts_that_make_other_bytes_are_refused_and_end_the_session(self, world: World) -> None:
         client = world.client()

@@ -22,7 +22,7 @@ from tidegate_registry.artifacts.direct.blobs import (
 )
 from tidegate_registry.artifacts.errors import SizeDiffers, UploadUnknown
 from tidegate_registry.keeping import claims
-from tidegate_registry.storage.blobs import StagingKey, StoredBlob
+from tidegate_registry.storage.blobs import BlobMissing, StagingKey, StoredBlob
 from tidegate_registry.storage.parts import part_count, part_size
 from tidegate_registry.storage.staging import MultipartGone
 from tidegate_registry.storage.uploads import DigestDiffers
@@ -74,7 +74,11 @@ class _Arrivals:
     def take(self, blob: Announced) -> bool:
         """Look for the blob where its plan said it should go; say whether it is whole, and where it stays."""
         if blob.session is not None and (row := self._find(blob.session, blob.digest)) is not None:
-            return self._finish(row, blob)
+            try:
+                return self._finish(row, blob)
+            except (UploadUnknown, BlobMissing):
+                # another request of this caller has just ended the session: another plan tells what became of the blob
+                return False
         stored = self.app.blobs.stat(final_key(self.repository, blob.digest))
         # without the mark of this caller it was sent by somebody else, and naming its digest proves nothing
         return stored is not None and is_own(stored, blob, mark_of(self.who, self.repository))
