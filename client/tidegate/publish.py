@@ -23,6 +23,7 @@ from tidegate.formats.predicates import PREDICATE_CYCLONEDX, short_name
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import make_statement
 from tidegate.provenance import has_provenance, provenance_of
+from tidegate.remote.crew import beside
 from tidegate.remote.source import RegistrySource
 
 if TYPE_CHECKING:
@@ -129,7 +130,10 @@ def publish(
     identity = signer.expected_identity() if signer else None
     given = _given_provenance(provenance, release.manifest.digest) if provenance is not None else None
     run.demand_provenance(identity, given)
-    sent = run.push(progress)
+    # only the preparation is done meanwhile: an entry in a public log about bytes that may never arrive stays for ever,
+    # a retry would sign again what nobody could find, and a certificate might not outlive a long upload
+    with beside(signer.sigstore.load, "sign") if signer else nullcontext():
+        sent = run.push(progress)
     run.attach_existing(given)
     identity = run.sign(statement, identity) or identity
     if signer is not None and given is None and has_provenance(identity):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
@@ -13,6 +14,28 @@ LEAVE_SECONDS = (
 )
 
 Task = Callable[[], None]
+
+
+@contextmanager
+def beside(task: Callable[[], object], name: str) -> Iterator[None]:
+    """Run `task` in a daemon thread while the block runs, and raise its error when the block has ended well.
+
+    When the block fails, nobody waits for it: what `task` does must do no harm when it is left alone.
+    """
+    ended = SimpleQueue["BaseException | None"]()
+
+    def work() -> None:
+        try:
+            task()
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    Thread(target=work, name=name, daemon=True).start()
+    yield
+    if (failed := ended.get()) is not None:
+        raise failed
 
 
 class Crew:

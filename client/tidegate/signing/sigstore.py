@@ -5,15 +5,16 @@ Everything of the library that talks to the network is put together here, with t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tidegate.errors import SigningRefused, TidegateError, TrustFileInvalid, Unauthenticated, Unreachable
+from tidegate.formats.jcs import parse_object
 from tidegate.remote.address import is_loopback
 from tidegate.remote.answers import clean_text
 from tidegate.verify.trust import CLIENT_TRUST_CONFIG, MAX_TRUSTED_ROOT_BYTES, Root, Trust
@@ -30,12 +31,37 @@ REKOR_SECONDS = 60.0  # of silence; Rekor v2 answers when the entry is in the tr
 MAX_TOLD = 300  # characters of a service's answer in an error
 
 
-@dataclass(frozen=True, slots=True)
 class Sigstore:
-    """One Sigstore instance. `root` is what its bundles must verify under, by the name that charters use."""
+    """One Sigstore instance, loaded when it is first needed. Safe to load from another thread."""
 
-    root: Root
-    config: ClientTrustConfig = field(repr=False)
+    def __init__(self, load: Callable[[], tuple[Root, ClientTrustConfig]]) -> None:
+        self._load = load
+        self._lock = Lock()
+        self._loaded: tuple[Root, ClientTrustConfig] | None = None
+
+    def load(self) -> tuple[Root, ClientTrustConfig]:
+        """Load what signing and verifying need that is the same for whatever is signed; the library too.
+
+        That takes half a second, and for the public-good instance some requests. Raises TrustFileInvalid, Unreachable.
+        """
+        import sigstore.dsse
+        import sigstore.oidc
+        import sigstore.sign
+        import sigstore.verify  # noqa: F401
+
+        with self._lock:
+            self._loaded = self._loaded or self._load()
+            return self._loaded
+
+    @property
+    def root(self) -> Root:
+        """What its bundles must verify under, by the name that charters use."""
+        return self.load()[0]
+
+    @property
+    def config(self) -> ClientTrustConfig:
+        """Where its services are."""
+        return self.load()[1]
 
     @property
     def login_url(self) -> str:
@@ -70,14 +96,27 @@ def load_sigstore(
 
     `name`: how charters call its root (a file's name need not be one that they can hold). When `trust` is given too,
     bundles must verify under its root of that name: then nothing is signed that its owners would not believe.
-    Raises TrustFileInvalid (code "sandbox-root" for a sandbox's that is not allowed), Unreachable.
+    A file is read and judged at once; the rest waits until it is needed.
+    Raises TrustFileInvalid (code "sandbox-root" for a sandbox's that is not allowed).
     """
-    raw, config = _public_good() if path is None else _from_file(path)
-    root = Root(name or (PUBLIC_GOOD if path is None else PRIVATE), raw)
-    Trust.from_parts([root], [], allow_sandbox=allow_sandbox)
-    if trust is not None and name is not None:
-        root = trust.root(name)
-    return Sigstore(root, config)
+    wanted = trust.root(name) if trust is not None and name is not None else None
+
+    def judged(root: Root) -> Root:
+        Trust.from_parts([root], [], allow_sandbox=allow_sandbox)
+        return wanted or root
+
+    if path is None:
+
+        def load() -> tuple[Root, ClientTrustConfig]:
+            raw, config = _public_good()
+            return judged(Root(name or PUBLIC_GOOD, raw)), config
+
+        return Sigstore(load)
+    raw = _read(path)
+    root = judged(Root(name or PRIVATE, raw))
+    if parse_object(raw, limit=MAX_TRUSTED_ROOT_BYTES, what=str(path)).get("mediaType") != CLIENT_TRUST_CONFIG:
+        raise _no_config(path, "another media type")
+    return Sigstore(lambda: (root, _parse(path, raw)))
 
 
 def browser_login(sigstore: Sigstore) -> str:
@@ -131,23 +170,31 @@ def _public_good() -> tuple[bytes, ClientTrustConfig]:
     return config.trusted_root._inner.to_json().encode(), config  # noqa: SLF001 - the one way to its bytes
 
 
-def _from_file(path: Path) -> tuple[bytes, ClientTrustConfig]:
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_TRUSTED_ROOT_BYTES + 1)
+    except OSError as error:
+        raise TrustFileInvalid(f"{path}: cannot be read", found=error.strerror) from error
+
+
+def _parse(path: Path, raw: bytes) -> ClientTrustConfig:
     from pydantic import ValidationError
     from sigstore.models import ClientTrustConfig
 
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_TRUSTED_ROOT_BYTES + 1)
-        return raw, ClientTrustConfig.from_json(raw.decode())
-    except OSError as error:
-        raise TrustFileInvalid(f"{path}: cannot be read", found=error.strerror) from error
+        return ClientTrustConfig.from_json(raw.decode())
     except (ValidationError, ValueError) as error:
-        raise TrustFileInvalid(
-            f"{path}: not a Sigstore client trust config",
-            found=type(error).__name__,
-            expected=CLIENT_TRUST_CONFIG,
-            hint="a trusted root alone does not say where to sign: ask for the client trust config",
-        ) from error
+        raise _no_config(path, type(error).__name__) from error
+
+
+def _no_config(path: Path, found: str) -> TrustFileInvalid:
+    return TrustFileInvalid(
+        f"{path}: not a Sigstore client trust config",
+        found=found,
+        expected=CLIENT_TRUST_CONFIG,
+        hint="a trusted root alone does not say where to sign: ask for the client trust config",
+    )
 
 
 def _bound(session: requests.Session, url: str, seconds: float) -> None:
