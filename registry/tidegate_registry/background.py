@@ -1,5 +1,6 @@
 """What the registry does by itself while it runs: drop uploads that nobody continued, write entries of what was only
-counted, tell the bucket how far the database has come. What fails is tried again a turn later, whatever it was.
+counted, tell the bucket how far the database has come, end what a collection that died left half-done. What fails is
+tried again a turn later, whatever it was.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from starlette.concurrency import run_in_threadpool
 from tidegate.errors import TidegateError
 from tidegate_registry.artifacts.pending import sweep_pending
 from tidegate_registry.artifacts.sweep import sweep_uploads
+from tidegate_registry.audit.events import SYSTEM
 from tidegate_registry.keeping.highwater import note_progress
+from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.logs import get_logger
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ class Background:
     async def __aenter__(self) -> Self:
         self._tasks = (
             asyncio.create_task(repeat(self._sweep, SWEEP_SECONDS, self._stop)),
+            asyncio.create_task(repeat(self._tidy_claims, SWEEP_SECONDS, self._stop)),
             asyncio.create_task(repeat(self._record_counts, COUNT_SECONDS, self._stop)),
             asyncio.create_task(repeat(self._note_progress, NOTE_SECONDS, self._stop)),
         )
@@ -65,6 +69,9 @@ class Background:
         expired = sweep_pending(self._app)
         if expired:
             log.info("pending-tags.swept", tags=expired)
+
+    def _tidy_claims(self) -> None:
+        Sweep(self._app, SYSTEM).tidy_claims()
 
 
 async def repeat(work: Callable[[], None], seconds: float, stop: asyncio.Event) -> None:

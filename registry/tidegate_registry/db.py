@@ -262,6 +262,7 @@ def _postgres_engine(url: sqlalchemy.URL) -> Engine:
         url,
         pool_size=POOL_CONNECTIONS,
         pool_pre_ping=True,
+        isolation_level="READ COMMITTED",  # what is read after a lock must be what the one before left
         connect_args={"options": options, "connect_timeout": 10, **POSTGRES_KEEPALIVE},
     )
 

@@ -14,22 +14,24 @@ removed, has a row of its own, the claim:
    are deleted, then `end_removal` removes rows, links and claims.
 
 Manifests in quarantine are claimed in the same way: by who puts them again, names them, refers to them or lists them.
-They are removed under the lock of their agent, and `claim` waits for whoever holds that: what a request sees after its
-claim stays for as long as the claim holds.
+They are removed under the lock of their agent, and `claim` waits for whoever holds that; and under the lock of their
+claims (`lock_claims`), which agents of a namespace share: what a request sees after its claim stays for as long as the
+claim holds, whoever wrote it.
 
 So: while a link or manifest row is there and its claim is not on its way out, the object is there. A writer that comes
 between mark and end waits a moment, or is told to try again; afterwards it finds nothing, and sends the bytes.
 The grace period is longer than CLAIM_HOLDS by MARGIN at least, which is what clocks of replicas may differ by.
 
-A sweep that dies between mark and end leaves blobs that nobody can link until another sweep ends it, which it does for
-marks older than ABANDONED. The sweep deletes no object whose mark it set longer than REMOVAL_LASTS ago, so two sweeps
-never work on the same one.
+A sweep that dies between mark and end leaves blobs that nobody can link until a registry that runs, or another sweep,
+ends it: both do for marks older than ABANDONED. A sweep deletes no object whose mark it set longer than REMOVAL_LASTS
+ago, so two never work on the same one, and it removes the rows of those alone that bear its own mark still.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -52,8 +54,17 @@ FRESH = timedelta(minutes=20)  # a claim this young is not written again: a push
 MARGIN = timedelta(hours=1)
 MIN_GRACE = CLAIM_HOLDS + FRESH + MARGIN
 REMOVAL_LASTS = timedelta(minutes=10)
-ABANDONED = timedelta(hours=1)
+ABANDONED = MARGIN + 2 * REMOVAL_LASTS  # by whatever clock: its sweep has stopped deleting
 WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds; removing a batch takes the store about as long
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What a sweep has marked as on its way out. `at`: the mark, by which it knows its own."""
+
+    namespace: str
+    digests: frozenset[str]
+    at: datetime
 
 
 class BlobBeingRemoved(Unreachable):
@@ -129,9 +140,16 @@ def confirm(tx: Tx, repository: str, digests: Collection[str], *, now: datetime)
             )
 
 
+def lock_claims(tx: Tx, namespace: str, digests: Collection[str], *, since: datetime) -> set[str]:
+    """Hold all claims on these manifests until `tx` ends, and give those that were claimed `since` then."""
+    _insert_missing(tx, namespace, dict.fromkeys(digests, since - MARGIN))
+    rows = _rows(tx, namespace, digests, lock="update")
+    return {row.digest for row in rows if row.claimed_at >= since}
+
+
 def begin_removal(
     app: Services, namespace: str, blobs: Mapping[str, datetime], *, grace: timedelta, needed: Callable[[Tx], set[str]]
-) -> set[str]:
+) -> Marked:
     """Mark those of `blobs` as on their way out that nobody relies on, and give them.
 
     `blobs`: digests, each with the moment since which it has been there. `needed`: which of them something names, as
@@ -140,11 +158,7 @@ def begin_removal(
     now = app.clock()
     before = now - max(grace, MIN_GRACE)
     with app.db.scratch() as tx:
-        dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
-        insert = dialect.insert(BlobClaimRow).values(
-            [{"namespace": namespace, "digest": digest, "claimed_at": blobs[digest]} for digest in sorted(blobs)]
-        )
-        tx.connection().execute(insert.on_conflict_do_nothing())
+        _insert_missing(tx, namespace, blobs)
         rows = _rows(tx, namespace, blobs.keys(), lock="update")
         named = needed(tx)
         going = {
@@ -153,12 +167,11 @@ def begin_removal(
             if row.digest not in named and row.deleting_at is None and row.claimed_at < before
         }
         tx.connection().execute(_mark(namespace, going, now))
-        written(tx).add(str(BlobClaimRow.__tablename__))
-    return going
+    return Marked(namespace, frozenset(going), now)
 
 
-def abandoned(app: Services, limit: int) -> Mapping[str, set[str]]:
-    """Take over what an earlier sweep marked and did not end: digests by namespace."""
+def abandoned(app: Services, limit: int) -> Sequence[Marked]:
+    """Take over what an earlier sweep marked and did not end."""
     now = app.clock()
     found: dict[str, set[str]] = {}
     with app.db.scratch() as tx:
@@ -167,26 +180,27 @@ def abandoned(app: Services, limit: int) -> Mapping[str, set[str]]:
             found.setdefault(row.namespace, set()).add(row.digest)
         for namespace, digests in found.items():
             tx.connection().execute(_mark(namespace, digests, now))
-        written(tx).add(str(BlobClaimRow.__tablename__))
-    return found
+    return [Marked(namespace, frozenset(digests), now) for namespace, digests in found.items()]
 
 
-def end_removal(tx: Tx, namespace: str, digests: Collection[str]) -> None:
-    """Remove the claims of what has been removed: whoever comes now may put it back."""
-    tx.exec(
-        delete(BlobClaimRow).where(
-            col(BlobClaimRow.namespace) == namespace,
-            col(BlobClaimRow.digest).in_(digests),
-            col(BlobClaimRow.deleting_at).is_not(None),
-        )
-    )
+def end_removal(tx: Tx, marked: Marked, gone: Collection[str]) -> set[str]:
+    """Remove the claims of what has been removed, and give it: whoever comes now may put it back.
+
+    What bears another mark by now is another sweep's, or has been put back already, and is not given.
+    """
+    rows = _rows(tx, marked.namespace, gone, lock="update")
+    ended = {row.digest for row in rows if row.deleting_at == marked.at}
+    for row in rows:
+        if row.digest in ended:
+            tx.delete(row)
+    return ended
 
 
-def call_off(app: Services, namespace: str, digests: Collection[str]) -> None:
-    """Let what was marked stay: the store would not give it up, and nothing was removed."""
+def call_off(app: Services, marked: Marked, digests: Collection[str]) -> None:
+    """Let what was marked stay, as nobody asked the store to remove it."""
     with app.db.scratch() as tx:
-        tx.connection().execute(_mark(namespace, digests, None))
-        written(tx).add(str(BlobClaimRow.__tablename__))
+        own = _mark(marked.namespace, digests, None).where(col(BlobClaimRow.deleting_at) == marked.at)
+        tx.connection().execute(own)
 
 
 def forget_old(app: Services, *, before: datetime) -> None:
@@ -195,6 +209,15 @@ def forget_old(app: Services, *, before: datetime) -> None:
         tx.exec(
             delete(BlobClaimRow).where(col(BlobClaimRow.deleting_at).is_(None), col(BlobClaimRow.claimed_at) < before)
         )
+
+
+def _insert_missing(tx: Tx, namespace: str, blobs: Mapping[str, datetime]) -> None:
+    """Make a claim as old as that for each that has none."""
+    dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(BlobClaimRow).values(
+        [{"namespace": namespace, "digest": digest, "claimed_at": blobs[digest]} for digest in sorted(blobs)]
+    )
+    tx.connection().execute(insert.on_conflict_do_nothing())
 
 
 def _mark(namespace: str, digests: Collection[str], at: datetime | None) -> Update:

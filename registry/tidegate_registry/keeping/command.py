@@ -168,7 +168,7 @@ def _put_right(args: argparse.Namespace, app: Services, checked: Checked, out: O
 
 def _gc(args: argparse.Namespace) -> int:
     from tidegate_registry.keeping.plan import DoomedManifest, check_named, plan_blobs, plan_manifests
-    from tidegate_registry.keeping.sweep import Sweep
+    from tidegate_registry.keeping.sweep import Sweep, check_may_collect
 
     out, counts, listed = Output(as_json=args.json), dict.fromkeys(("manifests", "blobs", "bytes"), 0), []
 
@@ -182,6 +182,8 @@ def _gc(args: argparse.Namespace) -> int:
 
     with _opened(args) as app:
         forget = [_named(text) for text in args.forget]
+        if not args.apply:
+            check_may_collect(app)  # what would go, were it not refused, is no answer
         manifests = list(plan_manifests(app, forget))
         needed = check_named(manifests, forget)
         for name in needed:

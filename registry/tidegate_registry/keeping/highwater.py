@@ -40,6 +40,12 @@ class MarkInvalid(InvalidInput):
     code = "high-water-mark-invalid"
 
 
+class MarkMissing(Conflict):
+    """The bucket has no mark, so nothing says that this database is the one that knows what the bucket holds."""
+
+    code = "high-water-mark-missing"
+
+
 class NothingLost(Conflict):
     """There is no loss to accept: the database holds the noted entry."""
 
@@ -60,6 +66,22 @@ def check_not_behind(app: Services) -> None:
     if noted is not None:
         with app.db.read() as tx:
             _demand(tx, noted[0])
+
+
+def check_is_own(app: Services) -> None:
+    """Check the same, and that there is a mark: to a database that is another one's, all of a bucket is left over.
+
+    Raises MarkMissing, DatabaseBehind, MarkInvalid.
+    """
+    noted = _fetch(app)
+    if noted is None:
+        raise MarkMissing(
+            "nothing says that this database is the bucket's",
+            expected=f"the high-water mark, state/{NAME}",
+            hint="if database_url and bucket are right, start the registry: it writes the mark within a minute",
+        )
+    with app.db.read() as tx:
+        _demand(tx, noted[0])
 
 
 def note_progress(app: Services) -> None:

@@ -146,17 +146,20 @@ def _nodes(tx: Tx, agent: str) -> dict[str, Node]:
 
 
 def _in_use(app: Services, tx: Tx, agent: str) -> set[str]:
-    """Give the manifests that a request relies on, or did a moment ago."""
-    query = (
-        select(ManifestRow.digest)
-        .join(BlobClaimRow, col(BlobClaimRow.digest) == ManifestRow.digest)
-        .where(
-            ManifestRow.repository == agent,
-            BlobClaimRow.namespace == namespace_of(agent),
-            col(BlobClaimRow.claimed_at) >= app.clock() - MIN_GRACE,
+    """Give the manifests that a request relies on, or did a moment ago; with what refers to one that is only coming."""
+    found: set[str] = set()
+    for named in (ManifestRow.digest, ManifestRow.subject):
+        query = (
+            select(ManifestRow.digest)
+            .join(BlobClaimRow, col(BlobClaimRow.digest) == named)
+            .where(
+                ManifestRow.repository == agent,
+                BlobClaimRow.namespace == namespace_of(agent),
+                col(BlobClaimRow.claimed_at) >= app.clock() - MIN_GRACE,
+            )
         )
-    )
-    return set(tx.exec(query).all())
+        found.update(tx.exec(query).all())
+    return found
 
 
 def plan_blobs(app: Services, doomed: Collection[DoomedManifest] = ()) -> Iterator[DoomedBlob]:

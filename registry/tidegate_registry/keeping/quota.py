@@ -91,7 +91,7 @@ def charge(tx: Tx, app: Services, repository: str, size: int) -> None:
         f"namespace {namespace} has no room for this",
         found=f"{usage.used} bytes are used, with the blobs that were sent for it; the manifest adds {size}",
         expected=f"at most {limit} bytes",
-        hint=_what_may_go(quarantined(tx, repository), repository),
+        hint=_what_may_go(quarantined(tx, repository), repository, _unnamed_bytes(tx, namespace)),
     )
 
 
@@ -140,8 +140,28 @@ def _usage(tx: Tx, namespace: str, limit: int | None) -> Usage:
     return Usage(namespace, blob_count, int(blob_bytes), count, int(size), limit)
 
 
-def _what_may_go(found: Sequence[Quarantined], repository: str) -> str:
-    if not found:
-        return "nothing of this agent is in quarantine; ask the operator for a larger quota (keeping.quotas)"
-    named = ", ".join(f"{repository}@{each.digest} ({each.size} bytes, {each.since:%Y-%m-%d})" for each in found)
-    return f"the operator can remove what is in quarantine with `tidegate-registry gc --forget …`; the oldest: {named}"
+def _unnamed_bytes(tx: Tx, namespace: str) -> int:
+    """Add up the blobs that no manifest names."""
+    named = select(ManifestEdgeRow.child).where(
+        *in_namespace(ManifestEdgeRow.repository, namespace), ManifestEdgeRow.child == BlobRow.digest
+    )
+    query = select(func.coalesce(func.sum(BlobRow.size), 0)).where(BlobRow.namespace == namespace, ~named.exists())
+    return int(tx.exec(query).one())
+
+
+def _what_may_go(found: Sequence[Quarantined], repository: str, unnamed: int) -> str:
+    ways = []
+    if unnamed:
+        ways.append(
+            f"{unnamed} bytes are blobs that no manifest names, those of this push among them: "
+            "the operator's `tidegate-registry gc --apply` removes the old ones"
+        )
+    if found:
+        named = ", ".join(f"{repository}@{each.digest} ({each.size} bytes, {each.since:%Y-%m-%d})" for each in found)
+        ways.append(
+            "the operator can remove what is in quarantine with `tidegate-registry gc --apply --forget …`; "
+            f"the oldest: {named}"
+        )
+    else:
+        ways.append("nothing of this agent is in quarantine; ask the operator for a larger quota (keeping.quotas)")
+    return "; ".join(ways)

@@ -14,6 +14,7 @@ from sqlmodel import col, delete, select
 from tidegate.digest import Digest
 from tidegate.errors import Conflict
 from tidegate_registry.artifacts import naming
+from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.evidence.tables import EvidenceRow
@@ -21,7 +22,7 @@ from tidegate_registry.keeping import claims
 from tidegate_registry.keeping.events import BlobRemoved, ManifestRemoved
 from tidegate_registry.keeping.fsck.findings import Problem
 from tidegate_registry.keeping.fsck.records import check_records
-from tidegate_registry.keeping.highwater import check_not_behind
+from tidegate_registry.keeping.highwater import check_is_own
 from tidegate_registry.keeping.plan import (
     DoomedBlob,
     DoomedManifest,
@@ -55,6 +56,21 @@ class RecordsDamaged(Conflict):
     code = "records-damaged"
 
 
+def check_may_collect(app: Services) -> None:
+    """Check that the database is the bucket's, and says what its manifests name.
+
+    Raises RecordsDamaged, DatabaseBehind, MarkMissing, Unreachable.
+    """
+    check_is_own(app)
+    damaged = next((each for each in check_records(app) if each.problem in BLINDING), None)
+    if damaged is not None:
+        raise RecordsDamaged(
+            "nothing is removed while the database does not say what its manifests name",
+            found=f"{damaged.problem} {damaged.where} {damaged.digest}",
+            hint="run `tidegate-registry fsck`, which lists all of it and says what to do",
+        )
+
+
 class Sweep:
     """One collection by `actor`. `tell` hears of each thing that was removed, after that was committed."""
 
@@ -69,10 +85,9 @@ class Sweep:
         self._app, self._actor, self._forget, self._tell = app, actor, forget, tell
 
     def run(self) -> None:
-        """Remove everything that may go. Raises RecordsDamaged, DatabaseBehind, Unreachable."""
-        check_not_behind(self._app)
-        self._check_records()
-        self._end_abandoned()
+        """Remove everything that may go. Raises RecordsDamaged, DatabaseBehind, MarkMissing, Unreachable."""
+        check_may_collect(self._app)
+        self.tidy_claims()
         for agent in [
             agent for agent, _ in groupby(plan_manifests(self._app, self._forget), lambda each: each.repository)
         ]:
@@ -81,16 +96,6 @@ class Sweep:
         for namespace, found in groupby(plan_blobs(self._app), lambda each: each.namespace):
             for batch in in_batches(found, BATCH):
                 self._remove_blobs(namespace, {each.digest: each for each in batch})
-        claims.forget_old(self._app, before=self._app.clock() - grace_of(self._app))
-
-    def _check_records(self) -> None:
-        damaged = next((each for each in check_records(self._app) if each.problem in BLINDING), None)
-        if damaged is not None:
-            raise RecordsDamaged(
-                "nothing is removed while the database does not say what its manifests name",
-                found=f"{damaged.problem} {damaged.where} {damaged.digest}",
-                hint="run `tidegate-registry fsck`, which lists all of it and says what to do",
-            )
 
     def _remove_manifests(self, agent: str) -> bool:
         """Remove some, those that name others first; say whether there may be more."""
@@ -100,6 +105,9 @@ class Sweep:
             going = plan_agent(app, tx, agent, self._forget)[:BATCH]
             if not going:
                 return False
+            planned = {each.digest for each in going}
+            if claims.lock_claims(tx, namespace_of(agent), planned, since=now - claims.MIN_GRACE):
+                return True  # claimed through another agent since the plan was made, so there must be a new one
             digests = [each.digest for each in going]
             tx.exec(
                 delete(EvidenceRow).where(col(EvidenceRow.repository) == agent, col(EvidenceRow.manifest).in_(digests))
@@ -127,51 +135,64 @@ class Sweep:
         return True
 
     def _remove_blobs(self, namespace: str, blobs: Mapping[str, DoomedBlob]) -> None:
-        going = claims.begin_removal(
+        marked = claims.begin_removal(
             self._app,
             namespace,
             {digest: each.since for digest, each in blobs.items()},
             grace=grace_of(self._app),
             needed=lambda tx: named_in(tx, namespace, blobs.keys()),
         )
-        self._end([blobs[digest] for digest in sorted(going)])
+        self._end(marked, blobs, untouched=True)
 
-    def _end_abandoned(self) -> None:
-        """End what a collection that died left half-done."""
+    def tidy_claims(self) -> None:
+        """End what a collection that died left half-done, and drop old claims. A registry that runs does so as well."""
         now = self._app.clock()
+        claims.forget_old(self._app, before=now - grace_of(self._app))
         while found := claims.abandoned(self._app, BATCH):
-            for namespace, digests in found.items():
+            for marked in found:
                 query = select(BlobRow.digest, BlobRow.size).where(
-                    BlobRow.namespace == namespace, col(BlobRow.digest).in_(digests)
+                    BlobRow.namespace == marked.namespace, col(BlobRow.digest).in_(marked.digests)
                 )
                 with self._app.db.read() as tx:
                     sizes = dict(tx.exec(query).all())
-                self._end([DoomedBlob(namespace, each, sizes.get(each, 0), now, ENDED) for each in sorted(digests)])
+                self._end(
+                    marked,
+                    {
+                        digest: DoomedBlob(marked.namespace, digest, sizes.get(digest, 0), now, ENDED)
+                        for digest in marked.digests
+                    },
+                    untouched=False,
+                )
 
-    def _end(self, marked: list[DoomedBlob]) -> None:
+    def _end(self, marked: claims.Marked, blobs: Mapping[str, DoomedBlob], *, untouched: bool) -> None:
         """Delete the objects of what is marked, then rows, links and claims, with an entry for each.
 
-        What was not reached, as it took too long or the store failed, stays marked: another collection ends it.
+        What was not reached, as it took too long or the store failed, stays if it is `untouched`. What may be gone
+        remains marked, and is deleted again when the mark is old.
         """
-        began, gone = self._app.clock(), list[DoomedBlob]()
+        left, gone = sorted(marked.digests), list[str]()
         try:
-            for each in marked:
-                if self._app.clock() - began > claims.REMOVAL_LASTS:
-                    break
-                self._app.blobs.delete(BlobKey(each.namespace, Digest(each.digest)))
-                gone.append(each)
+            while left and self._app.clock() - marked.at <= claims.REMOVAL_LASTS:
+                digest = left.pop(0)
+                self._app.blobs.delete(BlobKey(marked.namespace, Digest(digest)))
+                gone.append(digest)
         finally:
             if gone:
-                self._forget_blobs(gone[0].namespace, gone)
+                self._forget_blobs(marked, [blobs[digest] for digest in gone])
+            if left and untouched:
+                claims.call_off(self._app, marked, left)
 
-    def _forget_blobs(self, namespace: str, gone: list[DoomedBlob]) -> None:
-        now, digests = self._app.clock(), [each.digest for each in gone]
+    def _forget_blobs(self, marked: claims.Marked, gone: list[DoomedBlob]) -> None:
+        now, namespace = self._app.clock(), marked.namespace
         with self._app.db.begin() as tx:
+            digests = claims.end_removal(tx, marked, {each.digest for each in gone})
+            gone = [each for each in gone if each.digest in digests]
+            if not gone:
+                return
             tx.exec(
                 delete(BlobLinkRow).where(col(BlobLinkRow.namespace) == namespace, col(BlobLinkRow.digest).in_(digests))
             )
             tx.exec(delete(BlobRow).where(col(BlobRow.namespace) == namespace, col(BlobRow.digest).in_(digests)))
-            claims.end_removal(tx, namespace, digests)
             for each in gone:
                 self._note(tx, each, now)
         self._removed(gone)

@@ -11,10 +11,12 @@ import sqlalchemy
 from sqlmodel import delete, update
 
 from tests.registry.keeping.helpers import command, released, store_of
-from tests.registry.world import AGENT, World
+from tests.registry.world import AGENT, READER, World, make_index
 from tidegate.bundle.layout import Layout
 from tidegate.digest import Digest
-from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow
+from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
+from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow, ReleaseRow
+from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.keeping.fsck.run import check
 from tidegate_registry.storage.blobs import BlobKey
 
@@ -145,3 +147,41 @@ def test_a_row_is_not_written_again_for_bytes_that_have_another_digest(world: Wo
     bucket.put_object(Bucket=store.bucket, Key=store.full_key(BlobKey("acme", blob)), Body=LAYER.upper())
     assert command(world, "fsck", "--repair")[0] == 1
     assert "blob-row-missing" in found(world)
+
+
+def test_a_version_that_was_turned_to_another_manifest_is_found_by_its_entry(world: World, manifest: Manifest) -> None:
+    other = released(world, OTHER, version="1.1.0")
+    change(world, update(ReleaseRow).where(ReleaseRow.version == "1.1.0").values(digest=manifest.digest))  # type: ignore[arg-type]
+    (finding,) = check(world.services).findings
+    assert (str(finding.problem), finding.breaks) == ("entry-differs", (f"{AGENT}:1.0.0", f"{AGENT}:1.1.0"))
+    assert (finding.found, other.digest in finding.expected) == (f"digest {manifest.digest}", True)
+    change(world, delete(ReleaseRow).where(ReleaseRow.version == "1.1.0"))  # type: ignore[arg-type]
+    (finding,) = check(world.services).findings
+    assert (str(finding.problem), finding.digest) == ("record-missing", other.digest)
+    assert finding.breaks == (f"{AGENT}:1.1.0",)
+    change(world, update(AuditEventRow).where(AuditEventRow.type == "release.admitted").values(body=b"{"))  # type: ignore[arg-type]
+    assert {str(each.problem) for each in check(world.services).findings} == {"entry-missing", "entry-differs"}
+
+
+def test_evidence_that_is_hidden_or_whose_row_is_gone_is_found(world: World, manifest: Manifest) -> None:
+    bundle = world.make_manifest(world.client(), b"bundle", artifact_type=SIGSTORE_BUNDLE, subject=manifest.descriptor)
+    assert world.put(world.client(), bundle).status_code == 201
+    change(world, update(ManifestRow).where(ManifestRow.digest == bundle.digest).values(released=False))  # type: ignore[arg-type]
+    assert found(world)["release-in-quarantine"] == (f"{AGENT}:1.0.0",)
+    command(world, "fsck", "--repair")
+    assert "release-in-quarantine" not in found(world)
+
+
+def test_a_lost_member_of_an_index_is_restored_as_a_manifest(world: World, tmp_path: Path) -> None:
+    client = world.client()
+    member = world.make_manifest(client, LAYER)
+    index = make_index(member)
+    for manifest, reference in ((member, None), (index, "1.0.0")):
+        assert world.put(client, manifest, reference).status_code == 201
+    change(world, delete(ManifestEdgeRow).where(ManifestEdgeRow.parent == member.digest))  # type: ignore[arg-type]
+    change(world, delete(ManifestRow).where(ManifestRow.digest == member.digest))  # type: ignore[arg-type]
+    assert found(world) == {"member-missing": (f"{AGENT}:1.0.0",)}
+    layout = layout_with(tmp_path / "layout", member.raw)
+    assert command(world, "fsck", "--restore-from", str(layout))[0] == 0
+    assert found(world, rehash=True) == {}
+    assert world.client(READER).get(f"/v2/{AGENT}/manifests/{member.digest}").content == member.raw

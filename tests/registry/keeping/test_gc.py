@@ -15,6 +15,7 @@ from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
 from tidegate_registry.artifacts.tables import ManifestEdgeRow
 from tidegate_registry.keeping import claims
 from tidegate_registry.keeping.fsck.run import check
+from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.plan import Named
 from tidegate_registry.keeping.sweep import RecordsDamaged
 from tidegate_registry.keeping.tables import BlobClaimRow
@@ -69,6 +70,9 @@ def test_the_command_only_tells_until_it_is_told_to_apply(world: World) -> None:
     released(world, LAYER)
     forgotten = world.make_manifest(client, OTHER)
     assert world.put(client, forgotten).status_code == 201
+    refused = command(world, "gc")
+    assert (refused[0], "high-water-mark-missing" in refused[2]) == (1, True)
+    note_progress(world.services)
     entries = len(world.events())
     code, printed, told = command(world, "gc")  # by the real clock, months later
     lines = printed.splitlines()
@@ -100,6 +104,7 @@ def test_an_operator_may_name_what_is_in_quarantine_and_not_what_is_needed(world
 
 def test_an_object_without_a_row_goes_after_the_grace_period_by_the_clock_of_the_store(world: World) -> None:
     digest = Digest.of(LOOSE)
+    released(world, LAYER)
     world.services.blobs.put(BlobKey("acme", digest), LOOSE, size=len(LOOSE), sha256=digest)
     world.clock.now = datetime.now(UTC)
     assert collect(world.services) == set()
@@ -141,6 +146,7 @@ def test_a_manifest_that_is_put_again_stays_while_that_request_may_rely_on_it(wo
 
 
 def test_old_claims_are_dropped_with_the_sweep(world: World) -> None:
+    released(world, LAYER)
     claims.claim(world.services, AGENT, [Digest.of(b"never sent")])
     world.clock.tick(hours=25)
     collect(world.services)
@@ -153,7 +159,7 @@ def test_a_collection_that_died_is_ended_by_the_next_one(world: World) -> None:
     world.push_blob(client, LOOSE)
     world.clock.tick(hours=25)
     since = {str(Digest.of(LOOSE)): world.clock.now.replace(year=2025)}
-    assert claims.begin_removal(world.services, "acme", since, grace=claims.MIN_GRACE, needed=lambda _: set())
+    assert claims.begin_removal(world.services, "acme", since, grace=claims.MIN_GRACE, needed=lambda _: set()).digests
     assert collect(world.services) == set()  # it may still be at work
     world.clock.tick(hours=2)
     assert collect(world.services) == {Digest.of(LOOSE)}

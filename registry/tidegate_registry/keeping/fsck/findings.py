@@ -27,11 +27,15 @@ class Problem(StrEnum):
     RELEASE_QUARANTINED = "release-in-quarantine"
     EVIDENCE_DIFFERS = "evidence-differs"
     ENTRY_MISSING = "entry-missing"
+    ENTRY_DIFFERS = "entry-differs"
+    RECORD_MISSING = "record-missing"
+    MEMBER_MISSING = "member-missing"
+    BEING_REMOVED = "being-removed"
     DATABASE_BEHIND = "database-behind"
 
 
-# harmless: left by uploads that nobody ended, and taken away by garbage collection
-NOTES = frozenset({Problem.OBJECT_WITHOUT_ROW, Problem.OBJECT_ELSEWHERE})
+# harmless: left by uploads or collections that nobody ended, and taken away by garbage collection
+NOTES = frozenset({Problem.OBJECT_WITHOUT_ROW, Problem.OBJECT_ELSEWHERE, Problem.BEING_REMOVED})
 
 OF_OBJECTS = frozenset({Problem.OBJECT_MISSING, Problem.OBJECT_SIZE, Problem.OBJECT_CHECKSUM, Problem.OBJECT_BYTES})
 

@@ -13,6 +13,7 @@ from sqlmodel import col, func, select
 from tidegate.digest import Digest
 from tidegate_registry.artifacts.tables import BlobRow
 from tidegate_registry.keeping.fsck.findings import Finding, Problem
+from tidegate_registry.keeping.tables import BlobClaimRow
 from tidegate_registry.storage.blobs import BlobKey, BlobMissing, StoredObject
 
 if TYPE_CHECKING:
@@ -113,8 +114,7 @@ class _Check:
         key = BlobKey(namespace, Digest(row.digest))
         stored = self._app.blobs.stat(key)
         if stored is None:
-            gone = self._row(namespace, row.digest) is None  # collected meanwhile
-            return None if gone else Finding(Problem.OBJECT_MISSING, namespace, row.digest, "no object", key.path)
+            return self._missing(key)
         if stored.size != row.size:
             sizes = f"{stored.size} bytes", f"{row.size} bytes"
             return Finding(Problem.OBJECT_SIZE, namespace, row.digest, *sizes)
@@ -126,11 +126,20 @@ class _Check:
         try:
             _, _, named = self._app.blobs.measure(key, key.digest.algorithm)
         except BlobMissing:
-            gone = self._row(key.namespace, key.digest) is None
-            return None if gone else Finding(Problem.OBJECT_MISSING, key.namespace, key.digest, "no object", key.path)
+            return self._missing(key)
         if named == key.digest:
             return None
         return Finding(Problem.OBJECT_BYTES, key.namespace, key.digest, named, key.digest)
+
+    def _missing(self, key: BlobKey) -> Finding | None:
+        with self._app.db.read() as tx:
+            claim = tx.get(BlobClaimRow, (key.namespace, key.digest))
+        if self._row(key.namespace, key.digest) is None:
+            return None  # collected meanwhile
+        if claim is not None and claim.deleting_at is not None:
+            since = f"since {claim.deleting_at}"
+            return Finding(Problem.BEING_REMOVED, key.namespace, key.digest, since, "the end of its collection")
+        return Finding(Problem.OBJECT_MISSING, key.namespace, key.digest, "no object", key.path)
 
     def _of_object(self, namespace: str, found: StoredObject) -> Finding | None:
         key = parse_path(found.path)

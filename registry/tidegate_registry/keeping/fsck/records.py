@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sqlalchemy.orm import aliased
 from sqlmodel import col, exists, select
 
 from tidegate.digest import Digest
@@ -12,11 +13,19 @@ from tidegate.errors import TidegateError
 from tidegate.formats.jcs import canonical_bytes
 from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import NON_DISTRIBUTABLE
+from tidegate_registry.artifacts.members import MANIFEST_TYPES
 from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.store import as_referrer
-from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow, ReleaseRow
-from tidegate_registry.audit.tables import AuditEventRow
+from tidegate_registry.artifacts.tables import (
+    BlobLinkRow,
+    BlobRow,
+    ManifestEdgeRow,
+    ManifestRow,
+    ReleaseRow,
+    RepositoryRow,
+)
 from tidegate_registry.evidence.tables import EvidenceRow
+from tidegate_registry.keeping.fsck.entries import check_entries
 from tidegate_registry.keeping.fsck.findings import Finding, Problem
 from tidegate_registry.storage.blobs import BlobKey
 
@@ -31,10 +40,13 @@ CHILDREN = 500  # looked up at once
 def check_records(app: Services) -> Iterator[Finding]:
     """Check every row that says something about another, or about bytes in the database."""
     for row, edges in _manifests(app):
-        yield from _check_manifest(app, row, edges)
+        if any(True for _ in _check_manifest(app, row, edges)):  # read again: it may have been removed meanwhile
+            for again, named in _reread(app, row):
+                yield from _check_manifest(app, again, named)
     yield from _check_releases(app)
     yield from _check_evidence(app)
     yield from _check_links(app)
+    yield from check_entries(app)
 
 
 def derived(manifest: Manifest) -> dict[str, object]:
@@ -63,6 +75,17 @@ def _manifests(app: Services) -> Iterator[tuple[ManifestRow, set[str]]]:
         last = (rows[-1].repository, rows[-1].digest)
 
 
+def _reread(app: Services, row: ManifestRow) -> Iterator[tuple[ManifestRow, set[str]]]:
+    """Give the row as it is now, if it is there still: under its agent's lock, which whoever removes it holds."""
+    with app.db.scratch() as tx:
+        locked = select(RepositoryRow.name).where(RepositoryRow.name == row.repository)
+        tx.exec(locked.with_for_update(read=True)).all()
+        found = tx.get(ManifestRow, (row.repository, row.digest))
+        edges = _edges(tx, row)
+    if found is not None:
+        yield found, edges
+
+
 def _edges(tx: Tx, row: ManifestRow) -> set[str]:
     query = select(ManifestEdgeRow.child).where(
         ManifestEdgeRow.repository == row.repository, ManifestEdgeRow.parent == row.digest
@@ -88,11 +111,12 @@ def _check_manifest(app: Services, row: ManifestRow, edges: set[str]) -> Iterato
         yield Finding(Problem.EDGE_MISSING, where, digest, "", child)
     for unknown in sorted(edges - named):
         yield Finding(Problem.EDGE_UNKNOWN, where, digest, unknown)
-    yield from _check_children(app, where, manifest)
+    yield from _check_children(app, where, manifest, released=row.released)
 
 
-def _check_children(app: Services, where: str, manifest: Manifest) -> Iterator[Finding]:
+def _check_children(app: Services, where: str, manifest: Manifest, *, released: bool) -> Iterator[Finding]:
     namespace = namespace_of(where)
+    members = {item.digest for item in manifest.manifests if item.media_type in MANIFEST_TYPES}
     blobs = {item.digest for item in manifest.blobs}
     needed = [item for item in (*manifest.blobs, *manifest.manifests) if item.media_type not in NON_DISTRIBUTABLE]
     wanted = sorted({str(item.digest) for item in needed})
@@ -117,7 +141,9 @@ def _check_children(app: Services, where: str, manifest: Manifest) -> Iterator[F
         for child in some:
             if child in stored and child not in linked and child in blobs:
                 yield Finding(Problem.LINK_MISSING, where, child, "no link", f"content of {manifest.digest}")
-            if child not in stored and child not in known:
+            if child in members and child not in known and (released or child not in stored):
+                yield Finding(Problem.MEMBER_MISSING, where, child, "no manifest", f"named by {manifest.digest}")
+            elif child not in stored and child not in known:
                 there = app.blobs.stat(BlobKey(namespace, Digest(child))) is not None
                 problem = Problem.BLOB_ROW_MISSING if there else Problem.CONTENT_MISSING
                 yield Finding(problem, where, child, "an object" if there else "nothing", f"named by {manifest.digest}")
@@ -132,8 +158,6 @@ def _check_releases(app: Services) -> Iterator[Finding]:
                 yield Finding(Problem.RELEASE_INCOMPLETE, row.repository, row.digest, "no manifest", "", (name,))
             elif hidden := _quarantined(tx, row):
                 yield Finding(Problem.RELEASE_QUARANTINED, row.repository, row.digest, ", ".join(hidden), "", (name,))
-            if not _is_entry(tx, row.event_id):
-                yield Finding(Problem.ENTRY_MISSING, row.repository, row.digest, f"no entry {row.event_id}", name)
 
 
 def _quarantined(tx: Tx, release: ReleaseRow) -> list[str]:
@@ -167,13 +191,25 @@ def _check_evidence(app: Services) -> Iterator[Finding]:
         col(ManifestEdgeRow.parent) == col(EvidenceRow.manifest),
         col(ManifestEdgeRow.child) == col(EvidenceRow.bundle),
     )
-    entry = exists().where(col(AuditEventRow.id) == col(EvidenceRow.event_id))
+    subject, referrer = aliased(ManifestRow), aliased(ManifestRow)
+    hidden = (
+        select(EvidenceRow.repository, EvidenceRow.subject, EvidenceRow.manifest)
+        .join(
+            subject,
+            (col(subject.repository) == EvidenceRow.repository) & (col(subject.digest) == EvidenceRow.subject),
+        )
+        .join(
+            referrer,
+            (col(referrer.repository) == EvidenceRow.repository) & (col(referrer.digest) == EvidenceRow.manifest),
+        )
+        .where(col(subject.released).is_(True), col(referrer.released).is_(False))
+    )
     with app.db.read() as tx:
         for row in tx.exec(select(EvidenceRow).where(~about | ~attached)):
             expected = f"a referrer to {row.subject} with {row.bundle}"
             yield Finding(Problem.EVIDENCE_DIFFERS, row.repository, row.manifest, "another manifest", expected)
-        for row in tx.exec(select(EvidenceRow).where(~entry)):
-            yield Finding(Problem.ENTRY_MISSING, row.repository, row.manifest, f"no entry {row.event_id}", "evidence")
+        for repository, about_it, manifest in tx.exec(hidden):
+            yield Finding(Problem.RELEASE_QUARANTINED, repository, about_it, manifest, "evidence that all may read")
 
 
 def _check_links(app: Services) -> Iterator[Finding]:
@@ -187,7 +223,3 @@ def _check_links(app: Services) -> Iterator[Finding]:
         there = app.blobs.stat(BlobKey(link.namespace, Digest(link.digest))) is not None
         problem = Problem.BLOB_ROW_MISSING if there else Problem.LINK_OF_NOTHING
         yield Finding(problem, link.repository, link.digest, "a link without a row")
-
-
-def _is_entry(tx: Tx, event_id: str) -> bool:
-    return tx.exec(select(AuditEventRow.position).where(AuditEventRow.id == event_id)).first() is not None

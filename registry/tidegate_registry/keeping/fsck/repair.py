@@ -70,9 +70,13 @@ def _change(tx: Tx, finding: Finding, size: int | None, now: datetime) -> str | 
             insert_once(tx, BlobLinkRow(repository=agent, digest=digest, namespace=namespace))
             return "wrote the link"
         case Problem.LINK_OF_NOTHING:
+            if tx.get(BlobRow, (namespace, digest)) is not None:
+                return None  # sent again meanwhile
             tx.exec(delete(BlobLinkRow).where(col(BlobLinkRow.repository) == agent, col(BlobLinkRow.digest) == digest))
             return "removed the link"
         case Problem.EDGE_MISSING:
+            if tx.get(ManifestRow, (agent, digest)) is None:
+                return None
             insert_once(tx, ManifestEdgeRow(repository=agent, parent=digest, child=finding.expected))
             return f"wrote that it names {finding.expected}"
         case Problem.MANIFEST_ROW:

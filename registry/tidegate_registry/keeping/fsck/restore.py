@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from sqlmodel import col, update
+from sqlmodel import col, select, update
 
 from tidegate.bundle.layout import Layout
 from tidegate.digest import CHUNK_BYTES, Digest
 from tidegate.errors import TidegateError
 from tidegate.formats.manifest import MAX_MANIFEST_BYTES, Manifest
-from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestRow
+from tidegate_registry.artifacts import naming
+from tidegate_registry.artifacts.store import insert_manifest, release_closure
+from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.db import insert_once
 from tidegate_registry.keeping import claims
@@ -22,6 +24,7 @@ from tidegate_registry.storage.blobs import BlobKey
 
 if TYPE_CHECKING:
     from tidegate_registry.audit.events import Actor
+    from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
 
@@ -32,7 +35,7 @@ def restore(app: Services, actor: Actor, finding: Finding, layout: Layout) -> bo
     """
     if finding.problem in OF_OBJECTS | {Problem.CONTENT_MISSING}:
         return _restore_object(app, actor, finding, layout)
-    if finding.problem is Problem.MANIFEST_BYTES:
+    if finding.problem in (Problem.MANIFEST_BYTES, Problem.MEMBER_MISSING):
         return _restore_manifest(app, actor, finding, layout)
     return False
 
@@ -102,7 +105,13 @@ def _restore_manifest(app: Services, actor: Actor, finding: Finding, layout: Lay
         problem=str(finding.problem),
         what=done,
     )
+    claims.claim(app, finding.where, {digest, *(item.digest for item in (*manifest.blobs, *manifest.manifests))})
     with app.db.begin() as tx:
+        naming.lock_agent(tx, finding.where, app.clock())
+        if finding.problem is Problem.MEMBER_MISSING:
+            insert_manifest(tx, app, finding.where, manifest, now=app.clock())
+            if _is_of_a_release(tx, finding):
+                release_closure(tx, finding.where, digest)
         tx.exec(
             update(ManifestRow)
             .where(col(ManifestRow.repository) == finding.where, col(ManifestRow.digest) == digest)
@@ -111,3 +120,20 @@ def _restore_manifest(app: Services, actor: Actor, finding: Finding, layout: Lay
         audit.append(tx, event, entropy=app.entropy)
     finding.done = done
     return True
+
+
+def _is_of_a_release(tx: Tx, finding: Finding) -> bool:
+    query = (
+        select(ManifestRow.digest)
+        .join(
+            ManifestEdgeRow,
+            (col(ManifestEdgeRow.repository) == ManifestRow.repository)
+            & (col(ManifestEdgeRow.parent) == ManifestRow.digest),
+        )
+        .where(
+            ManifestRow.repository == finding.where,
+            ManifestEdgeRow.child == finding.digest,
+            col(ManifestRow.released).is_(True),
+        )
+    )
+    return tx.exec(query).first() is not None
