@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tidegate.cli.output import Output
 
 _BUNDLE = (
-    "an agent's folder, a layout (LAYOUT:VERSION if it holds several), a tar of one, what `pull` wrote, a reference, "
-    "or the version alone of the other side's agent"
+    "an agent's folder that was built, a layout (LAYOUT:VERSION if it holds several), a tar of one, what `pull` "
+    "wrote, a reference, or the version alone of the other side's agent"
 )
 _SGR = {  # by the name of a style: bold, dim, red, green, yellow, cyan
     "head": (1,),

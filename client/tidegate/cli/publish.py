@@ -95,6 +95,7 @@ def _release(args: argparse.Namespace, called: Reference | None, out: Output) ->
     """Give the bundle to publish: the one in a layout, or one built now from an agent's folder."""
     from tidegate.bundle.build import Overrides
     from tidegate.bundle.layout import Layout
+    from tidegate.errors import InvalidInput
     from tidegate.publish import Release
     from tidegate.releases.locate import find_layout
     from tidegate.releases.verify import choose_in
@@ -102,6 +103,13 @@ def _release(args: argparse.Namespace, called: Reference | None, out: Output) ->
     source = Path(args.what).expanduser()
     layout_path = None if (source / "agent.yaml").is_file() else find_layout(source)
     if layout_path is not None:
+        if args.allow_secret:
+            raise InvalidInput(
+                "a bundle that is built says itself which files may hold secrets",
+                code="already-built",
+                found="--allow-secret",
+                hint="give it to `tidegate build`",
+            )
         layout = Layout.open(layout_path)
         yield Release.of(layout, choose_in(layout, called), called)
         return

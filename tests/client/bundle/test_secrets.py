@@ -221,3 +221,12 @@ def test_a_source_with_a_password_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceTreeInvalid) as caught:
         build(write_agent(tmp_path / "agent"), tmp_path / "layout", overrides=overrides)
     assert [reason.code for reason in caught.value.reasons] == ["secret-found"]
+
+
+def test_a_bundle_that_is_built_is_not_published_with_other_exceptions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = build_agent(tmp_path).layout.path
+    nobody = ("--no-sign", "--registry", "http://127.0.0.1:9")
+    assert main(["publish", str(layout), *nobody, "--allow-secret", "main.py=a test"]) == 2
+    assert "already-built" in capsys.readouterr().err
