@@ -6,7 +6,7 @@ bench.py --case reads         one case (repeatable): large small reads admission
 bench.py --rounds 5           rounds per contender (default 3); medians are shown
 bench.py --out DIR            where to write
 
-docker-registry, skopeo, wrk and curl (Debian's packages) are used when present; what is absent is a line.
+docker-registry, skopeo, wrk, curl and PostgreSQL (Debian's packages) are used when present; what is absent is a line.
 Machines are shared and noisy: compare the ratios of one run, never the figures of two.
 """
 
@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from scripts import bench_cases, bench_report
 from scripts.bench_stage import Bench, running
 from scripts.demo_stage import ROOT, DemoFailed, Stage, new_stage
+from tests.postgres import find_binaries
 
 CASES: dict[str, Callable[[Bench, int], Iterator[bench_cases.Result]]] = {
     "large": bench_cases.large_blob,
@@ -48,6 +49,8 @@ def main() -> int:
     for tool in TOOLS:
         if shutil.which(tool) is None:
             sys.stderr.write(f"skipped: {tool} is not installed (Debian package {tool})\n")
+    if find_binaries() is None:
+        sys.stderr.write("skipped: PostgreSQL is not installed (Debian package postgresql)\n")
     results: list[bench_cases.Result] = []
     with new_stage() as folder:
         stage = Stage(Path(folder), quiet=True)

@@ -240,22 +240,19 @@ def admissions(bench: Bench, rounds: int, count: int = 150) -> Iterator[Result]:
     """Name `count` releases that are pushed and signed already: the one request that decides, from several writers."""
     throughput, latency = Result("admissions", "per s"), Result("admission, p95", "ms")
     for number in range(rounds):
-        agents = [f"bench-admit-{number}-{lane}" for lane in range(ADMISSION_WRITERS)]
-        servers = (bench.registry, bench.replica)  # each client stays with one, as behind a balancer of connections
-        lanes = [
-            Lane(
-                servers[lane % 2],
-                f"acme/{agent}",
-                _prepared(bench, servers[lane % 2], agent, count // ADMISSION_WRITERS),
-            )
-            for lane, agent in enumerate(agents)
-        ]
-        cpu = bench.registry.cpu_seconds() + bench.replica.cpu_seconds()
-        seconds, times = _name_all(bench, lanes)
-        cpu = bench.registry.cpu_seconds() + bench.replica.cpu_seconds() - cpu
-        throughput.add("two processes", len(times) / seconds)
-        throughput.notes["registry CPU for each, ms"] = round(cpu * 1000 / len(times), 2)
-        latency.add("two processes", statistics.quantiles(times, n=20)[-1] * 1000)
+        for kind, servers in bench.pairs.items():
+            agents = [f"bench-admit-{number}-{lane}" for lane in range(ADMISSION_WRITERS)]
+            lanes = [  # each client stays with one server, as behind a balancer of connections
+                Lane(server, f"acme/{agent}", _prepared(bench, server, agent, count // ADMISSION_WRITERS))
+                for server, agent in zip(servers * (ADMISSION_WRITERS // len(servers)), agents, strict=True)
+            ]
+            cpu = sum(server.cpu_seconds() for server in servers)
+            seconds, times = _name_all(bench, lanes)
+            cpu = sum(server.cpu_seconds() for server in servers) - cpu
+            contender = f"two processes, {kind}"
+            throughput.add(contender, len(times) / seconds)
+            throughput.notes[f"{contender}: registry CPU for each, ms"] = round(cpu * 1000 / len(times), 2)
+            latency.add(contender, statistics.quantiles(times, n=20)[-1] * 1000)
     yield throughput
     yield latency
 

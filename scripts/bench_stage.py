@@ -16,12 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
 from scripts.demo_stage import BIN, DemoFailed, Stage
+from tests.postgres import find_binaries, running_postgres
 from tidegate.formats.jcs import parse_object
 
 MIB = 1 << 20
@@ -63,13 +64,20 @@ class Server:
 
 @dataclass
 class Bench:
-    """The running stack. `replica` shares the registry's rows and objects. `docker`: by what it stores on."""
+    """The running stack.
+
+    `pairs`: two registries each that share rows and objects, by what keeps the rows. `docker`: by what it stores on.
+    """
 
     stage: Stage
     job: dict[str, str]
-    registry: Server
-    replica: Server
+    pairs: dict[str, tuple[Server, Server]]
     docker: dict[str, Server] = field(default_factory=dict)
+
+    @property
+    def registry(self) -> Server:
+        """The one that single clients talk to."""
+        return self.pairs["SQLite"][0]
 
     @property
     def folder(self) -> Path:
@@ -108,16 +116,25 @@ class Bench:
 def running(stage: Stage) -> Iterator[Bench]:
     """Start everything, and stop it again."""
     servers: list[Server] = []
+    stack = ExitStack()
     try:
         stage.start_sandbox()
         (stage.folder / "bench").mkdir()
-        servers += [_tidegate(stage, "tidegate"), _tidegate(stage, "replica")]
+        databases = {"SQLite": f"sqlite:///{stage.folder}/bench/rows.db"}
+        if binaries := find_binaries():
+            databases["PostgreSQL"] = stack.enter_context(running_postgres(binaries, durable=True)).url
+        pairs = {}
+        for kind, database in databases.items():
+            for name in (f"{kind}-1", f"{kind}-2"):
+                server = _tidegate(stage, name, database)
+                servers.append(server)
+            pairs[kind] = (servers[-2], servers[-1])
         docker = {}
         if DOCKER_REGISTRY is not None:
             for kind in ("s3", "files"):
                 docker[kind] = _docker(stage, kind)
                 servers.append(docker[kind])
-        yield Bench(stage, _job(stage, servers[0]), servers[0], servers[1], docker)
+        yield Bench(stage, _job(stage, servers[0]), pairs, docker)
     finally:
         for server in servers:
             server.process.send_signal(signal.SIGTERM)
@@ -126,6 +143,7 @@ def running(stage: Stage) -> Iterator[Bench]:
                 server.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 server.process.kill()
+        stack.close()
         stage.stop_sandbox()
 
 
@@ -148,15 +166,15 @@ def s3_endpoint(stage: Stage) -> dict[str, str]:
     }
 
 
-def _settings(stage: Stage, name: str, port: int) -> Path:
+def _settings(stage: Stage, name: str, port: int, database: str) -> Path:
     """Write a registry's settings: as the sandbox's own, with other rows and another prefix, which replicas share."""
     issuer = stage.env["TIDEGATE_SANDBOX_ISSUER"]
     folder = stage.folder / "bench"
     document = {
         "mode": "sandbox",
         "public_url": f"http://127.0.0.1:{port}",
-        "database_url": f"sqlite:///{folder}/rows.db",
-        "s3": {**s3_endpoint(stage), "prefix": "bench/"},
+        "database_url": database,
+        "s3": {**s3_endpoint(stage), "prefix": f"bench-{name.partition('-')[0].lower()}/"},
         "trust_file": stage.env["TIDEGATE_TRUST"],
         "allow_sandbox_roots": True,
         "issuers": [
@@ -172,9 +190,9 @@ def _settings(stage: Stage, name: str, port: int) -> Path:
     return file
 
 
-def _tidegate(stage: Stage, name: str) -> Server:
+def _tidegate(stage: Stage, name: str, database: str) -> Server:
     port = _free_port()
-    settings = _settings(stage, name, port)
+    settings = _settings(stage, name, port, database)
     command: list[str | Path] = [BIN / "tidegate-registry", "serve", "--config", settings, "--port", str(port)]
     return _start(stage, name, command, port, "/readyz")
 

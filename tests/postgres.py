@@ -42,8 +42,12 @@ class Postgres:
         self.url = f"postgresql+psycopg://tidegate@127.0.0.1:{self._port}/postgres"
         self._run("initdb", "-A", "trust", "-U", "tidegate", "--no-sync", "-E", "UTF8")
 
-    def start(self) -> None:
-        options = f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off -p {self._port}"
+    def start(self, *, durable: bool = False) -> None:
+        """Start it. Not `durable`: nothing is waited for that only a power cut would take."""
+        fsync = "on" if durable else "off"
+        options = (
+            f"-c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync={fsync} -p {self._port}"
+        )
         # `-l` keeps the server's output out of our pipes, which it would otherwise hold open for ever
         self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
@@ -92,10 +96,10 @@ def _is_running(pid: int) -> bool:
 
 
 @contextmanager
-def running_postgres(binaries: Path) -> Iterator[Postgres]:
+def running_postgres(binaries: Path, *, durable: bool = False) -> Iterator[Postgres]:
     """Run a server until the context ends."""
     server = Postgres(binaries)
-    server.start()
+    server.start(durable=durable)
     try:
         yield server
     finally:
