@@ -74,6 +74,10 @@ class NotAudited(AssertionError):
     """A transaction wrote without appending to the audit log. A fault of ours, never of a caller."""
 
 
+class NestedTransaction(AssertionError):
+    """A transaction was begun within another one, whose end it would wait for. A fault of ours, never of a caller."""
+
+
 class Db:
     """The engine, and the three ways to use it: `begin` (decide and write), `read`, `scratch`."""
 
@@ -87,6 +91,7 @@ class Db:
         self._passing = self.engine.execution_options(**{_PASSING: True})
         # SQLite has one writer at a time; the others sleep for up to 100 ms before they ask it again
         self._turns = threading.Lock() if self.is_sqlite else None
+        self._holder: int | None = None
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
@@ -147,11 +152,15 @@ class Db:
         if self._turns is None:
             yield
             return
+        if self._holder == threading.get_ident():
+            raise NestedTransaction("a transaction that writes was begun within another one of the same thread")
         if not self._turns.acquire(timeout=SQLITE_BUSY_MILLISECONDS / 1000):
             raise DatabaseUnavailable("the database did not answer", hint="try again in a moment")
+        self._holder = threading.get_ident()
         try:
             yield
         finally:
+            self._holder = None
             self._turns.release()
 
     @contextmanager

@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from tests.registry.world import T0
 from tidegate_registry.artifacts.tables import UploadRow
-from tidegate_registry.db import Db, Tx
+from tidegate_registry.db import Db, NestedTransaction, Tx
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -62,3 +62,14 @@ def test_only_what_may_be_lost_does_not_wait_for_the_disk(db: Db) -> None:
             assert waits(tx)
         with db.begin() as tx:
             assert waits(tx)
+
+
+def test_a_thread_that_would_wait_for_itself_is_told_at_once(db: Db) -> None:
+    if not db.is_sqlite:
+        pytest.skip("PostgreSQL has many writers")
+    with db.scratch() as tx:
+        with pytest.raises(NestedTransaction), db.scratch():
+            raise AssertionError("not reached")
+        tx.get_one(UploadRow, "u").size = 7
+    with db.scratch() as tx:
+        assert tx.get_one(UploadRow, "u").size == 7

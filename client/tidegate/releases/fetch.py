@@ -73,10 +73,10 @@ class _Fetch:
             self.advance(blob.size)
         elif not isinstance(self.source, PartedSource):
             with self.source.open_blob(blob.digest) as stream:
-                self.layout.put_chunks(self._watched(chunks_of(stream)), blob.digest)
+                self.layout.put_chunks(self._watched(chunks_of(stream), blob.size), blob.digest)
         elif blob.size <= PART_BYTES:
             chunks = self.source.blob_chunks(blob.digest, 0, blob.size)
-            self.layout.put_chunks(self._watched(chunks), blob.digest)
+            self.layout.put_chunks(self._watched(chunks, blob.size), blob.digest)
         else:
             self._begin_parts(self.source, blob)
 
@@ -117,14 +117,22 @@ class _Fetch:
     ) -> None:
         at = start
         stop = min(start + PART_BYTES, blob.size)
-        for chunk in self._watched(source.blob_chunks(blob.digest, start, stop, on_partial)):
+        chunks = source.blob_chunks(blob.digest, start, stop, on_partial)
+        for chunk in self._watched(chunks, blob.size - start):
             parts.write(chunk, at)
             at += len(chunk)
         parts.finish(start, at)
 
-    def _watched(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def _watched(self, chunks: Iterable[bytes], most: int) -> Iterator[bytes]:
+        """Pass on `chunks`, at most `most` bytes together: for more there is no room, and nobody has asked for them."""
+        left = most
         for chunk in chunks:
             self.crew.check()
+            left -= len(chunk)
+            if left < 0:
+                raise BundleRefused(
+                    "a blob is longer than its manifest says", code="blob-altered", expected=f"at most {most} bytes"
+                )
             yield chunk
             self.advance(len(chunk))
 

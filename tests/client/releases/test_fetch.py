@@ -6,9 +6,11 @@ import httpx2
 import pytest
 
 from tests.client.releases.parts import DATA, PART, Parts
-from tidegate.bundle.layout import Layout
+from tests.client.remote.fake_registry import blob
+from tidegate.bundle.layout import Layout, blob_name
 from tidegate.digest import Digest
-from tidegate.errors import NotFound
+from tidegate.errors import BundleRefused, NotFound
+from tidegate.releases.fetch import fetch_blobs
 
 SPANS = [f"bytes={start}-{start + PART - 1}" for start in range(0, len(DATA), PART)]
 
@@ -74,3 +76,14 @@ def test_the_first_error_stops_the_others_and_leaves_nothing_unfinished(parts: P
     with pytest.raises(NotFound):
         parts.fetch()
     assert parts.stored() == set()
+
+
+def test_a_layout_whose_blob_is_longer_than_named_is_not_copied_to_its_end(parts: Parts) -> None:
+    longer = Layout.create(parts.layout.path.parent / "longer")
+    wanted = blob(b"as named")
+    (longer.path / blob_name(wanted.digest)).write_bytes(b"as named, and more")
+    told: list[int] = []
+    with pytest.raises(BundleRefused) as caught:
+        fetch_blobs(longer, [wanted], parts.layout, None, told.append)
+    assert caught.value.reasons[0].code == "blob-altered"
+    assert (told, parts.stored()) == ([], set())
