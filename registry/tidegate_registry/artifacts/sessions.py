@@ -185,13 +185,15 @@ def drop_session(app: Services, row: UploadRow) -> None:
 
 def stale_sessions(app: Services, limit: int) -> Sequence[UploadRow]:
     """Give sessions that nobody continued in time and no request holds."""
-    now = app.clock()
     with app.db.read() as tx:
-        query = select(UploadRow).where(
-            col(UploadRow.continued_at) < _alive_since(app),
-            (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < now),
-        )
-        return tx.exec(query.limit(limit)).all()
+        return tx.exec(select(UploadRow).where(*_stale(app)).limit(limit)).all()
+
+
+def hold_stale(app: Services, session: str) -> bool:
+    """Take a stale session from its owner, so that it can be dropped; say whether it still was one."""
+    with app.db.scratch(durable=False) as tx:
+        stale = update(UploadRow).where(col(UploadRow.id) == session, *_stale(app))
+        return tx.exec(stale.values(busy_until=app.clock() + BUSY_SLACK)).rowcount == 1
 
 
 def unknown_session(session: str) -> UploadUnknown:
@@ -210,6 +212,13 @@ def _own(who: Principal, repository: str, session: str, *, direct: bool) -> tupl
         col(UploadRow.repository) == repository,
         col(UploadRow.owner) == who.key,
         col(UploadRow.digest).is_not(None) if direct else col(UploadRow.digest).is_(None),
+    )
+
+
+def _stale(app: Services) -> tuple[ColumnElement[bool], ...]:
+    return (
+        col(UploadRow.continued_at) < _alive_since(app),
+        (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < app.clock()),
     )
 
 

@@ -21,12 +21,14 @@ SWEEP_BATCH = 500  # of each kind, so that one turn stays short
 
 def sweep_uploads(app: Services) -> int:
     """Drop the sessions that nobody continued in time, and what the store keeps for none; say how many sessions."""
-    rows = sessions.stale_sessions(app, SWEEP_BATCH)
-    for row in rows:
-        sessions.drop_session(app, row)
+    dropped = 0
+    for row in sessions.stale_sessions(app, SWEEP_BATCH):
+        if sessions.hold_stale(app, row.id):
+            sessions.drop_session(app, row)
+            dropped += 1
     _sweep_objects(app)
     _sweep_multiparts(app)
-    return len(rows)
+    return dropped
 
 
 def _sweep_objects(app: Services) -> None:

@@ -25,6 +25,7 @@ from tests.registry.world import (
     wait_for,
 )
 from tidegate.digest import Digest
+from tidegate_registry.artifacts import sessions
 from tidegate_registry.artifacts.sweep import sweep_uploads
 from tidegate_registry.artifacts.tables import UploadRow
 from tidegate_registry.settings import Limits
@@ -32,6 +33,7 @@ from tidegate_registry.storage.blobs import STAGING, StagingKey
 
 if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
+    from tidegate_registry.services import Services
 
 UPLOADS = f"/v2/{AGENT}/blobs/uploads/"
 DATA = bytes(range(256)) * 5000  # 1.28 MB: more than one piece
@@ -199,6 +201,25 @@ def test_an_upload_that_nobody_continued_is_swept_and_a_fresh_one_is_not(world: 
     assert client.get(stale).status_code == 404
     assert client.get(fresh).status_code == 204
     assert staged(world) == []
+
+
+def test_an_upload_that_goes_on_while_the_sweep_looks_is_not_dropped(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, listed = world.client(), sessions.stale_sessions
+    where = begin(client)
+    world.clock.tick(seconds=world.services.settings.limits.upload_session_seconds + 10)
+    client = world.client()  # the first token has expired
+
+    def list_and_go_on(app: Services, limit: int) -> object:
+        found = listed(app, limit)
+        assert len(found) == 1
+        assert client.patch(where, content=DATA).status_code == 202
+        return found
+
+    monkeypatch.setattr(sessions, "stale_sessions", list_and_go_on)
+    assert sweep_uploads(world.services) == 0
+    assert client.get(where).headers["range"] == f"0-{len(DATA) - 1}"
 
 
 def test_a_broken_connection_keeps_what_arrived_and_the_client_goes_on(world: World) -> None:
