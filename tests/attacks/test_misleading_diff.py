@@ -13,6 +13,7 @@ from tests.client.bundle.agents import AGENT_YAML, build_agent
 from tidegate.bundle.diff.compare import diff
 from tidegate.bundle.diff.model import Bounds, BundleDiff, Side
 from tidegate.bundle.diff.show import describe
+from tidegate.bundle.diff.step import Step
 from tidegate.cli.output import Output
 from tidegate.formats.jcs import canonical_bytes
 
@@ -60,6 +61,25 @@ def test_a_renamed_tool_cannot_hide_behind_look_alikes_of_nothing(tmp_path: Path
     shown = [line for _, line in describe(found)]
     assert "  - major pay removed" in shown
     assert "  + minor pay\\u{200b} added" in shown
+
+
+@pytest.mark.parametrize(
+    ("added", "told"),
+    [
+        ({"type": "code_interpreter"}, "  + minor code_interpreter added"),
+        ({"type": "mcp", "server_label": "x", "server_url": "https://evil.example"}, "  + minor mcp x added"),
+        ({"type": "function", "function": {"parameters": {}}}, "  ~ minor tools.json holds what is no tool"),
+        ({"name": 1, "type": "code_interpreter"}, "  ~ minor tools.json holds what is no tool"),
+        ("code_interpreter", "  ~ minor tools.json holds what is no tool"),
+    ],
+)
+def test_a_tool_without_a_name_cannot_hide_among_those_with_one(tmp_path: Path, added: object, told: str) -> None:
+    before: list[object] = [{"name": "pay", "description": "a"}]
+    after = [{"name": "pay", "description": "b"}, added]
+    one, two = (json.dumps({"tools": tools}) for tools in (before, after))
+    found = compared(tmp_path, {"tools.json": one}, {"tools.json": two})
+    assert any(line.startswith(told) for _, line in describe(found))
+    assert found.demanded is Step.MINOR
 
 
 def test_texts_made_to_take_for_ever_are_given_up_and_say_so(tmp_path: Path) -> None:

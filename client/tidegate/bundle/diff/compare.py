@@ -125,9 +125,9 @@ def _tools(before: Side, after: Side, bounds: Bounds) -> tuple[list[Change], lis
     for path in sorted({*strange_before, *strange_after}):
         old, new = layers[0].get(path), layers[1].get(path)
         if old is None or new is None or old.content_digest != new.content_digest:
-            message = "holds no tools in a known form, and cannot be compared"
+            message = "holds what is no tool in a known form, and cannot be compared"
             changes.append(Change(Part.TOOLS, "tools-unreadable", Sign.CHANGED, path, Step.MINOR, message))
-    notes = [f"{path}: no tools in a known form" for path in sorted({*strange_before, *strange_after})]
+    notes = [f"{path}: what is no tool in a known form" for path in sorted({*strange_before, *strange_after})]
     return changes, notes
 
 

@@ -1,6 +1,7 @@
 """Tools: found in whatever JSON form frameworks write them, compared by name.
 
-Known forms: MCP's `tools/list`, OpenAI's function tools, Anthropic's tools, a list of any of them, one of them alone.
+Known forms: MCP's `tools/list`, OpenAI's function tools and those that it hosts (which have a `type` and no name),
+Anthropic's tools, a list of any of them, one of them alone.
 Source: docs/spec/diff.md, "Tools".
 """
 
@@ -24,6 +25,7 @@ from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes
 
 _INPUTS = ("inputSchema", "input_schema", "parameters")
 _OUTPUTS = ("outputSchema", "output_schema", "returns")
+_UNHOSTED = frozenset({"", "function", "custom"})  # types of tools that have a name
 MAX_SHOWN = 160  # characters of a description or annotation in a message
 
 
@@ -38,15 +40,16 @@ class Tool:
 
 
 def find_tools(documents: Mapping[str, JsonValue]) -> tuple[dict[str, Tool], tuple[str, ...]]:
-    """Give the tools of parsed files by name, and the paths of files in which none is recognised.
+    """Give the tools of parsed files by name, and the paths of files with anything that is not recognised as one.
 
     A name that several files use is told apart by the file: `search (tools/b.json)`.
     """
     found: dict[str, Tool] = {}
     unknown = []
     for path, document in sorted(documents.items()):
-        tools = list(_tools(document))
-        if not tools:
+        read = list(_tools(document))
+        tools = [tool for tool in read if tool is not None]
+        if not tools or len(tools) < len(read):
             unknown.append(path)
         for tool in tools:
             name, number = tool.name, 1
@@ -101,27 +104,39 @@ def same_json(one: JsonValue, two: JsonValue) -> bool:
     return canonical_bytes(one) == canonical_bytes(two)
 
 
-def _tools(document: JsonValue) -> Iterator[Tool]:
+def _tools(document: JsonValue) -> Iterator[Tool | None]:
+    """Read every tool; None stands for one that is not recognised."""
     if isinstance(document, list):
         for item in document:
-            yield from _one(item)
+            yield _one(item)
     elif isinstance(document, dict):
         listed = document.get("tools")
         if isinstance(listed, list):
             for item in listed:
-                yield from _one(item)
+                yield _one(item)
         else:
-            yield from _one(document)
+            yield _one(document) if document.keys() & {"name", "function"} else None
 
 
-def _one(item: JsonValue) -> Iterator[Tool]:
+def _one(item: JsonValue) -> Tool | None:
     if isinstance(item, dict) and isinstance(function := item.get("function"), dict):
         item = {**{key: value for key, value in item.items() if key != "function"}, **function}
-    if not isinstance(item, dict) or not isinstance(name := item.get("name"), str) or not name:
-        return
+    if not isinstance(item, dict) or (name := _name(item)) is None:
+        return None
     input_key = next((key for key in _INPUTS if key in item), None)
     output_key = next((key for key in _OUTPUTS if key in item), None)
     rest = {key: value for key, value in item.items() if key not in {"name", input_key, output_key}}
-    yield Tool(
+    return Tool(
         name, True if input_key is None else item[input_key], True if output_key is None else item[output_key], rest
     )
+
+
+def _name(item: JsonObject) -> str | None:
+    """Give a tool's name; of one that a provider hosts its type, and which of them it is."""
+    name, hosted = item.get("name"), item.get("type")
+    if isinstance(name, str) and name:
+        return name
+    if "name" in item or not isinstance(hosted, str) or hosted in _UNHOSTED:
+        return None
+    which = item.get("server_label")
+    return f"{hosted} {which}" if isinstance(which, str) else hosted
