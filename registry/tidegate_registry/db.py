@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -102,7 +102,7 @@ class Db:
         with self._turn(), self._session(self.engine) as tx:
             yield tx
             tx.flush()
-            if written(tx) and not tx.info.get(_AUDITED):
+            if written(tx) - SCRATCH and not tx.info.get(_AUDITED):
                 raise NotAudited(f"a transaction wrote {', '.join(sorted(written(tx)))} without an audit entry")
             tx.commit()
 
@@ -234,6 +234,23 @@ def insert_once(tx: Tx, row: SQLModel) -> bool:
     if count:
         written(tx).add(str(type(row).__tablename__))
     return bool(count)
+
+
+def insert_new(tx: Tx, rows: Sequence[SQLModel], key: str) -> set[str]:
+    """Insert those of `rows`, all of one table, whose primary key is not there; give their values of the column `key`.
+
+    In the order of that column, so that no two transactions wait for each other.
+    """
+    if not rows:
+        return set()
+    table = type(rows[0])
+    dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).on_conflict_do_nothing().returning(sqlalchemy.inspect(table).columns[key])
+    values = sorted((row.model_dump() for row in rows), key=lambda each: str(each[key]))
+    inserted = set(tx.connection().execute(statement, values).scalars())
+    if inserted:
+        written(tx).add(str(table.__tablename__))
+    return inserted
 
 
 def _sqlite_engine(url: sqlalchemy.URL) -> Engine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlmodel import col, select
 
@@ -16,7 +16,7 @@ from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow, RepositoryRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
-from tidegate_registry.db import Tx, insert_once
+from tidegate_registry.db import Tx, insert_new, insert_once
 from tidegate_registry.keeping import claims
 from tidegate_registry.storage.blobs import BlobKey
 
@@ -47,12 +47,10 @@ def find_blob(app: Services, who: Principal, repository: str, digest: Digest) ->
     app.access.demand(who, Permission.ARTIFACT_PULL, repository)
     quarantined_too = app.access.may(who, Permission.QUARANTINE_READ, repository)
     with app.db.read() as tx:
-        size = released = _visible_size(tx, repository, digest, quarantined_too=False)
-        if size is None and quarantined_too:
-            size = _visible_size(tx, repository, digest, quarantined_too=True)
-    if size is None:
+        found = _look(tx, repository, digest)
+    if found is None or not (found.released or (found.linked and quarantined_too)):
         raise BlobUnknown("there is no such blob here", found=str(digest))
-    return Blob(BlobKey(namespace_of(repository), digest), size, released is not None)
+    return Blob(BlobKey(namespace_of(repository), digest), found.size, found.released)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +68,38 @@ def link_blobs(app: Services, who: Principal, repository: str, blobs: Sequence[N
     Whoever calls has claimed them before looking whether they are there (`keeping.claims`).
     Raises BlobBeingRemoved, ClaimLapsed.
     """
-    now, namespace = app.clock(), namespace_of(repository)
-    if not blobs:
+    if blobs:
+        with app.db.begin() as tx:
+            record_blobs(tx, app, who, repository, blobs)
+
+
+def record_blobs(tx: Tx, app: Services, who: Principal, repository: str, blobs: Sequence[NewBlob]) -> None:
+    """Do what `link_blobs` does within `tx`."""
+    now, namespace, digests = app.clock(), namespace_of(repository), {blob.digest for blob in blobs}
+    claims.confirm(tx, repository, digests, now=now)
+    query = select(BlobLinkRow.digest).where(BlobLinkRow.repository == repository, col(BlobLinkRow.digest).in_(digests))
+    there = set(tx.exec(query))
+    missing = {blob.digest: blob for blob in blobs if blob.digest not in there}
+    if not missing:
         return
-    with app.db.begin() as tx:
-        claims.confirm(tx, repository, {blob.digest for blob in blobs}, now=now)
-        missing = [blob for blob in blobs if tx.get(BlobLinkRow, (repository, blob.digest)) is None]
-        if missing:
-            ensure_repository(tx, repository, now)
-        for blob in missing:
-            insert_once(tx, BlobRow(namespace=namespace, digest=blob.digest, size=blob.size, created_at=now))
-            if insert_once(tx, BlobLinkRow(repository=repository, digest=blob.digest, namespace=namespace)):
-                event = BlobStored(
-                    at=now,
-                    actor=Actor.of(who),
-                    repository=repository,
-                    digest=blob.digest,
-                    size=blob.size,
-                    source=blob.source,
-                )
-                audit.append(tx, event, entropy=app.entropy)
+    ensure_repository(tx, repository, now)
+    new = [
+        BlobRow(namespace=namespace, digest=each.digest, size=each.size, created_at=now) for each in missing.values()
+    ]
+    insert_new(tx, new, "digest")
+    links = [BlobLinkRow(repository=repository, digest=digest, namespace=namespace) for digest in missing]
+    linked = insert_new(tx, links, "digest")
+    for blob in missing.values():
+        if blob.digest in linked:
+            event = BlobStored(
+                at=now,
+                actor=Actor.of(who),
+                repository=repository,
+                digest=blob.digest,
+                size=blob.size,
+                source=blob.source,
+            )
+            audit.append(tx, event, entropy=app.entropy)
 
 
 def mount_blob(app: Services, who: Principal, repository: str, digest: Digest, source: str | None) -> bool:
@@ -163,15 +173,21 @@ def _readable(app: Services, who: Principal, repository: str, digest: Digest) ->
         return None
     quarantined_too = app.access.may(who, Permission.QUARANTINE_READ, repository)
     with app.db.read() as tx:
-        size = _visible_size(tx, repository, digest, quarantined_too=quarantined_too)
-    return None if size is None else Elsewhere(repository, size)
+        found = _look(tx, repository, digest)
+    if found is None or not (found.linked if quarantined_too else found.released):
+        return None
+    return Elsewhere(repository, found.size)
 
 
-def _visible_size(tx: Tx, repository: str, digest: Digest, *, quarantined_too: bool) -> int | None:
-    size = select(BlobRow.size).where(BlobRow.namespace == namespace_of(repository), BlobRow.digest == digest)
-    if quarantined_too:
-        link = select(BlobLinkRow.digest).where(BlobLinkRow.repository == repository, BlobLinkRow.digest == digest)
-        return tx.exec(size.where(link.exists())).first()
+class _Found(NamedTuple):
+    size: int
+    released: bool
+    linked: bool
+
+
+def _look(tx: Tx, repository: str, digest: Digest) -> _Found | None:
+    """Say how long a blob of the namespace is, and if a release of `repository` names it, or it was pushed there."""
+    link = select(BlobLinkRow.digest).where(BlobLinkRow.repository == repository, BlobLinkRow.digest == digest)
     released = (
         select(ManifestRow.digest)
         .join(
@@ -185,4 +201,8 @@ def _visible_size(tx: Tx, repository: str, digest: Digest, *, quarantined_too: b
             col(ManifestRow.released).is_(True),
         )
     )
-    return tx.exec(size.where(released.exists())).first()
+    query = select(BlobRow.size, released.exists(), link.exists()).where(
+        BlobRow.namespace == namespace_of(repository), BlobRow.digest == digest
+    )
+    row = tx.exec(query).first()
+    return None if row is None else _Found(row[0], bool(row[1]), bool(row[2]))

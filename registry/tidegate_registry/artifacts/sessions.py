@@ -76,9 +76,13 @@ def open_session(
 
 def room_for(app: Services, who: Principal, session: str) -> int:
     """Say how many bytes `session` may have in all, beside the caller's others. Raises TooMuchStaged if none."""
-    limit = app.settings.limits.staged_bytes
     with app.db.read() as tx:
-        _, staged = _unfinished(app, tx, who, besides=session)
+        return _room(tx, app, who, session)
+
+
+def _room(tx: Tx, app: Services, who: Principal, session: str) -> int:
+    limit = app.settings.limits.staged_bytes
+    _, staged = _unfinished(app, tx, who, besides=session)
     if staged >= limit:
         raise too_much_staged(staged, limit)
     return limit - staged
@@ -113,16 +117,31 @@ def hold_session(
 
     Whoever holds it ends with `release_session` or `forget_session`. Raises UploadUnknown, UploadBusy.
     """
-    now = app.clock()
-    own = _own(who, repository, session, direct=direct)
     with app.db.scratch(durable=False) as tx:
-        free = (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < now)
-        held = tx.exec(
-            update(UploadRow)
-            .where(*own, free)
-            .values(busy_until=now + timedelta(seconds=seconds) + BUSY_SLACK, continued_at=now)
-        )
-        row = tx.exec(select(UploadRow).where(*own)).first()
+        return _hold(tx, app, _own(who, repository, session, direct=direct), session, seconds)
+
+
+def hold_with_room(
+    app: Services, who: Principal, repository: str, session: str, *, seconds: int
+) -> tuple[UploadRow, int]:
+    """Hold a session of an OCI client, and say how many bytes it may have, as `room_for` does.
+
+    Raises UploadUnknown, UploadBusy; TooMuchStaged, and then it is not held.
+    """
+    with app.db.scratch(durable=False) as tx:
+        row = _hold(tx, app, _own(who, repository, session, direct=False), session, seconds)
+        return row, _room(tx, app, who, session)
+
+
+def _hold(tx: Tx, app: Services, own: tuple[ColumnElement[bool], ...], session: str, seconds: int) -> UploadRow:
+    now = app.clock()
+    free = (col(UploadRow.busy_until).is_(None)) | (col(UploadRow.busy_until) < now)
+    held = tx.exec(
+        update(UploadRow)
+        .where(*own, free)
+        .values(busy_until=now + timedelta(seconds=seconds) + BUSY_SLACK, continued_at=now)
+    )
+    row = tx.exec(select(UploadRow).where(*own)).first()
     if row is None:
         raise unknown_session(session)
     if held.rowcount != 1:
@@ -169,10 +188,13 @@ def announced_parts(app: Services, session: str) -> dict[int, Digest]:
 def forget_session(app: Services, session: str) -> None:
     """Remove the row, if it is there."""
     with app.db.scratch(durable=False) as tx:
-        tx.exec(delete(UploadPartRow).where(col(UploadPartRow.upload) == session))
-        row = tx.get(UploadRow, session)
-        if row is not None:
-            tx.delete(row)
+        end_session(tx, session)
+
+
+def end_session(tx: Tx, session: str) -> None:
+    """Do what `forget_session` does within `tx`."""
+    tx.exec(delete(UploadPartRow).where(col(UploadPartRow.upload) == session))
+    tx.exec(delete(UploadRow).where(col(UploadRow.id) == session))
 
 
 def drop_session(app: Services, row: UploadRow) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts import sessions
-from tidegate_registry.artifacts.blobs import NewBlob, link_blobs
+from tidegate_registry.artifacts.blobs import NewBlob, record_blobs
 from tidegate_registry.artifacts.errors import ChunkOutOfOrder
 from tidegate_registry.storage.parts import MAX_PARTS, STREAM_PART_BYTES
 from tidegate_registry.storage.uploads import Position, UploadTooLarge
@@ -86,9 +86,10 @@ class Held:
             raise sessions.unknown_session(self.upload.id)
 
     def finish(self, digest: Digest, size: int) -> None:
-        """Record the blob and end the session."""
-        link_blobs(self.app, self.who, self.upload.repository, [NewBlob(digest, size)])
-        sessions.forget_session(self.app, self.upload.id)
+        """Record the blob and end the session, in one transaction."""
+        with self.app.db.begin() as tx:
+            record_blobs(tx, self.app, self.who, self.upload.repository, [NewBlob(digest, size)])
+            sessions.end_session(tx, self.upload.id)
 
 
 def begin_upload(app: Services, who: Principal, repository: str) -> Upload:
@@ -113,19 +114,14 @@ def hold_upload(app: Services, who: Principal, repository: str, session: str, *,
     """
     app.access.demand(who, Permission.BLOB_PUSH, repository)
     seconds = app.settings.limits.upload_seconds
-    row = sessions.hold_session(app, who, repository, session, direct=False, seconds=seconds)
+    row, room = sessions.hold_with_room(app, who, repository, session, seconds=seconds)
     upload = Upload(session, repository, row.size)
     position = Position(session, row.size, row.part_bytes, row.multipart)
     most = min(sessions.most_bytes(app, who, repository), MAX_PARTS * row.part_bytes)
-    held = Held(app, who, upload, position, most, room=0)
+    held = Held(app, who, upload, position, most, room)
     if start is not None and start != row.size:
         held.release(position)
         raise _out_of_order(upload, start)
-    try:
-        held.room = sessions.room_for(app, who, session)
-    except BaseException:
-        held.release(position)
-        raise
     return held
 
 

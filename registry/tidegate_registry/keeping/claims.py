@@ -33,7 +33,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -81,30 +81,35 @@ class ClaimLapsed(Unreachable):
 
 def claim(
     app: Services, repository: str, digests: Iterable[str], *, sleep: Callable[[float], None] = time.sleep
-) -> None:
+) -> set[str]:
     """Say that a request for `repository` relies on these blobs and manifests, there or not, so that they stay.
 
+    Gives those that had a claim before. Of the others the store holds nothing that is not in a row as well, unless the
+    database was lost since: whoever writes an object has claimed it, and a claim goes after what nothing names.
     Blocks for a second or two where one is on its way out. Raises BlobBeingRemoved.
     """
     wanted = set(digests)
-    for wait in (*WAITS, None):
-        going = _claim(app, repository, wanted)
+    known, going = _claim(app, repository, wanted)
+    for wait in WAITS:
         if not going:
-            return
-        if wait is None:
-            raise BlobBeingRemoved("a blob is being removed", found=min(going), hint="try again in a moment")
+            break
         sleep(wait)
+        _, going = _claim(app, repository, wanted)
+    if going:
+        raise BlobBeingRemoved("a blob is being removed", found=min(going), hint="try again in a moment")
+    return known
 
 
-def _claim(app: Services, repository: str, wanted: set[str]) -> set[str]:
-    """Claim what can be claimed, and give the rest."""
+def _claim(app: Services, repository: str, wanted: set[str]) -> tuple[set[str], set[str]]:
+    """Claim what can be claimed; give what had a claim, and what is on its way out."""
     now, namespace = app.clock(), namespace_of(repository)
     with app.db.read() as tx:
         rows = _rows(tx, namespace, wanted)
     fresh = {row.digest for row in rows if row.deleting_at is None and row.claimed_at > now - FRESH}
+    known = {row.digest for row in rows}
     stale = sorted(wanted - fresh)  # in one order everywhere, so that no two wait for each other
     if not stale:
-        return set()
+        return known, set()
     with app.db.scratch(durable=False) as tx:  # one that is lost is missed by `confirm`
         agent = select(RepositoryRow.name).where(RepositoryRow.name == repository)
         tx.exec(agent.with_for_update(read=True)).all()  # a sweep of its manifests ends first
@@ -119,7 +124,7 @@ def _claim(app: Services, repository: str, wanted: set[str]) -> set[str]:
         )
         claimed = tx.connection().execute(upsert.returning(col(BlobClaimRow.digest))).scalars().all()
         written(tx).add(str(BlobClaimRow.__tablename__))
-    return set(stale) - set(claimed)
+    return known, set(stale) - set(claimed)
 
 
 def confirm(tx: Tx, repository: str, digests: Collection[str], *, now: datetime) -> None:
@@ -228,12 +233,18 @@ def _mark(namespace: str, digests: Collection[str], at: datetime | None) -> Upda
     )
 
 
-def _rows(tx: Tx, namespace: str, digests: Collection[str], *, lock: str = "") -> list[BlobClaimRow]:
+class _Claim(NamedTuple):
+    digest: str
+    claimed_at: datetime
+    deleting_at: datetime | None
+
+
+def _rows(tx: Tx, namespace: str, digests: Collection[str], *, lock: str = "") -> list[_Claim]:
     query = (
-        select(BlobClaimRow)
+        select(BlobClaimRow.digest, BlobClaimRow.claimed_at, BlobClaimRow.deleting_at)
         .where(BlobClaimRow.namespace == namespace, col(BlobClaimRow.digest).in_(digests))
         .order_by(BlobClaimRow.digest)
     )
     if lock:
-        query = query.with_for_update(read=lock == "share").execution_options(populate_existing=True)
-    return list(tx.exec(query).all())
+        query = query.with_for_update(read=lock == "share")
+    return [_Claim(*row) for row in tx.exec(query)]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from tidegate_registry.settings import S3Settings
 
-OK, BAD_REQUEST = 200, 400
+OK, NO_CONTENT, BAD_REQUEST = 200, 204, 400
 DESCRIBED = frozenset({"content-length", "etag"})  # what every HEAD says
 
 
@@ -53,7 +53,7 @@ class S3BlobStore(S3Bucket):
         signer = Signer(self.client, settings)
         self._quick = QuickRequests(signer, self.client, settings)
         self._presigner = Presigner(signer, settings)
-        self.staging = S3Staging(self, self._presigner)
+        self.staging = S3Staging(self, self._presigner, self._quick)
 
     def put(self, key: BlobKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
         """Store create-only; see BlobStore.put."""
@@ -155,6 +155,9 @@ class S3BlobStore(S3Bucket):
 
     def delete(self, key: ObjectKey) -> None:
         """See BlobStore.delete."""
+        answer = self._quick.send("DeleteObject", self.full_key(key), headers={})
+        if answer is not None and answer.status == NO_CONTENT:
+            return
         with translated("remove an object"):
             self.client.delete_object(Bucket=self.bucket, Key=self.full_key(key))
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tidegate_registry.settings import S3Settings
 
 SERVICE = "s3"
-METHODS = {"HeadObject": "HEAD", "PutObject": "PUT"}
+METHODS = {"HeadObject": "HEAD", "PutObject": "PUT", "DeleteObject": "DELETE"}
 PATH_SAFE = "/~"  # as boto3 writes keys in URLs
 
 

@@ -15,10 +15,12 @@ from tidegate_registry.storage.blobs import STAGING, BlobMissing, PresignedPut, 
 from tidegate_registry.storage.bucket import NOT_FOUND, S3Bucket, status_of, translated
 from tidegate_registry.storage.pipe import Pipe, Sent
 from tidegate_registry.storage.presign import Presigner, checksum
+from tidegate_registry.storage.signing import QuickRequests
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
+OK = 200
 GONE = frozenset({"NoSuchUpload", "InvalidPart", "InvalidPartOrder"})
 
 
@@ -96,9 +98,10 @@ class Staging(Protocol):
 class S3Staging:
     """Staging in the bucket of the blobs, so that a finished upload is copied within the store."""
 
-    def __init__(self, bucket: S3Bucket, presigner: Presigner) -> None:
+    def __init__(self, bucket: S3Bucket, presigner: Presigner, quick: QuickRequests) -> None:
         self._bucket = bucket
         self._presigner = presigner
+        self._quick = quick
         self._pipe = Pipe(bucket.settings)
 
     def begin(self, key: StagingKey) -> str:
@@ -149,6 +152,10 @@ class S3Staging:
 
     def put_tail(self, key: StagingKey, tail: bytes) -> None:
         """See Staging.put_tail."""
+        headers = {"Content-Length": str(len(tail))}
+        answer = self._quick.send("PutObject", self._bucket.full_key(key), headers=headers, body=tail)
+        if answer is not None and answer.status == OK:
+            return
         with translated("keep the end of an upload"):
             self._bucket.client.put_object(Bucket=self._bucket.bucket, Key=self._bucket.full_key(key), Body=tail)
 

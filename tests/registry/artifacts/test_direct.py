@@ -104,6 +104,19 @@ def publishing(world: World, sent: list[httpx2.Request]) -> Iterator[Registry]:
         yield Registry(RegistryAddress.parse(world.url), client)
 
 
+def test_an_object_that_no_row_knows_of_costs_another_plan_and_is_nobodys_by_its_name(world: World) -> None:
+    """As after a database was put back that is older than its bucket: no claim says that the store must be asked."""
+    client, digest = world.client(), Digest.of(DATA)
+    world.services.blobs.put(BlobKey("acme", digest), DATA, size=len(DATA), sha256=digest)
+    [planned] = plan(client, DATA)
+    assert (planned["session"], send(planned["put"], DATA)) == (None, 412)
+    assert commit(client, announce(DATA)) == ["missing"]
+    [again] = plan(client, DATA)
+    session = str(again["session"])
+    assert send(again["put"], DATA) == 200
+    assert commit(client, announce(DATA, session)) == ["present"]
+
+
 def test_missing_blobs_go_straight_to_the_store_and_are_linked_once(world: World) -> None:
     client, other = world.client(), b"another"
     planned = plan(client, DATA, b"", other)

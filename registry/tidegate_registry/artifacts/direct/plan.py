@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tidegate.digest import Digest
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts import sessions
+from tidegate_registry.artifacts.blobs import shared_digests
 from tidegate_registry.artifacts.direct.blobs import (
     Announced,
     State,
@@ -80,12 +81,14 @@ def plan_uploads(
             hint="the registry's operator can change it with the setting `downloads`",
         )
     check_announced(app, who, repository, blobs)
-    claims.claim(app, repository, [blob.digest for blob in blobs])
+    claimed = claims.claim(app, repository, [blob.digest for blob in blobs])
     here = find_available(app, who, repository, blobs)
     plan = _Plan(app, who, repository, host)
     missing = [blob for blob in blobs if blob.digest not in here]
-    found = dict(zip(missing, in_parallel(plan.look, missing), strict=True))
-    return [plan.of(blob, found[blob]) if blob in found else Planned(blob) for blob in blobs]
+    perhaps = claimed | shared_digests(app, repository, {blob.digest for blob in missing})
+    looked_at = [blob for blob in missing if blob.digest in perhaps]  # the store has none of the others
+    found = dict(zip(looked_at, in_parallel(plan.look, looked_at), strict=True))
+    return [Planned(blob) if blob.digest in here else plan.of(blob, found.get(blob)) for blob in blobs]
 
 
 def sign_parts(

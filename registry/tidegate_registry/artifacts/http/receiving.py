@@ -48,28 +48,26 @@ class Receiving:
 
     async def take(self) -> uploads.Upload:
         """Take the body as a chunk, and say where the upload stands."""
-        held = await self._hold()
+        held = await run_in_threadpool(self._hold)
         return await self._staged(held, None)
 
     async def end(self, digest: Digest) -> None:
         """Take the body as the last chunk, or the whole; what has come then is the blob `digest`."""
-        await run_in_threadpool(self._claim, digest)
-        held = await self._hold()
+        held = await run_in_threadpool(self._claim_and_hold, digest)
         length = announced_length(self.request)
         if length is not None and self._goes_straight(held, digest, length):
             await self._straight(held, digest, length)
         else:
             await self._staged(held, digest)
 
-    def _claim(self, digest: Digest) -> None:
+    def _claim_and_hold(self, digest: Digest) -> uploads.Held:
         self.app.access.demand(self.who, Permission.BLOB_PUSH, self.repository)  # strangers write no rows
         claims.claim(self.app, self.repository, [digest])
+        return self._hold()
 
-    async def _hold(self) -> uploads.Held:
+    def _hold(self) -> uploads.Held:
         start = self.bounds[0] if self.bounds else None
-        return await run_in_threadpool(
-            uploads.hold_upload, self.app, self.who, self.repository, self.session, start=start
-        )
+        return uploads.hold_upload(self.app, self.who, self.repository, self.session, start=start)
 
     def _goes_straight(self, held: uploads.Held, digest: Digest, length: int) -> bool:
         """Whether the store checks the bytes while they come; what fits one part is taken whole and checked first."""
