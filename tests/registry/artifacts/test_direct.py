@@ -344,7 +344,9 @@ class TestLarge:
         assert client.get(f"{API}/{stock}").status_code == 404
 
 
-def test_long_json_is_not_parsed_where_all_requests_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_json_is_not_parsed_where_all_requests_wait_and_never_for_strangers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     in_the_loop: list[bool] = []
 
     def noting(raw: bytes, *, limit: int, what: str) -> object:
@@ -353,5 +355,7 @@ def test_long_json_is_not_parsed_where_all_requests_wait(world: World, monkeypat
 
     monkeypatch.setattr(strict, "parse_json", noting)
     body = b'{"blobs": [' + b"1," * strict.SHORT_JSON_BYTES + b"1]}"
-    assert world.client(None).post(API, content=body, headers={"Content-Type": "application/json"}).status_code == 401
+    for who, status in ((None, 401), (PUBLISHER, 422)):
+        answer = world.client(who).post(API, content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == status
     assert in_the_loop == [False]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
-from tidegate.formats.jcs import parse_json
+from tidegate.formats.jcs import JsonValue, parse_json
+from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts.errors import BodyTooLarge
 from tidegate_registry.artifacts.http.body import read_body
 
@@ -18,21 +18,30 @@ if TYPE_CHECKING:
     from tidegate_registry.services import Services
 
 MAX_JSON_BYTES = 1 << 20  # a thousand blobs with their digests are a sixth of it
-SHORT_JSON_BYTES = 16 << 10  # parsed in 10 ms at worst; a MiB of it takes half a second, and strangers may send it
+SHORT_JSON_BYTES = 16 << 10  # parsed in 10 ms at worst; a MiB takes half a second and 30 MB: not for strangers
 
 
 class _StrictRequest(Request):
     """A request whose body FastAPI gets from us, read and parsed before its handler runs."""
 
     async def load(self) -> None:
-        """Read and parse the body. Raises BodyTooLarge, RequestTimeout, JsonInvalid."""
+        """Read and parse the body. Raises BodyTooLarge, RequestTimeout, JsonInvalid, LoginNeeded."""
         app: Services = self.app.state.services
         self._body = await read_body(
             self, most=MAX_JSON_BYTES, limits=app.settings.limits, what="a body", error=BodyTooLarge
         )
-        if self._body:
-            parse = partial(parse_json, self._body, limit=MAX_JSON_BYTES, what="the body")
-            self._json = parse() if len(self._body) <= SHORT_JSON_BYTES else await run_in_threadpool(parse)
+        if len(self._body) > SHORT_JSON_BYTES:
+            self._json = await run_in_threadpool(self._parse_for_known, app)
+        elif self._body:
+            self._json = self._parse()
+
+    def _parse_for_known(self, app: Services) -> JsonValue:
+        who = app.access.authenticate(self.headers.get("authorization"))
+        app.access.demand(who, Permission.REGISTRY_PING)
+        return self._parse()
+
+    def _parse(self) -> JsonValue:
+        return parse_json(self._body, limit=MAX_JSON_BYTES, what="the body")
 
 
 class StrictJsonRoute(APIRoute):
