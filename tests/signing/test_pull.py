@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import enumerate as enumerate_threads
 from typing import BinaryIO, NamedTuple
 
 import pytest
@@ -26,7 +27,8 @@ from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Manifest, evidence_manif
 from tidegate.formats.mediatypes import PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import make_statement
-from tidegate.releases import pull
+from tidegate.releases import ahead, pull
+from tidegate.releases.fetch import PARALLEL_DOWNLOADS
 from tidegate.releases.pull import fetch_release
 from tidegate.verify.release import VerifiedRelease
 from tidegate.verify.trust import Root, Trust
@@ -153,6 +155,22 @@ def test_without_evidence_no_layer_is_even_fetched(origin: Layout, trust: Trust,
     with refused(tmp_path, BundleRefused, "no-signature"):
         fetch(source, tmp_path / "agent", trust)
     assert not layers(origin) & set(source.asked)
+
+
+def test_a_release_that_others_signed_may_begin_to_come_and_nothing_of_it_is_left(
+    sigstore: RunningSigstore, origin: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = SignerRule(
+        name="others", root="main", issuer=f"{sigstore.url}/ci", workflow=f"{WORKFLOW}l", refs=("refs/tags/v*",)
+    )
+    root = Root("main", json.dumps(sigstore.instance.trusted_root()).encode())
+    others = Trust.from_parts([root], [Charter(agent=AGENT, publishers=(rule,))], allow_sandbox=True)
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 1)
+    source = Source(origin)
+    with refused(tmp_path, BundleRefused, "no-signature"):
+        fetch(source, tmp_path / "agent", others)
+    assert len(layers(origin) & set(source.asked)) <= PARALLEL_DOWNLOADS
+    assert not [thread.name for thread in enumerate_threads() if thread.name.startswith(("ahead", "pull"))]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 from tidegate.digest import CHUNK_BYTES, Digest, Hasher, chunks_of
@@ -36,14 +36,20 @@ class PartedSource(Protocol):
 
 
 def fetch_blobs(
-    source: BundleSource, blobs: Sequence[Descriptor], layout: Layout, earlier: Layout | None, advance: Advance
+    source: BundleSource,
+    blobs: Sequence[Descriptor],
+    layout: Layout,
+    earlier: Layout | None,
+    advance: Advance,
+    *,
+    stop: Event | None = None,
 ) -> None:
     """Bring `blobs` into `layout`, from the layout of an earlier pull where that still has them, else from `source`.
 
-    Raises BundleRefused, NotFound, Unreachable; the first error stops everything.
+    Raises BundleRefused, NotFound, Unreachable; the first error stops everything, and so does `stop`.
     """
     with ExitStack() as files:
-        crew = Crew(PARALLEL_DOWNLOADS, "pull")
+        crew = Crew(PARALLEL_DOWNLOADS, "pull", stop)
         fetch = _Fetch(source, layout, earlier, advance, crew, files)
         try:
             for blob in sorted(blobs, key=lambda each: each.size, reverse=True):  # else a large one comes alone at last

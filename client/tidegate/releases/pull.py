@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, BinaryIO
 
 from tidegate.bundle.layout import Layout
@@ -21,10 +22,11 @@ from tidegate.formats.bundle import MAX_BUNDLE_BYTES
 from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE
 from tidegate.formats.reference import Reference
+from tidegate.releases.ahead import Advance, ahead_of
 from tidegate.releases.fetch import fetch_blobs
 from tidegate.releases.locate import demand_version_or_digest, parse_release
 from tidegate.releases.place import BUNDLE, LAYOUT, is_pulled, replacing
-from tidegate.releases.space import check_space, explaining
+from tidegate.releases.space import check_space, explaining, has_space
 from tidegate.releases.verify import Verified, check_files, utc_now
 from tidegate.remote.source import RegistrySource
 from tidegate.remote.uploads import Progress
@@ -122,8 +124,9 @@ class _Fetching:
                 hint="take an image manifest as it is, signed but unchecked, with --opaque",
             )
         layout = Layout.create(staging / LAYOUT)
-        config = self._refuse_early(layout)
-        self._fetch_blobs(layout, dest, config, progress)
+        run_steps(MANIFEST_STEPS, AskedFor(self._manifest, self._wanted.digest))
+        config = None if self._opaque else check_structure(self._manifest, self._source.open_blob)
+        self._fetch(layout, dest, config, progress)
         layout.add_manifest(self._manifest, version=None)
         release = verify_release(
             layout,
@@ -141,12 +144,37 @@ class _Fetching:
             check_files(release.config, tree)
         return release
 
-    def _refuse_early(self, layout: Layout) -> AgentConfig | None:
+    def _fetch(self, layout: Layout, dest: Path, config: AgentConfig | None, progress: ShowProgress | None) -> None:
+        """Fetch the blobs once evidence allows it; the first few come while that is verified, if there is any."""
+        blobs = list({blob.digest: blob for blob in self._manifest.blobs}.values())
+        total = sum(blob.size for blob in blobs)
+        components = config.components if config else ()
+        needed = total + sum(each.size for each in components if each.kind.packing != "raw")
+        earlier = Layout.open(dest / LAYOUT) if is_pulled(dest) else None
+
+        def fetch(advance: Advance, stop: Event) -> None:
+            with progress(total) if progress else nullcontext() as bar:
+
+                def tell(count: int) -> None:
+                    if bar is not None:
+                        bar.advance(count)
+                    advance(count)
+
+                fetch_blobs(self._source, blobs, layout, earlier, tell, stop=stop)
+
+        with ahead_of(fetch) as ahead:
+            # what an earlier pull has is not waited for, and to hash it cannot be stopped
+            may_begin = earlier is None and has_space(layout.path, needed)
+            evidence = _Remembering(self._source, ahead.begin if may_begin else None)
+            self._refuse_early(layout, config, evidence)
+            if not ahead.begun:
+                check_space(layout.path, needed)
+            ahead.finish()
+
+    def _refuse_early(self, layout: Layout, config: AgentConfig | None, kept: _Remembering) -> None:
         """Decide from config and evidence alone, before gigabytes are fetched, and keep the evidence that counted."""
-        run_steps(MANIFEST_STEPS, AskedFor(self._manifest, self._wanted.digest))
-        config = None if self._opaque else check_structure(self._manifest, self._source.open_blob)
         charter = self._trust.charters.for_agent(self._wanted.name)
-        evidence, kept = Evidence(), _Remembering(self._source)
+        evidence = Evidence()
         if charter is not None:
             evidence = gather_evidence(
                 kept, self._manifest.digest, agent=self._wanted.name, charter=charter, trust=self._trust, now=self._now
@@ -168,34 +196,22 @@ class _Fetching:
         for referrer in kept.listed:
             if referrer.digest in evidence.counted:
                 self._keep(layout, referrer, kept)
-        return config
 
     def _keep(self, layout: Layout, referrer: Manifest, kept: _Remembering) -> None:
         for blob in referrer.blobs:
             layout.put(EMPTY_BLOB if blob.digest == EMPTY_DESCRIPTOR.digest else kept.read(blob.digest))
         layout.add_manifest(referrer, version=None)
 
-    def _fetch_blobs(
-        self, layout: Layout, dest: Path, config: AgentConfig | None, progress: ShowProgress | None
-    ) -> None:
-        blobs = list({blob.digest: blob for blob in self._manifest.blobs}.values())
-        total = sum(blob.size for blob in blobs)
-        components = config.components if config else ()
-        unpacked = sum(each.size for each in components if each.kind.packing != "raw")
-        check_space(layout.path, total + unpacked)
-        earlier = Layout.open(dest / LAYOUT) if is_pulled(dest) else None
-        with progress(total) if progress else nullcontext() as bar:
-            fetch_blobs(self._source, blobs, layout, earlier, bar.advance if bar else lambda _: None)
-
 
 class _Remembering:
     """An evidence source that keeps what was read through it, so that what counts is fetched once.
 
-    Beyond MAX_REMEMBERED_BYTES it keeps nothing more, and what counts is fetched again.
+    Beyond MAX_REMEMBERED_BYTES it keeps nothing more, and what counts is fetched again. `on_evidence` is called when
+    there is evidence to read; it must not raise.
     """
 
-    def __init__(self, source: BundleSource) -> None:
-        self._source = source
+    def __init__(self, source: BundleSource, on_evidence: Callable[[], None] | None = None) -> None:
+        self._source, self._on_evidence = source, on_evidence or (lambda: None)
         self._read: dict[Digest, bytes] = {}
         self._size = 0
         self.listed: list[Manifest] = []
@@ -213,6 +229,7 @@ class _Remembering:
             return self._read[digest]
         with self._source.open_blob(digest) as stream:
             raw = stream.read(MAX_BUNDLE_BYTES + 1)
+        self._on_evidence()
         if self._size + len(raw) <= MAX_REMEMBERED_BYTES:
             self._read[digest] = raw
             self._size += len(raw)

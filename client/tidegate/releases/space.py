@@ -13,8 +13,8 @@ from tidegate.errors import InvalidInput, LimitExceeded
 
 def check_space(folder: Path, needed: int) -> None:
     """Raise LimitExceeded (code "disk-full") unless the disk of `folder` has `needed` bytes free."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    if not has_space(folder, needed):
+        free = shutil.disk_usage(folder).free
         raise LimitExceeded(
             "the disk has no room for the release",
             code="disk-full",
@@ -22,6 +22,11 @@ def check_space(folder: Path, needed: int) -> None:
             expected=f"{needed} bytes",
             hint="free some space, or write to another disk",
         )
+
+
+def has_space(folder: Path, needed: int) -> bool:
+    """Whether the disk of `folder` has `needed` bytes free."""
+    return needed <= shutil.disk_usage(folder).free
 
 
 @contextmanager

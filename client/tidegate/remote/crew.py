@@ -41,14 +41,15 @@ def beside(task: Callable[[], object], name: str) -> Iterator[None]:
 class Crew:
     """Runs tasks in at most `threads` daemon threads: whoever presses Ctrl-C does not wait for a silent server."""
 
-    def __init__(self, threads: int, name: str) -> None:
+    def __init__(self, threads: int, name: str, stop: Event | None = None) -> None:
+        """Take the event that stops it, if somebody else may."""
         self._most, self._name = threads, name
         self._tasks = SimpleQueue["Task | None"]()
         self._done = SimpleQueue["BaseException | None"]()
         self._threads: list[Thread] = []
         self._added = 0
         self._lock = Lock()
-        self._stop = Event()
+        self._stop = stop or Event()
 
     def add(self, task: Task) -> None:
         """Add a task; a task may add others while it runs."""
@@ -79,11 +80,12 @@ class Crew:
     def check(self) -> None:
         """Raise when the others have stopped: tasks call it between chunks."""
         if self._stop.is_set():
-            raise TidegateError("stopped because another transfer failed", code="stopped")
+            raise TidegateError("stopped because something else failed", code="stopped")
 
     def _work(self) -> None:
-        while (task := self._tasks.get()) is not None and not self._stop.is_set():
+        while (task := self._tasks.get()) is not None:
             try:
+                self.check()
                 task()
             except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
                 self._done.put(error)

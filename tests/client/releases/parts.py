@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -28,7 +30,13 @@ class Parts:
         self.layout = Layout.create(folder / "layout")
         self.done = 0
 
-    def fetch(self, *more: bytes, earlier: Layout | None = None) -> None:
+    def fetch(
+        self,
+        *more: bytes,
+        earlier: Layout | None = None,
+        advance: Callable[[int], None] = lambda _: None,
+        stop: Event | None = None,
+    ) -> None:
         for data in more:
             self.fake.put_blob(data)
         blobs = [blob(data) for data in (*more, DATA)]
@@ -36,7 +44,12 @@ class Parts:
         self.fake.manifests[manifest.digest] = (OCI_MANIFEST, manifest.raw)
         source = RegistrySource(self.fake.registry(lambda _: "ID"), NAME)
         source.manifest(manifest.digest)
-        fetch_blobs(source, blobs, self.layout, earlier, self._advance)
+
+        def tell(count: int) -> None:
+            self.done += count
+            advance(count)
+
+        fetch_blobs(source, blobs, self.layout, earlier, tell, stop=stop)
 
     def stored(self) -> set[Digest]:
         """Every file there is among the blobs: unfinished ones too."""
@@ -46,9 +59,6 @@ class Parts:
         """What was asked for of the large blob."""
         asked = self.fake.seen("GET", f"/blobs/{self.digest}")
         return [request.headers.get("range", "") for request in asked if request.headers.get("authorization")]
-
-    def _advance(self, count: int) -> None:
-        self.done += count
 
 
 def parts_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Parts:
