@@ -68,3 +68,20 @@ def test_what_fails_before_the_verdict_is_told_after_it(parts: Parts) -> None:
         with pytest.raises(NotFound) as caught:
             begun.finish()
     assert caught.value.code == "not-found"
+
+
+def test_whoever_has_fetched_enough_waits_for_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 2)
+    enough, come = Event(), list[int]()
+
+    def fetch(advance: Advance, stop: Event) -> None:
+        while not stop.is_set() and len(come) < 1000:
+            come.append(1)
+            if len(come) == 2:
+                enough.set()
+            advance(1)
+
+    with ahead_of(fetch) as begun:
+        begun.begin()
+        assert enough.wait(WAIT_SECONDS)
+    assert len(come) == 2
