@@ -85,7 +85,7 @@ def test_registry_and_store_are_killed_over_sqlite(sigstores: Sigstores, store: 
     with replicas(site, 1) as (registry,):
         victims: list[Victim] = [partial(kill_registry, registry)] * 3
         victims.append(partial(kill_store, store))
-        survive(site, [registry], victims, publishes=PUBLISHES // 5)
+        survive(site, [registry], victims, publishes=PUBLISHES // 10)
 
 
 def test_registries_store_and_database_are_killed_over_postgresql(

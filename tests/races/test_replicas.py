@@ -115,7 +115,7 @@ def put(client: httpx2.Client, manifest: Manifest, reference: str) -> httpx2.Res
 
 def test_of_two_who_publish_one_version_at_once_one_wins_and_the_other_is_told(pair: Pair) -> None:
     clients = [pair.at(0), pair.at(1)]
-    for _ in range(5):
+    for _ in range(3):
         version = pair.version()
         rivals = [pair.world.prepare(clients[0], version) for _ in clients]
         answers = at_once(2, lambda index: put(clients[index], rivals[index], version))  # noqa: B023 - ends before the next round
@@ -139,7 +139,7 @@ def test_of_many_who_publish_the_same_all_succeed_and_it_is_one_release(pair: Pa
 
 def test_four_writers_name_many_versions_of_one_agent_and_none_is_told_to_try_again(pair: Pair) -> None:
     clients = [pair.at(index) for index in range(4)]
-    each = 25 if pair.world.services.db.engine.dialect.name == "postgresql" else 10  # SQLite has one writer anyway
+    each = 10 if pair.world.services.db.engine.dialect.name == "postgresql" else 4  # SQLite has one writer anyway
     versions = [[pair.version() for _ in range(each)] for _ in clients]
 
     def prepare(index: int) -> list[Manifest]:
@@ -236,7 +236,7 @@ def test_a_working_tag_moves_and_a_channel_does_not_while_versions_are_named(pai
 def test_what_is_pushed_while_it_is_collected_is_there_afterwards(pair: Pair) -> None:
     """Blobs that nobody has needed for weeks are collected by one process, and pushed again through two others."""
     clients = [pair.at(index) for index in range(4)]
-    layers = [[os.urandom(500) for _ in range(12)] for _ in clients]
+    layers = [[os.urandom(500) for _ in range(6)] for _ in clients]
     for lane, client in enumerate(clients):
         for layer in layers[lane]:
             assert in_one_request(client, layer) == 201

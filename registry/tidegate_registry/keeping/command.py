@@ -13,6 +13,7 @@ from tidegate.cli.outcome import EXIT_DONE, EXIT_REFUSED
 from tidegate.cli.output import Output
 
 if TYPE_CHECKING:
+    from tidegate.bundle.layout import Layout
     from tidegate_registry.audit.events import Actor
     from tidegate_registry.keeping.fsck.findings import Finding
     from tidegate_registry.keeping.fsck.run import Checked
@@ -95,16 +96,18 @@ def _operator() -> Actor:
 
 
 def _fsck(args: argparse.Namespace) -> int:
+    from tidegate.bundle.layout import Layout
     from tidegate_registry.keeping.fsck.objects import total_bytes
     from tidegate_registry.keeping.fsck.run import check
 
     out = Output(as_json=args.json)
+    layout = Layout.open(args.restore_from) if args.restore_from is not None else None  # a check may take hours
     with _opened(args) as app:
         with out.progress(total_bytes(app), "hashing" if args.rehash else "checking") as bar:
             checked = check(app, rehash=args.rehash, advance=bar.advance)
         if not args.json:
             _tell(checked, out)
-        _put_right(args, app, checked, out)
+        _put_right(args, app, checked, layout, out)
     if args.json:
         out.json(
             {
@@ -140,15 +143,13 @@ def line_of(finding: Finding) -> str:
     return f"{kind} {finding.problem} {finding.where} {finding.digest}{differs}{expected}".rstrip()
 
 
-def _put_right(args: argparse.Namespace, app: Services, checked: Checked, out: Output) -> None:
-    from tidegate.bundle.layout import Layout
+def _put_right(args: argparse.Namespace, app: Services, checked: Checked, layout: Layout | None, out: Output) -> None:
     from tidegate_registry.keeping.fsck.findings import REPAIRS
     from tidegate_registry.keeping.fsck.repair import repair
     from tidegate_registry.keeping.fsck.restore import restore
 
     actor = _operator()
-    if args.restore_from is not None:
-        layout = Layout.open(args.restore_from)
+    if layout is not None:
         for finding in checked.problems:
             if restore(app, actor, finding, layout):
                 out.step("Restored", f"{finding.where} {finding.digest}")
@@ -160,7 +161,7 @@ def _put_right(args: argparse.Namespace, app: Services, checked: Checked, out: O
             if repair(app, actor, finding):
                 out.step("Repaired", f"{finding.where} {finding.digest}: {finding.done}")
     left = checked.problems
-    if left and (args.repair or args.restore_from is not None):
+    if left and (args.repair or layout is not None):
         out.say(f"{len(left)} problems are left")
         for finding in left[:MAX_SHOWN]:
             out.say(f"  {line_of(finding)}")

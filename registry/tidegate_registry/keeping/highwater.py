@@ -78,7 +78,8 @@ def check_is_own(app: Services) -> None:
         raise MarkMissing(
             "nothing says that this database is the bucket's",
             expected=f"the high-water mark, state/{NAME}",
-            hint="if database_url and bucket are right, start the registry: it writes the mark within a minute",
+            hint="if database_url and bucket are right, start the registry: "
+            "it writes the mark within a minute of its first entry",
         )
     with app.db.read() as tx:
         _demand(tx, noted[0])
