@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from sqlalchemy import bindparam
 from sqlmodel import col, select
 
 from tidegate.digest import Digest
@@ -13,7 +15,15 @@ from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts.errors import BlobUnknown
 from tidegate_registry.artifacts.events import BlobStored
 from tidegate_registry.artifacts.names import namespace_of
-from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow, RepositoryRow
+from tidegate_registry.artifacts.tables import (
+    DIGEST,
+    NAME,
+    BlobLinkRow,
+    BlobRow,
+    ManifestEdgeRow,
+    ManifestRow,
+    RepositoryRow,
+)
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.db import Tx, insert_new, insert_once
@@ -22,6 +32,8 @@ from tidegate_registry.storage.blobs import BlobKey
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from sqlmodel.sql.expression import Select
 
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.services import Services
@@ -185,8 +197,10 @@ class _Found(NamedTuple):
     linked: bool
 
 
-def _look(tx: Tx, repository: str, digest: Digest) -> _Found | None:
-    """Say how long a blob of the namespace is, and if a release of `repository` names it, or it was pushed there."""
+@lru_cache(maxsize=1)
+def _look_statement() -> Select[int, bool, bool]:
+    """Make the question of `_look` once: to write it down takes longer than to ask it, and each request asks."""
+    repository, digest = bindparam("repository", type_=NAME), bindparam("digest", type_=DIGEST)
     link = select(BlobLinkRow.digest).where(BlobLinkRow.repository == repository, BlobLinkRow.digest == digest)
     released = (
         select(ManifestRow.digest)
@@ -201,8 +215,13 @@ def _look(tx: Tx, repository: str, digest: Digest) -> _Found | None:
             col(ManifestRow.released).is_(True),
         )
     )
-    query = select(BlobRow.size, released.exists(), link.exists()).where(
-        BlobRow.namespace == namespace_of(repository), BlobRow.digest == digest
+    return select(BlobRow.size, released.exists(), link.exists()).where(
+        BlobRow.namespace == bindparam("namespace", type_=NAME), BlobRow.digest == digest
     )
-    row = tx.exec(query).first()
+
+
+def _look(tx: Tx, repository: str, digest: Digest) -> _Found | None:
+    """Say how long a blob of the namespace is, and if a release of `repository` names it, or it was pushed there."""
+    asked = {"repository": repository, "namespace": namespace_of(repository), "digest": digest}
+    row = tx.exec(_look_statement(), params=asked).first()
     return None if row is None else _Found(row[0], bool(row[1]), bool(row[2]))
