@@ -10,19 +10,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from sqlalchemy import bindparam
 from sqlmodel import col, delete, func, select, update
 
 from tidegate.digest import Digest
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts.errors import TooManyUploads, TooMuchStaged, UploadBusy, UploadUnknown
 from tidegate_registry.artifacts.tables import UploadPartRow, UploadRow
+from tidegate_registry.columns import Moment
 from tidegate_registry.storage.blobs import StagingKey
 from tidegate_registry.storage.uploads import drop_staged
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
+    from sqlmodel.sql.expression import Select
 
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Tx
@@ -248,12 +252,20 @@ def _alive_since(app: Services) -> object:
     return app.clock() - timedelta(seconds=app.settings.limits.upload_session_seconds)
 
 
+@lru_cache(maxsize=1)
+def _unfinished_statement() -> Select[int, int]:
+    """Make the question of `_unfinished` once: each request of an upload asks it."""
+    return select(func.count(), func.coalesce(func.sum(UploadRow.reserved), 0)).where(
+        UploadRow.owner == bindparam("owner"),
+        col(UploadRow.continued_at) > bindparam("since", type_=Moment),
+        UploadRow.id != bindparam("besides"),
+    )
+
+
 def _unfinished(app: Services, tx: Tx, who: Principal, besides: str = "") -> tuple[int, int]:
     """Count the caller's unfinished uploads, and their bytes."""
-    query = select(func.count(), func.coalesce(func.sum(UploadRow.reserved), 0)).where(
-        UploadRow.owner == who.key, col(UploadRow.continued_at) > _alive_since(app), UploadRow.id != besides
-    )
-    count, staged = tx.exec(query).one()
+    asked = {"owner": who.key, "since": _alive_since(app), "besides": besides}
+    count, staged = tx.exec(_unfinished_statement(), params=asked).one()
     return count, int(staged)
 
 
