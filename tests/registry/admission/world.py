@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import ssl
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -99,13 +100,15 @@ class GateWorld:
         self._anonymous = None
 
     def renew(self) -> None:
-        """Forget all that happened."""
+        """Forget all that happened; the store gets another prefix, with no mark of a database that is gone."""
         self.close()
         self._pushed.clear()
         self.trust = self.shop.trust
         with self.services.db.engine.begin() as connection:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 connection.execute(table.delete())
+        assert isinstance(self.services.blobs, S3BlobStore)
+        self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
         self.services.reads.clear()
         self.let_time_pass()
 
