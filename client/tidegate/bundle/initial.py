@@ -151,11 +151,18 @@ def _list(values: Iterable[str]) -> str:
 
 def _scalar(text: str) -> str:
     """Write text plainly where YAML reads it back as the same text, else in double quotes."""
-    plain = bool(_PLAIN.fullmatch(text)) and " #" not in text
-    if plain and parse_yaml(text.encode(), limit=len(text.encode()), name="").value == text:
+    if _PLAIN.fullmatch(text) and " #" not in text and _reads_back(text):
         return text
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
+
+
+def _reads_back(text: str) -> bool:
+    raw = text.encode()
+    try:
+        return parse_yaml(raw, limit=len(raw), name="").value == text
+    except InvalidInput:  # what looks like a number too large to be one
+        return False
 
 
 def _exists(path: Path) -> Conflict:

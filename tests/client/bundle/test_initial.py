@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.client.bundle.agents import read_tree
@@ -160,6 +160,7 @@ def test_text_that_no_file_can_hold_is_left_out(tmp_path: Path) -> None:
 STORABLE = st.characters(codec="utf-8", exclude_characters="\0")
 
 
+@example("", ["00000000000000000"])
 @given(st.text(STORABLE, max_size=80), st.lists(st.text(STORABLE, min_size=1, max_size=30), min_size=1, max_size=4))
 def test_whatever_was_detected_is_written_so_that_it_reads_back(
     tmp_path_factory: pytest.TempPathFactory, description: str, words: list[str]
