@@ -76,7 +76,7 @@ class Meddling:
 
     settings: Settings
     nth: int
-    happen: Callable[[], None]
+    happen: Callable[[], object]
 
     def __getattr__(self, name: str) -> object:
         if name == "keeping":
