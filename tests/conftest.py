@@ -39,3 +39,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: object) -> Iterator[s
 
     with empty_database(request.getfixturevalue("postgres_server")) as url:
         yield url
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not tested, and why: a line for each reason, however many tests it skipped."""
+    skipped = (report.longrepr for report in terminalreporter.stats.get("skipped", ()))
+    reasons = {longrepr[2].removeprefix("Skipped: ") for longrepr in skipped if isinstance(longrepr, tuple)}
+    for reason in sorted(reasons):
+        terminalreporter.write_line(f"skipped: {reason}")

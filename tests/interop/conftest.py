@@ -20,6 +20,7 @@ from tidegate.formats.jcs import JsonObject, parse_object
 
 TOOLS = "TIDEGATE_INTEROP_TOOLS"
 MAKE_THEM = f"scripts/interop-tools FOLDER, then {TOOLS}=FOLDER"
+NAMES = {"node": "@sigstore/oci and @sigstore/verify are", "python": "oras for Python is"}  # by folder
 OPAQUE = "acme/elsewhere"  # an agent whose bundles other tools make
 CHARTER = f"  - agent: {AGENT}\n"
 
@@ -45,7 +46,7 @@ def find_in_tools(*parts: str) -> Path:
     """Give a path in the folder of tools, or skip and say how to fill it."""
     path = Path(os.environ.get(TOOLS, "")).joinpath(*parts)
     if TOOLS not in os.environ or not path.exists():
-        pytest.skip(f"{parts[0]} of others' tools is not there ({MAKE_THEM})")
+        pytest.skip(f"{NAMES[parts[0]]} not installed ({MAKE_THEM})")
     return path.absolute()
 
 
