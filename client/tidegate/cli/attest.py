@@ -23,7 +23,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Sign a statement about a bundle and attach it, in the layout or in the registry. Who may attest "
         "what is in the agent's charter.",
         epilog="Types: release, provenance, signature, evaluation, vulnerabilities, sbom-cyclonedx, sbom-spdx, "
-        "approval, review, shadow, test-result, or any predicate type's URI.",
+        "approval, break-glass, review, shadow, test-result, or any predicate type's URI.",
     )
     add_target(parser)
     parser.add_argument("--type", required=True, dest="kind", metavar="TYPE", help="short name or URI, see below")

@@ -12,25 +12,43 @@ from enum import IntEnum, StrEnum
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tidegate.digest import Digest
 from tidegate.errors import ReferenceInvalid, StatementInvalid, TrustFileInvalid
 from tidegate.formats.document import Closed
 from tidegate.formats.identity import CertificateIdentity, ClaimName, workflow_of
 from tidegate.formats.jcs import canonical_bytes
-from tidegate.formats.predicates import PUBLISHER_TYPES, predicate_type
+from tidegate.formats.predicates import (
+    APPROVER_TYPES,
+    BREAK_GLASS_TYPES,
+    PUBLISHER_TYPES,
+    RESERVED_TYPES,
+    parse_channel,
+    predicate_type,
+)
 from tidegate.formats.reference import parse_agent_name
 
 MAX_RULES = 200
 MAX_PATTERNS = 100
 MAX_BUILDERS = 200
+MAX_APPROVALS = 20  # persons; a channel that needs more is not operated by people
+MAX_WINDOW = 100  # promotions
 MAX_LEVEL = 3  # SLSA v1.1, build track
 MAX_LEVEL_IN_JOB = 2  # provenance written by the build job itself can be forged by that job: SLSA build L3, "Isolated"
 
 _NAMESPACE = re.compile(r"([a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)/\*")
 
+
+def _checked_channel(text: str) -> str:
+    try:
+        return parse_channel(text)
+    except ReferenceInvalid as error:
+        raise ValueError("is no name of a channel: a tag that does not look like a version, such as stable") from error
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+ChannelText = Annotated[str, AfterValidator(_checked_channel), Field(max_length=128)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s*]+$", max_length=2048)]
 Text = Annotated[str, Field(min_length=1, max_length=2048)]
 RefPattern = Annotated[
@@ -82,19 +100,20 @@ class RunnerClass(_Class):
 
 
 class Role(StrEnum):
-    """In which of a charter's two lists a rule stands."""
+    """In which of a charter's lists a rule stands."""
 
     PUBLISHER = "publisher"
     ATTESTER = "attester"
+    APPROVER = "approver"
+    BREAK_GLASS = "break-glass"
 
 
 _ONE_OF = {"oneOf": [{"required": ["identity"]}, {"required": ["workflow", "refs"]}]}  # for editors; checked below
 
 
-class SignerRule(Closed, json_schema_extra=_ONE_OF):
-    """Who may sign: every member that is set must match, exactly."""
+class IdentityRule(Closed, json_schema_extra=_ONE_OF):
+    """Whose signature is meant: every member that is set must match, exactly."""
 
-    name: Name = Field(description="How messages and policies call this signer.")
     root: Name = Field(description="The one trusted root, by its name in trust.yaml, that may vouch for this signer.")
     issuer: Url = Field(description="The OIDC issuer in the certificate, exact.")
     identity: Text | None = Field(default=None, description="The certificate's subject (e-mail address or URI), exact.")
@@ -109,22 +128,9 @@ class SignerRule(Closed, json_schema_extra=_ONE_OF):
     claims: Mapping[ClaimName, Text] = Field(
         default_factory=dict, description="Further certificate claims, each exact."
     )
-    types: tuple[str, ...] = Field(
-        default=(),
-        max_length=MAX_PATTERNS,
-        description="Predicate types (URIs or short names) that this signer may attest.",
-    )
-
-    @field_validator("types")
-    @classmethod
-    def _resolve_types(cls, types: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            return tuple(dict.fromkeys(predicate_type(name) for name in types))
-        except StatementInvalid as error:
-            raise ValueError(f"{error}: {error.reasons[0].found}; {error.reasons[0].expected}") from error
 
     @model_validator(mode="after")
-    def _names_somebody(self) -> SignerRule:
+    def _names_somebody(self) -> Self:
         if (self.identity is None) == (self.workflow is None):
             raise ValueError("needs exactly one of `identity` and `workflow`")
         if self.identity is not None and "*" in self.identity:
@@ -161,6 +167,49 @@ class SignerRule(Closed, json_schema_extra=_ONE_OF):
     def subject(self) -> str:
         """The workflow or identity that this rule names, without a ref: what the trust floor compares."""
         return self.workflow if self.workflow is not None else workflow_of(self.identity or "")
+
+
+class SignerRule(IdentityRule):
+    """Who may sign what."""
+
+    name: Name = Field(description="How messages and policies call this signer.")
+    types: tuple[str, ...] = Field(
+        default=(),
+        max_length=MAX_PATTERNS,
+        description="Predicate types (URIs or short names) that this signer may attest.",
+    )
+
+    @field_validator("types")
+    @classmethod
+    def _resolve_types(cls, types: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            resolved = tuple(dict.fromkeys(predicate_type(name) for name in types))
+        except StatementInvalid as error:
+            raise ValueError(f"{error}: {error.reasons[0].found}; {error.reasons[0].expected}") from error
+        if reserved := RESERVED_TYPES.intersection(resolved):
+            raise ValueError(f"{', '.join(sorted(reserved))} is for `approvers` and `breakGlass` alone")
+        return resolved
+
+
+class ApproverRule(IdentityRule):
+    """Who may approve a promotion, or break the glass: a person, or a pipeline."""
+
+    name: Name = Field(description="How messages call this identity.")
+    person: Name | None = Field(
+        default=None, description="The one human behind several identities; approvals count persons. Default: the name."
+    )
+    channels: tuple[ChannelText, ...] = Field(
+        default=(), max_length=MAX_PATTERNS, description="For which channels it counts; none given means every one."
+    )
+
+    @property
+    def human(self) -> str:
+        """The person that this identity is one of."""
+        return self.person or self.name
+
+    def is_for(self, channel: str) -> bool:
+        """Whether it counts for `channel`."""
+        return not self.channels or channel in self.channels
 
 
 class Floor(Closed):
@@ -201,6 +250,24 @@ class Charter(Closed):
     attesters: tuple[SignerRule, ...] = Field(
         default=(), max_length=MAX_RULES, description="Who may attest other things; each lists its predicate `types`."
     )
+    approvers: tuple[ApproverRule, ...] = Field(
+        default=(), max_length=MAX_RULES, description="Who may sign approvals of promotions."
+    )
+    approvals: Mapping[ChannelText, Annotated[int, Field(ge=0, le=MAX_APPROVALS)]] = Field(
+        default_factory=dict,
+        max_length=MAX_PATTERNS,
+        description="How many persons must approve a promotion, by channel. To a channel that is not here nothing is "
+        "promoted; with 0 the publisher's release statement must list the channel itself.",
+    )
+    break_glass: tuple[ApproverRule, ...] = Field(
+        default=(), max_length=MAX_RULES, description="Who may promote in an emergency, past the policy."
+    )
+    rollback_window: int = Field(
+        default=3,
+        ge=0,
+        le=MAX_WINDOW,
+        description="How many promotions back a channel may go without new signatures.",
+    )
     builders: Mapping[BuilderUri, Annotated[int, Field(ge=0, le=MAX_LEVEL)]] = Field(
         default_factory=dict,
         max_length=MAX_BUILDERS,
@@ -237,7 +304,7 @@ class Charter(Closed):
 
     @model_validator(mode="after")
     def _rules_are_complete(self) -> Charter:
-        for rules in (self.publishers, self.attesters):
+        for rules in (self.publishers, self.attesters, self.approvers, self.break_glass):
             names = [rule.name for rule in rules]
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
@@ -245,6 +312,10 @@ class Charter(Closed):
         silent = [rule.name for rule in self.attesters if not rule.types]
         if silent:
             raise ValueError(f"attester {', '.join(silent)} lists no `types`")
+        for channel, count in self.approvals.items():
+            persons = {rule.human for rule in self.approvers if rule.is_for(channel)}
+            if len(persons) < count:
+                raise ValueError(f"`approvals` asks {count} persons for {channel}, and `approvers` has {len(persons)}")
         return self
 
     @cached_property
@@ -259,11 +330,13 @@ class Charter(Closed):
         return copied
 
     @property
-    def rules(self) -> tuple[tuple[Role, SignerRule], ...]:
+    def rules(self) -> tuple[tuple[Role, SignerRule | ApproverRule], ...]:
         """Every rule with its role, publishers first."""
         return (
             *((Role.PUBLISHER, rule) for rule in self.publishers),
             *((Role.ATTESTER, rule) for rule in self.attesters),
+            *((Role.APPROVER, rule) for rule in self.approvers),
+            *((Role.BREAK_GLASS, rule) for rule in self.break_glass),
         )
 
     @property
@@ -275,7 +348,7 @@ class Charter(Closed):
         """Whether this charter is about `agent`."""
         return self.agent in (agent, f"{agent.partition('/')[0]}/*")
 
-    def rules_for(self, root: str, identity: CertificateIdentity) -> tuple[tuple[Role, SignerRule], ...]:
+    def rules_for(self, root: str, identity: CertificateIdentity) -> tuple[tuple[Role, SignerRule | ApproverRule], ...]:
         """Give the rules that name `root` and match `identity`."""
         return tuple((role, rule) for role, rule in self.rules if rule.root == root and rule.matches(identity))
 
@@ -303,8 +376,14 @@ class Charter(Closed):
         return min(level, MAX_LEVEL_IN_JOB) if in_job else level
 
 
-def may_attest(role: Role, rule: SignerRule, predicate: str) -> bool:
-    """Whether a rule allows a predicate type: those it lists, or for a publisher that lists none, PUBLISHER_TYPES."""
+def may_attest(role: Role, rule: SignerRule | ApproverRule, predicate: str) -> bool:
+    """Whether a rule allows a predicate type.
+
+    Those that a signer lists, or for a publisher that lists none, PUBLISHER_TYPES; for approvers and break-glass
+    identities the types of their role, which nobody else may sign.
+    """
+    if isinstance(rule, ApproverRule):
+        return predicate in (APPROVER_TYPES if role is Role.APPROVER else BREAK_GLASS_TYPES)
     return predicate in (rule.types or (PUBLISHER_TYPES if role is Role.PUBLISHER else ()))
 
 

@@ -18,6 +18,7 @@ from tidegate.formats.reference import may_name_channel, parse_agent_name, parse
 PREDICATE_EVALUATION = "https://tidegate.dev/predicate/evaluation/v1"
 PREDICATE_APPROVAL = "https://tidegate.dev/predicate/approval/v1"
 PREDICATE_REVIEW = "https://tidegate.dev/predicate/review/v1"
+PREDICATE_BREAK_GLASS = "https://tidegate.dev/predicate/break-glass/v1"
 PREDICATE_SHADOW = "https://tidegate.dev/predicate/shadow-comparison/v1"
 PREDICATE_VULNERABILITIES = "https://in-toto.io/attestation/vulns/v0.2"
 PREDICATE_TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -33,6 +34,7 @@ PREDICATE_TYPES: Final[Mapping[str, str]] = {
     "sbom-cyclonedx": PREDICATE_CYCLONEDX,
     "sbom-spdx": PREDICATE_SPDX,
     "approval": PREDICATE_APPROVAL,
+    "break-glass": PREDICATE_BREAK_GLASS,
     "review": PREDICATE_REVIEW,
     "shadow": PREDICATE_SHADOW,
     "test-result": PREDICATE_TEST_RESULT,
@@ -50,6 +52,11 @@ PUBLISHER_TYPES: Final = (
     PREDICATE_CYCLONEDX,
     PREDICATE_SPDX,
 )
+
+APPROVER_TYPES: Final = (PREDICATE_APPROVAL, PREDICATE_REVIEW)
+BREAK_GLASS_TYPES: Final = (PREDICATE_BREAK_GLASS,)
+RESERVED_TYPES: Final = frozenset({PREDICATE_APPROVAL, PREDICATE_BREAK_GLASS})
+"""What only a charter's approvers and break-glass identities may sign, whatever another rule lists."""
 
 BUILD_TYPE_TIDEGATE = "https://tidegate.dev/buildtype/ci/v1"
 BUILD_TYPES: Final = frozenset(

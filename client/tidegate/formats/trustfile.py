@@ -86,7 +86,12 @@ def parse_charter(raw: bytes, *, name: str, roots: Mapping[str, object] | None =
 
 def check_roots(charter: Charter, roots: Mapping[str, object], document: YamlDocument, inside: PathInside) -> None:
     """Check that every rule names a root that there is. Raises TrustFileInvalid."""
-    lists = (("publishers", charter.publishers), ("attesters", charter.attesters))
+    lists = (
+        ("publishers", charter.publishers),
+        ("attesters", charter.attesters),
+        ("approvers", charter.approvers),
+        ("breakGlass", charter.break_glass),
+    )
     unknown = [
         mistake_at(
             document,

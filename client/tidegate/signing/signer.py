@@ -15,8 +15,9 @@ from tidegate.credentials.sources import Credentials, Held
 from tidegate.credentials.token import SIGSTORE_AUDIENCE
 from tidegate.errors import EvidenceRefused, SigningRefused, Unauthenticated
 from tidegate.formats.bundle import SigstoreBundle
-from tidegate.formats.charter import Charter, SignerRule
+from tidegate.formats.charter import ApproverRule, Charter, IdentityRule, SignerRule
 from tidegate.formats.identity import CertificateIdentity, parse_certificate
+from tidegate.formats.predicates import APPROVER_TYPES, BREAK_GLASS_TYPES, RESERVED_TYPES
 from tidegate.formats.statement import Statement, refuse_to_sign_pae
 from tidegate.policy.evidence import VerifiedAttestation
 from tidegate.signing.sigstore import Sigstore, explained
@@ -102,15 +103,19 @@ class Signer:
         if expected is None:
             expected = CertificateIdentity(token.issuer, parse_certificate(SigstoreBundle.parse(raw).certificate).san)
         try:
-            rule = SignerRule(
-                name=SELF,
+            me = IdentityRule(
                 root=self.sigstore.root.name,
                 issuer=expected.issuer,
                 identity=expected.san,
                 claims=dict(expected.claims),
-                types=(statement.predicate_type,),
+            ).model_dump()
+            kind = statement.predicate_type
+            return Charter(
+                agent=statement.subject.name or "",
+                publishers=(SignerRule(name=SELF, types=() if kind in RESERVED_TYPES else (kind,), **me),),
+                approvers=(ApproverRule(name=SELF, **me),) if kind in APPROVER_TYPES else (),
+                break_glass=(ApproverRule(name=SELF, **me),) if kind in BREAK_GLASS_TYPES else (),
             )
-            return Charter(agent=statement.subject.name or "", publishers=(rule,))
         except ValidationError as error:
             raise SigningRefused(
                 "no charter could name this signer, agent or root",

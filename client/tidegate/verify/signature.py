@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tidegate.digest import Digest
 from tidegate.errors import EvidenceRefused
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES, SigstoreBundle
-from tidegate.formats.charter import Charter, Role, SignerRule
+from tidegate.formats.charter import ApproverRule, Charter, IdentityRule, Role, SignerRule
 from tidegate.formats.identity import CertificateIdentity, parse_certificate
 from tidegate.formats.mediatypes import INTOTO_PAYLOAD, SIGSTORE_BUNDLE
 from tidegate.verify.steps import Step, bounded, run_steps
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sigstore.verify import Verifier
     from sigstore.verify.policy import VerificationPolicy
 
-    MatchedRules = tuple[tuple[Role, SignerRule], ...]
+    MatchedRules = tuple[tuple[Role, SignerRule | ApproverRule], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,7 @@ def _policies_by_oid() -> Mapping[str, Callable[[str], VerificationPolicy]]:
     }
 
 
-def _policy(rule: SignerRule, identity: CertificateIdentity) -> VerificationPolicy:
+def _policy(rule: IdentityRule, identity: CertificateIdentity) -> VerificationPolicy:
     from sigstore.verify import policy
 
     by_oid = _policies_by_oid()
