@@ -12,7 +12,7 @@ import pytest
 
 from scripts.errors_doc import Source
 from tidegate.cli.main import VERBS
-from tidegate.formats.predicates import PREDICATE_TYPES
+from tidegate.formats.predicates.types import PREDICATE_TYPES
 from tidegate.verify.artifact import RELEASE_STEP_TITLES
 from tidegate.verify.attestation import STEP_TITLES
 

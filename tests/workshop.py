@@ -19,13 +19,9 @@ from tidegate.formats.identity import ClaimName, from_oidc_claims
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Manifest, image_manifest
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates import (
-    BUILD_TYPE_TIDEGATE,
-    PREDICATE_EVALUATION,
-    PREDICATE_REVIEW,
-    Provenance,
-    ReleasePredicate,
-)
+from tidegate.formats.predicates.provenance import BUILD_TYPE_TIDEGATE, Provenance
+from tidegate.formats.predicates.release import ReleasePredicate
+from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate.formats.statement import make_statement
 from tidegate.policy.evidence import VerifiedAttestation
 from tidegate.verify.attestation import verify_attestation

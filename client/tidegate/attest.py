@@ -18,7 +18,8 @@ from tidegate.evidence import Attached, LayoutShelf, RegistryShelf, Shelf, relea
 from tidegate.formats.jcs import JsonObject, parse_object
 from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates import PREDICATE_TYPES, ReleasePredicate, predicate_type, short_name
+from tidegate.formats.predicates.release import ReleasePredicate
+from tidegate.formats.predicates.types import PREDICATE_TYPES, predicate_type, short_name
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import MAX_STATEMENT_BYTES, PAE_PREFIX, make_statement, refuse_to_sign_pae
 from tidegate.policy.evidence import VerifiedAttestation

@@ -13,7 +13,7 @@ from tidegate.formats.bundle import MAX_BUNDLE_BYTES, SigstoreBundle
 from tidegate.formats.identity import CertificateIdentity, parse_certificate
 from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, Manifest, evidence_manifest
 from tidegate.formats.mediatypes import PREDICATE_RELEASE
-from tidegate.formats.predicates import ReleasePredicate
+from tidegate.formats.predicates.release import ReleasePredicate
 from tidegate.formats.statement import Statement, make_statement
 from tidegate.verify.referrer import BundleReferrer
 

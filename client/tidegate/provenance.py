@@ -12,7 +12,7 @@ from tidegate.errors import SigningRefused
 from tidegate.formats.identity import CertificateIdentity, ClaimName, workflow_of
 from tidegate.formats.jcs import JsonObject, JsonValue
 from tidegate.formats.manifest import Manifest
-from tidegate.formats.predicates import BUILD_TYPE_TIDEGATE, Material, Provenance
+from tidegate.formats.predicates.provenance import BUILD_TYPE_TIDEGATE, Material, Provenance
 
 if TYPE_CHECKING:
     from tidegate.formats.config import AgentConfig

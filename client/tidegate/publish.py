@@ -19,7 +19,7 @@ from tidegate.formats.identity import CertificateIdentity
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates import PREDICATE_CYCLONEDX, short_name
+from tidegate.formats.predicates.types import PREDICATE_CYCLONEDX, short_name
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import make_statement
 from tidegate.provenance import has_provenance, provenance_of

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, IPvAnyNetwork, SecretStr, field_validator
 from tidegate.errors import ReferenceInvalid
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES
 from tidegate.formats.manifest import MAX_MANIFEST_BYTES, MAX_REFERRERS
-from tidegate.formats.predicates import parse_channel
+from tidegate.formats.reference import parse_channel
 from tidegate_registry.access.issuers import IssuerRule
 from tidegate_registry.storage.parts import MAX_OBJECT_BYTES, MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES
 

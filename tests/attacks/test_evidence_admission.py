@@ -33,7 +33,7 @@ from tidegate.formats.mediatypes import (
     PREDICATE_SLSA_PROVENANCE,
     SIGSTORE_BUNDLE,
 )
-from tidegate.formats.predicates import PREDICATE_EVALUATION, PREDICATE_REVIEW
+from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate_registry.sandbox.jobs import JobRequest
 
 

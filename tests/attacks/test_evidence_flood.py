@@ -21,7 +21,7 @@ from tidegate.formats.manifest import (
     evidence_manifest,
     image_manifest,
 )
-from tidegate.formats.predicates import PREDICATE_EVALUATION
+from tidegate.formats.predicates.types import PREDICATE_EVALUATION
 from tidegate_registry.evidence import room
 
 

@@ -177,7 +177,7 @@ def test_evidence_of_other_kinds_is_attached_and_named(layout: Path, job: Signer
         (("evaluation", b"[]"), InvalidInput, "json-invalid"),
         (("evaluation", b'{"a":1,"a":2}'), InvalidInput, "json-invalid"),
         (("evaluation", b"DSSEv1 28 application/vnd.in-toto+json 2 {}"), SigningRefused, "looks-like-pae"),
-        (("release", b"{}"), StatementInvalid, "predicate-malformed"),
+        (("release", b"{}"), StatementInvalid, "release-malformed"),
     ],
 )
 def test_what_cannot_be_attested_is_refused(

@@ -16,7 +16,7 @@ from tests.vectorrecipes.common import (
 from tests.workshop import AGENT, EVALS_JOB, RELEASE_JOB, Workshop
 from tidegate.formats.charter import SignerRule
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN
-from tidegate.formats.predicates import PREDICATE_EVALUATION, PREDICATE_REVIEW
+from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate_registry.sandbox.jobs import SERVER_URL
 
 

@@ -16,7 +16,7 @@ from tests.vectorrecipes.common import (
 )
 from tests.workshop import AGENT, EVALS_JOB, Workshop
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE
-from tidegate.formats.predicates import PREDICATE_EVALUATION
+from tidegate.formats.predicates.types import PREDICATE_EVALUATION
 from tidegate_registry.sandbox.jobs import SERVER_URL
 
 

@@ -38,7 +38,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace, out: Output) -> int:
     """Sign, attach, tell."""
     from tidegate.attest import attest, open_target
-    from tidegate.formats.predicates import predicate_type
+    from tidegate.formats.predicates.types import predicate_type
 
     predicate_type(args.kind)  # a misspelt type is noticed before anybody is asked to sign in
     predicate = _read(args.predicate)

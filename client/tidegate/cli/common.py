@@ -76,7 +76,7 @@ def add_channel(parser: argparse.ArgumentParser) -> None:
 
 
 def _channel(text: str) -> str:
-    from tidegate.formats.predicates import parse_channel
+    from tidegate.formats.reference import parse_channel
 
     try:
         return parse_channel(text)

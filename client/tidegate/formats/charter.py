@@ -19,15 +19,14 @@ from tidegate.errors import ReferenceInvalid, StatementInvalid, TrustFileInvalid
 from tidegate.formats.document import Closed
 from tidegate.formats.identity import CertificateIdentity, ClaimName, workflow_of
 from tidegate.formats.jcs import canonical_bytes
-from tidegate.formats.predicates import (
+from tidegate.formats.predicates.types import (
     APPROVER_TYPES,
     BREAK_GLASS_TYPES,
     PUBLISHER_TYPES,
     RESERVED_TYPES,
-    parse_channel,
     predicate_type,
 )
-from tidegate.formats.reference import parse_agent_name
+from tidegate.formats.reference import parse_agent_name, parse_channel
 
 MAX_RULES = 200
 MAX_PATTERNS = 100

@@ -106,6 +106,18 @@ def may_name_channel(text: str) -> bool:
     return is_tag(text) and classify_tag(text) is TagKind.WORKING
 
 
+def parse_channel(text: str) -> str:
+    """Check that `text` can name a channel: a tag that is no version and looks like none. Raises ReferenceInvalid."""
+    if may_name_channel(text):
+        return text
+    raise ReferenceInvalid(
+        "that is no name of a channel",
+        code="channel-invalid",
+        found=text[:160],
+        expected="a tag that does not look like a version, such as stable",
+    )
+
+
 def parse_version(text: str) -> str:
     """Check for a semantic version without build metadata. Raises ReferenceInvalid with the right spelling."""
     if len(text) <= 128 and _SEMVER.fullmatch(text):  # noqa: PLR2004 - the length of an OCI tag

@@ -14,7 +14,8 @@ from tidegate.errors import Reason
 from tidegate.formats.charter import Role
 from tidegate.formats.identity import CertificateIdentity
 from tidegate.formats.jcs import JsonObject
-from tidegate.formats.predicates import ReleasePredicate, short_name
+from tidegate.formats.predicates.release import ReleasePredicate
+from tidegate.formats.predicates.types import short_name
 from tidegate.formats.statement import Statement
 
 

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, m
 from tidegate.errors import StatementInvalid
 from tidegate.formats.charter import MAX_APPROVALS, MAX_LEVEL, ChannelText, Name
 from tidegate.formats.document import Closed
-from tidegate.formats.predicates import RESERVED_TYPES, predicate_type
+from tidegate.formats.predicates.types import RESERVED_TYPES, predicate_type
 
 MAX_EXPRESSION = 2_000  # characters: longer than any condition that a person can review
 MAX_NAMED = 100

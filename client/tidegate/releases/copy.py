@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tidegate.credentials.connect import open_registry
 from tidegate.errors import InvalidInput, Reason, TidegateError
 from tidegate.formats.jcs import JsonObject
-from tidegate.formats.predicates import short_name
+from tidegate.formats.predicates.types import short_name
 from tidegate.formats.reference import Reference
 from tidegate.releases.destination import ArchiveDestination, Destination, LayoutDestination, RegistryDestination
 from tidegate.releases.ends import Connecting, Place

@@ -17,7 +17,7 @@ from tidegate.errors import EvidenceRefused, SigningRefused, Unauthenticated
 from tidegate.formats.bundle import SigstoreBundle
 from tidegate.formats.charter import ApproverRule, Charter, IdentityRule, SignerRule
 from tidegate.formats.identity import CertificateIdentity, parse_certificate
-from tidegate.formats.predicates import APPROVER_TYPES, BREAK_GLASS_TYPES, RESERVED_TYPES
+from tidegate.formats.predicates.types import APPROVER_TYPES, BREAK_GLASS_TYPES, RESERVED_TYPES
 from tidegate.formats.statement import Statement, refuse_to_sign_pae
 from tidegate.policy.evidence import VerifiedAttestation
 from tidegate.signing.sigstore import Sigstore, explained

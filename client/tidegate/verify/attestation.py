@@ -16,7 +16,11 @@ from tidegate.errors import EvidenceRefused
 from tidegate.formats.charter import Charter, Role, may_attest
 from tidegate.formats.identity import CertificateIdentity, ClaimName
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates import Provenance, ReleasePredicate, short_name
+from tidegate.formats.predicates.approval import ApprovalPredicate
+from tidegate.formats.predicates.break_glass import BreakGlassPredicate
+from tidegate.formats.predicates.provenance import Provenance
+from tidegate.formats.predicates.release import ReleasePredicate
+from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_BREAK_GLASS, short_name
 from tidegate.formats.reference import is_registry
 from tidegate.formats.statement import Statement
 from tidegate.policy.evidence import VerifiedAttestation
@@ -146,6 +150,14 @@ def _step_a18_predicate(attempt: StatementAttempt) -> None:
         _compare_release(ReleasePredicate.parse(predicate), attempt)
     elif kind == PREDICATE_SLSA_PROVENANCE:
         compare_provenance(Provenance.parse(predicate), attempt.identity)
+    elif kind == PREDICATE_APPROVAL:
+        approval = ApprovalPredicate.parse(predicate)
+        pairs = (("agent", approval.agent, attempt.agent), ("digest", approval.digest, attempt.subject))
+        _refuse_differences("approval-mismatch", "the approval is of something else", pairs)
+    elif kind == PREDICATE_BREAK_GLASS:
+        broken = BreakGlassPredicate.parse(predicate)
+        pairs = (("agent", broken.agent, attempt.agent), ("digest", broken.digest, attempt.subject))
+        _refuse_differences("break-glass-mismatch", "the break-glass statement is about something else", pairs)
 
 
 def _step_a19_age(attempt: StatementAttempt) -> None:

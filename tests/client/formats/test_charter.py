@@ -17,7 +17,7 @@ from tidegate.formats.charter import (
 )
 from tidegate.formats.identity import CertificateIdentity, ClaimName
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates import PREDICATE_CYCLONEDX, PREDICATE_EVALUATION
+from tidegate.formats.predicates.types import PREDICATE_CYCLONEDX, PREDICATE_EVALUATION
 from tidegate.formats.trustfile import parse_charter
 
 ISSUER = "https://token.actions.githubusercontent.com"

@@ -19,7 +19,8 @@ from tidegate.formats.identity import parse_certificate
 from tidegate.formats.jcs import canonical_bytes, parse_json
 from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import INTOTO_STATEMENT, PREDICATE_RELEASE
-from tidegate.formats.predicates import Provenance, ReleasePredicate
+from tidegate.formats.predicates.provenance import Provenance
+from tidegate.formats.predicates.release import ReleasePredicate
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import Statement
 from tidegate.formats.trustfile import parse_charter, parse_trust_file

@@ -7,7 +7,7 @@ from tidegate.errors import SigningRefused
 from tidegate.formats.identity import CertificateIdentity, ClaimName, from_oidc_claims
 from tidegate.formats.jcs import JsonObject, canonical_bytes
 from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Descriptor, image_manifest
-from tidegate.formats.predicates import Provenance
+from tidegate.formats.predicates.provenance import Provenance
 from tidegate.provenance import has_provenance, provenance_of
 
 MANIFEST = image_manifest(

@@ -12,7 +12,7 @@ from tidegate.formats.charter import Charter, Role, SignerRule
 from tidegate.formats.identity import CertificateIdentity, ClaimName
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates import ReleasePredicate
+from tidegate.formats.predicates.release import ReleasePredicate
 from tidegate.formats.statement import Statement, make_statement
 from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
 

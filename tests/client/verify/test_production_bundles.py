@@ -27,7 +27,7 @@ from tidegate.formats.bundle import SigstoreBundle
 from tidegate.formats.charter import Charter, SignerRule
 from tidegate.formats.identity import CertificateIdentity, ClaimName, parse_certificate
 from tidegate.formats.mediatypes import INTOTO_PAYLOAD, SIGSTORE_BUNDLE
-from tidegate.formats.predicates import Provenance
+from tidegate.formats.predicates.provenance import Provenance
 from tidegate.formats.statement import Statement
 from tidegate.verify.attestation import compare_provenance
 from tidegate.verify.signature import SignedPayload, verify_signature

@@ -35,7 +35,7 @@ from tidegate.formats.manifest import (
     image_manifest,
 )
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates import PREDICATE_EVALUATION
+from tidegate.formats.predicates.types import PREDICATE_EVALUATION
 from tidegate.verify.trust import Trust
 from tidegate_registry.access.compose import open_gatekeeper
 from tidegate_registry.access.issuers import IssuerRule

@@ -20,7 +20,7 @@ from tidegate.formats.manifest import (
     image_manifest,
 )
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, SIGSTORE_BUNDLE
-from tidegate.formats.predicates import PREDICATE_REVIEW
+from tidegate.formats.predicates.types import PREDICATE_REVIEW
 from tidegate_registry.evidence.service import read_evidence, same_signer, signature_of
 
 REUSABLE = "https://github.com/acme/workflows/.github/workflows/build.yml@refs/tags/v1"

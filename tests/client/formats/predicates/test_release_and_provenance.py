@@ -11,16 +11,9 @@ import pytest
 
 from tidegate.digest import Digest
 from tidegate.errors import StatementInvalid
-from tidegate.formats.predicates import (
-    BUILD_TYPE_TIDEGATE,
-    BUILD_TYPES,
-    PREDICATE_TYPES,
-    Material,
-    Provenance,
-    ReleasePredicate,
-    predicate_type,
-    short_name,
-)
+from tidegate.formats.predicates.provenance import BUILD_TYPE_TIDEGATE, BUILD_TYPES, Material, Provenance
+from tidegate.formats.predicates.release import ReleasePredicate
+from tidegate.formats.predicates.types import PREDICATE_TYPES, predicate_type, short_name
 
 DIGEST = Digest.of(b"manifest")
 RELEASE = {"agent": "acme/agent", "version": "1.2.0", "digest": str(DIGEST)}
@@ -83,7 +76,7 @@ def test_a_release_predicate_of_another_form_is_refused(change: dict[str, Any]) 
 def test_a_release_predicate_lacks_nothing(missing: str) -> None:
     with pytest.raises(StatementInvalid) as refused:
         ReleasePredicate.parse({key: value for key, value in RELEASE.items() if key != missing})
-    assert refused.value.reasons[0].code == "predicate-malformed"
+    assert refused.value.reasons[0].code == "release-malformed"
 
 
 def test_provenance_goes_both_ways() -> None:
@@ -110,11 +103,11 @@ def test_the_provenance_of_common_builders_is_read(build_type: str) -> None:
         (lambda d: d.pop("buildDefinition"), "provenance-malformed"),
         (lambda d: d.pop("runDetails"), "provenance-malformed"),
         (lambda d: d["runDetails"].pop("builder"), "provenance-malformed"),
-        (lambda d: d["runDetails"]["builder"].pop("id"), "predicate-malformed"),
+        (lambda d: d["runDetails"]["builder"].pop("id"), "provenance-malformed"),
         (lambda d: d["buildDefinition"].update(buildType="https://other.example"), "build-type-unknown"),
-        (lambda d: d["buildDefinition"].pop("buildType"), "predicate-malformed"),
+        (lambda d: d["buildDefinition"].pop("buildType"), "provenance-malformed"),
         (lambda d: d["buildDefinition"].update(externalParameters={}), "provenance-malformed"),
-        (lambda d: d["buildDefinition"]["externalParameters"]["workflow"].pop("ref"), "predicate-malformed"),
+        (lambda d: d["buildDefinition"]["externalParameters"]["workflow"].pop("ref"), "provenance-malformed"),
         (lambda d: d["buildDefinition"].update(resolvedDependencies=[]), "provenance-malformed"),
         (lambda d: d["buildDefinition"].update(resolvedDependencies={}), "provenance-malformed"),
         (lambda d: d["buildDefinition"]["resolvedDependencies"][0].update(uri="git+https://x"), "provenance-malformed"),

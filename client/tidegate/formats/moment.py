@@ -1,0 +1,23 @@
+"""Points in time as our documents write them: RFC 3339 in UTC, `2026-03-01T09:30:00Z`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z")
+
+
+def parse_moment(text: str) -> datetime:
+    """Read `YYYY-MM-DDThh:mm:ssZ`, seconds with at most six decimals. Raises ValueError.
+
+    One way of writing it: with offsets, two texts would mean one moment, and a reader might compare the texts.
+    """
+    if not _MOMENT.fullmatch(text):
+        raise ValueError(f"{text[:40]} is not a time such as 2026-03-01T09:30:00Z")
+    return datetime.fromisoformat(text)
+
+
+def moment_text(moment: datetime) -> str:
+    """Write an aware `moment`; `parse_moment` reads it back."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
