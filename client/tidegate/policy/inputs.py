@@ -9,20 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
 from tidegate.digest import Digest
 from tidegate.formats.charter import Charter
 from tidegate.formats.jcs import JsonObject
+from tidegate.formats.predicates.approval import Action
 from tidegate.policy.floor import ReleaseFacts
 from tidegate.policy.requirements import Change
-
-
-class Action(StrEnum):
-    """What a request wants of a channel."""
-
-    PROMOTE = "promote"
-    ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True, slots=True)
