@@ -57,6 +57,9 @@ class Access(Protocol):
     def demand(self, principal: Principal, permission: Permission, agent: str | None = None) -> None:
         """Raise LoginNeeded or AccessDenied unless the caller may."""
 
+    def demand_known(self, principal: Principal, permission: Permission) -> None:
+        """Raise LoginNeeded unless somebody is calling, for a request whose body names the agent; then `demand`."""
+
 
 class PendingEvidence(Protocol):
     """A referrer that was verified, not yet written."""

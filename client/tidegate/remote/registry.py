@@ -23,7 +23,7 @@ from tidegate.remote.blobs import OpenSpan, chunks_between, open_blob_stream
 from tidegate.remote.direct import DirectUploads
 from tidegate.remote.stores import Resolve, Stores, resolve
 from tidegate.remote.tokens import Identity
-from tidegate.remote.transport import Answer, Transport, pull_scope, push_scope
+from tidegate.remote.transport import READ_API, Answer, Transport, pull_scope, push_scope
 from tidegate.remote.uploads import Begin, push_to_registry
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Registry:
     def whoami(self) -> JsonObject:
         """Ask who the registry takes us for."""
         answer = self._transport.request(
-            "GET", "/api/v1/whoami", what="say who we are", scopes=("registry:api:*",), limit=MAX_WHOAMI_BYTES
+            "GET", "/api/v1/whoami", what="say who we are", scopes=READ_API, limit=MAX_WHOAMI_BYTES
         )
         return parse_object(answer.body, limit=MAX_WHOAMI_BYTES, what="the registry's whoami")
 

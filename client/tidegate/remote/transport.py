@@ -318,3 +318,12 @@ def pull_scope(name: str) -> tuple[str, ...]:
 def push_scope(name: str) -> tuple[str, ...]:
     """Give the scopes for writing to a repository."""
     return (f"repository:{name}:pull,push",)
+
+
+def promote_scope(name: str) -> tuple[str, ...]:
+    """Give the scopes for what moves an agent's channels, and for reading what that rests on."""
+    return (f"repository:{name}:pull,promote",)
+
+
+READ_API = ("registry:api:*",)  # everything under /api/v1/ that the caller may see
+MANAGE_API = ("registry:api:*,manage",)  # and writing about the registry itself: policies, enrolments

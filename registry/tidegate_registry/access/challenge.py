@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from tidegate.errors import Reason, TidegateError, Unauthenticated
-from tidegate_registry.access.principal import Grant
-from tidegate_registry.access.rights import describe
+from tidegate_registry.access.principal import Grant, describe
 
 TOKEN_PATH = "/v2/token"  # noqa: S105 - a path
 

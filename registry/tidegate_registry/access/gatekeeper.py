@@ -6,16 +6,27 @@ One `Gatekeeper` per process. Nothing here reads a database; charters come from 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from tidegate.errors import AccessDenied, InvalidInput, Reason
-from tidegate.formats.charter import CharterSet
+from tidegate.formats.charter import Charter, CharterSet
 from tidegate_registry.access.challenge import LoginNeeded, basic_challenge, bearer_challenge
 from tidegate_registry.access.credentials import MAX_AUTHORIZATION_BYTES
 from tidegate_registry.access.jwt import TokenRefused
+from tidegate_registry.access.membership import NO_ROLE, Members, NoMembers
 from tidegate_registry.access.memory import CallerMemory
 from tidegate_registry.access.oidc import OidcVerifier
 from tidegate_registry.access.principal import ANONYMOUS, Grant, Principal
-from tidegate_registry.access.rights import AccessRules, Forbidden, Permission, Permitted, grantable, may
+from tidegate_registry.access.rights import (
+    RULES,
+    AccessRules,
+    Forbidden,
+    Permission,
+    Permitted,
+    grantable,
+    may,
+    may_ask,
+)
 from tidegate_registry.access.tokens import IssuedToken, RegistryTokens
 
 
@@ -31,8 +42,9 @@ class Gatekeeper:
         rules: AccessRules,
         charters: Callable[[], CharterSet],
         charters_at_hand: Callable[[], CharterSet | None] | None = None,
+        members: Members | None = None,
     ) -> None:
-        """`charters` gives those in force now; it is asked for each decision.
+        """`charters` gives those in force now; it is asked for each decision. `members`: who holds a policy's roles.
 
         `charters_at_hand`: the same, or None where they would have to be read; needed if `charters` may block.
         """
@@ -42,6 +54,7 @@ class Gatekeeper:
         self._tokens = tokens
         self.charters = charters
         self._charters_at_hand = charters_at_hand
+        self.members = members or NoMembers()
         self._memory = CallerMemory()
 
     def authenticate(self, authorization: str | None) -> Principal:
@@ -62,7 +75,7 @@ class Gatekeeper:
 
         From memory alone, on the event loop. A principal is exactly what `authenticate` and `demand` would give; None
         is no refusal but says that they have to be asked. What was found is found anew when the token has expired, or
-        when charters or rules are not the very ones that it was found under.
+        when charters, rules or policies are not the very ones that it was found under.
         """
         known = self._memory.find(authorization)
         if known is None:
@@ -74,11 +87,11 @@ class Gatekeeper:
         charters = self.charters() if self._charters_at_hand is None else self._charters_at_hand()
         if charters is None:
             return None
-        principal = known.token.principal
-        if not known.is_allowed(permission, agent, charters, self.rules):
+        principal, under = known.token.principal, (charters, self.rules, self.members.state())
+        if not known.is_allowed(permission, agent, under):
             if not self._decide(principal, permission, agent, charters):
                 return None
-            known.allow(permission, agent, charters, self.rules)
+            known.allow(permission, agent, under)
         return principal
 
     def require(self, authorization: str | None, permission: Permission, agent: str | None = None) -> Principal:
@@ -93,7 +106,13 @@ class Gatekeeper:
 
     def demand(self, principal: Principal, permission: Permission, agent: str | None = None) -> None:
         """Raise LoginNeeded (no token, or one issued for less) or AccessDenied unless `principal` may."""
-        verdict = self._decide(principal, permission, agent)
+        self._raise(self._decide(principal, permission, agent))
+
+    def demand_known(self, principal: Principal, permission: Permission) -> None:
+        """Raise LoginNeeded unless somebody is calling; for a request whose body names the agent."""
+        self._raise(may_ask(principal, permission, self.rules))
+
+    def _raise(self, verdict: Permitted | Forbidden) -> None:
         if not isinstance(verdict, Forbidden):
             return
         message = verdict.reasons[0].message
@@ -121,7 +140,14 @@ class Gatekeeper:
             )
         principal = self._identify(credential)
         return self._tokens.issue(
-            principal, grantable(principal, requested, charter_for=self.charters().for_agent, rules=self.rules)
+            principal,
+            grantable(
+                principal,
+                requested,
+                charter_for=self.charters().for_agent,
+                rules=self.rules,
+                membership_for=partial(self.members.of, principal),
+            ),
         )
 
     def _identify(self, credential: str | None) -> Principal:
@@ -162,10 +188,20 @@ class Gatekeeper:
     def _decide(
         self, principal: Principal, permission: Permission, agent: str | None, charters: CharterSet | None = None
     ) -> Permitted | Forbidden:
-        charter = None
-        if agent is not None:
-            charter = (self.charters() if charters is None else charters).for_agent(agent)
-        return may(principal, permission, agent=agent, charter=charter, rules=self.rules)
+        rule, charter, membership = RULES[permission], None, NO_ROLE
+        if rule.standings is not None:  # else every token that counts will do
+            charters = self.charters() if charters is None else charters
+            charter = _naming(charters, principal) if agent is None else charters.for_agent(agent)
+            membership = self.members.of(principal, agent)
+        return may(principal, permission, agent=agent, charter=charter, rules=self.rules, membership=membership)
+
+
+def _naming(charters: CharterSet, principal: Principal) -> Charter | None:
+    """Give any charter that names the caller, for what is about no single agent."""
+    if principal.identity is None:
+        return None
+    identity = principal.identity
+    return next((charter for charter in charters if any(rule.matches(identity) for _, rule in charter.rules)), None)
 
 
 def _bearer(authorization: str) -> str:

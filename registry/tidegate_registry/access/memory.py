@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from operator import is_
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,30 +17,35 @@ if TYPE_CHECKING:
     from tidegate_registry.access.rights import AccessRules, Permission
     from tidegate_registry.access.tokens import CheckedToken
 
+Under = tuple["CharterSet", "AccessRules", object]
+"""Charters, rules, and what stands for the policies in force."""
+
 MAX_CALLERS = 2048  # headers; a pull sends hundreds of requests under one token, which lives for minutes
 MAX_ALLOWED = 64  # (permission, agent) of one token; a token request names at most 32 scopes
 
 
 class KnownCaller:
-    """A checked token, and what it was found to allow under one state of charters and rules."""
+    """A checked token, and what it was found to allow under one state of charters, rules and policies."""
 
-    __slots__ = ("_allowed", "_charters", "_rules", "token")
+    __slots__ = ("_allowed", "_under", "token")
 
     def __init__(self, token: CheckedToken) -> None:
         self.token = token
-        self._charters: CharterSet | None = None
-        self._rules: AccessRules | None = None
+        self._under: Under | None = None
         self._allowed: frozenset[tuple[Permission, str]] = frozenset()
 
-    def is_allowed(self, permission: Permission, agent: str, charters: CharterSet, rules: AccessRules) -> bool:
-        """Whether that was found under these very charters and rules: another object is another state of trust."""
-        return charters is self._charters and rules is self._rules and (permission, agent) in self._allowed
+    def is_allowed(self, permission: Permission, agent: str, under: Under) -> bool:
+        """Whether that was found under these very charters, rules and policies: another object is another state."""
+        return self._is_same(under) and (permission, agent) in self._allowed
 
-    def allow(self, permission: Permission, agent: str, charters: CharterSet, rules: AccessRules) -> None:
-        """Remember it for as long as these charters and rules are in force."""
-        keep = charters is self._charters and rules is self._rules and len(self._allowed) < MAX_ALLOWED
-        self._charters, self._rules = charters, rules
+    def allow(self, permission: Permission, agent: str, under: Under) -> None:
+        """Remember it for as long as these are in force."""
+        keep = self._is_same(under) and len(self._allowed) < MAX_ALLOWED
+        self._under = under
         self._allowed = (self._allowed if keep else frozenset()) | {(permission, agent)}
+
+    def _is_same(self, under: Under) -> bool:
+        return self._under is not None and all(map(is_, self._under, under))
 
 
 class CallerMemory:

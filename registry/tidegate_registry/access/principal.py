@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -21,13 +21,19 @@ class PrincipalKind(StrEnum):
 class Grant:
     """One member of a token's access list: what the token may be used for. Source: Docker token spec, `access`.
 
-    `type` is `repository` (with `name` the agent and actions `pull`, `push`) or `registry` (with `name` `api` and
-    action `*`: whatever the caller may read through /api/v1/). A grant narrows what the charter gives; it never adds.
+    `type` is `repository` (with `name` the agent and actions `pull`, `push`, `promote`) or `registry` (with `name`
+    `api` and action `*`: whatever the caller may read through /api/v1/, or `manage`: write about the registry itself).
+    A grant narrows what charter and policy give; it never adds.
     """
 
     type: str
     name: str
     actions: frozenset[str]
+
+
+def describe(grants: Iterable[Grant]) -> str:
+    """Write grants as scopes, `type:name:action,action`, separated by spaces."""
+    return " ".join(f"{grant.type}:{grant.name}:{','.join(sorted(grant.actions))}" for grant in grants)
 
 
 @dataclass(frozen=True, slots=True)

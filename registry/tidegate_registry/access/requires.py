@@ -16,7 +16,9 @@ from tidegate_registry.services import App, Caller
 class Requires:
     """A dependency that gives the caller of a request, after the check that they may do `permission`.
 
-    What it is about comes from the path: the parameters `namespace` and `agent`. Raises LoginNeeded or AccessDenied.
+    What it is about comes from the path: the parameters `namespace` and `agent`. Where the path has none and the
+    permission is about an agent, the caller has to be somebody, and the use case demands the permission once it knows
+    the agent. Raises LoginNeeded or AccessDenied.
     """
 
     def __init__(self, permission: Permission) -> None:
@@ -24,8 +26,9 @@ class Requires:
 
     def __call__(self, request: Request, app: App, principal: Caller) -> Principal:
         """Check, in a thread as every plain function: the charters may have to be read from disk again."""
-        agent = None
-        if RULES[self.permission].on_agent:
-            agent = f"{request.path_params['namespace']}/{request.path_params['agent']}"
-        app.access.demand(principal, self.permission, agent)
+        on_agent, path = RULES[self.permission].on_agent, request.path_params
+        if on_agent and "agent" not in path:
+            app.access.demand_known(principal, self.permission)
+        else:
+            app.access.demand(principal, self.permission, f"{path['namespace']}/{path['agent']}" if on_agent else None)
         return principal

@@ -1,25 +1,32 @@
-"""What a caller may do: pure functions of the principal, the charter and two settings. No I/O, no clock, no headers.
+"""What a caller may do: pure functions of the principal, charter, policy roles and two settings. No I/O, no clock.
 
-Three things must agree: the setting or the charter gives the caller a standing with the agent, the standing carries
+Three things must agree: setting, charter or policy give the caller a standing with the agent, the standing carries
 the permission, and the token was issued for it. A User-Agent, a path or a body never counts.
+
+To move a channel or to edit a policy, a permission opens the door and no more: whether *this* promotion may be asked
+for, or *this* edit made, is the policy's to decide, which gives its reasons.
 Source: docs/concepts/who-may-do-what.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tidegate.errors import Reason
-from tidegate.formats.charter import Charter
+from tidegate.formats.charter import Charter, Role
+from tidegate_registry.access import refusals
+from tidegate_registry.access.membership import NO_ROLE, Membership
 from tidegate_registry.access.principal import Grant, Principal
 
 REPOSITORY = "repository"  # Docker token spec: the resource type of an OCI name
 REGISTRY = "registry"  # Docker token spec: a resource of the registry itself
 API = "api"
 PULL, PUSH, ANY_ACTION = "pull", "push", "*"
-MAX_LISTED_RULES = 8  # a refusal lists the signers that would do; a charter with more is read in the charter
+PROMOTE = "promote"  # our own action on a repository: a token for pushing moves no channel
+MANAGE = "manage"  # our own action on the API: writing about the registry itself; `*` there only reads
 
 
 class Permission(StrEnum):
@@ -39,14 +46,42 @@ class Permission(StrEnum):
     ARTIFACT_PUSH = "artifact:push"  # any manifest, by digest
     EVIDENCE_PUSH = "evidence:push"  # a referrer that holds a Sigstore bundle, by digest
     RELEASE_PUBLISH = "release:publish"  # PUT …/manifests/<version>: naming
+    RELEASE_REVOKE = "release:revoke"
+    PROMOTION_READ = "promotion:read"
+    PROMOTION_REQUEST = "promotion:request"
+    PROMOTION_APPROVE = "promotion:approve"  # filing an approval; the signature in it is what counts
+    PROMOTION_REJECT = "promotion:reject"
+    PROMOTION_WITHDRAW = "promotion:withdraw"
+    DECISION_READ = "decision:read"
+    CHANNEL_READ = "channel:read"
+    CHANNEL_ROLLBACK = "channel:rollback"
+    CHANNEL_LIFT_HOLD = "channel:lift-hold"
+    BREAK_GLASS_USE = "break-glass:use"
+    BREAK_GLASS_REVIEW = "break-glass:review"
+    POLICY_READ = "policy:read"
+    POLICY_PROPOSE = "policy:propose"
+    POLICY_APPROVE = "policy:approve"
+    POLICY_APPLY = "policy:apply"
+    ENROLMENT_CREATE = "enrolment:create"
 
 
 class Standing(StrEnum):
-    """How a caller stands to one agent."""
+    """How a caller stands to one agent, or to the registry as a whole."""
 
     PUBLISHER = "publisher"
     ATTESTER = "attester"
+    APPROVER = "approver"
+    BREAK_GLASS = "break-glass"
+    EDITOR = "editor"  # holds a role that may edit the policy
+    MEMBER = "member"  # holds a role of the policy
     READER = "reader"
+
+    @property
+    def described(self) -> str:
+        """Say what one must be, in a refusal."""
+        if self is Standing.EDITOR:
+            return "a role that may edit the policy"
+        return "a role of the policy" if self is Standing.MEMBER else f"{self} in the charter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +119,9 @@ class Forbidden:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    standings: frozenset[Standing]
-    action: str | None  # what the token must have been issued for on the agent; None: it is about no agent
-    api: bool = False  # a token for the API as a whole will do too
+    standings: frozenset[Standing] | None  # None: every token that counts
+    action: str | None = None  # what the token must have been issued for on the agent; None: it is about no agent
+    api: str | None = None  # which action on the API as a whole will do too, or is needed where it is about no agent
 
     @property
     def on_agent(self) -> bool:
@@ -95,36 +130,68 @@ class _Rule:
 
 
 _ALL = frozenset(Standing)
-_SIGNERS = frozenset({Standing.PUBLISHER, Standing.ATTESTER})
+_SIGNERS = frozenset({Standing.PUBLISHER, Standing.ATTESTER, Standing.APPROVER, Standing.BREAK_GLASS})
 _PUBLISHERS = frozenset({Standing.PUBLISHER})
+_APPROVERS = frozenset({Standing.APPROVER})
+_GLASS_BREAKERS = frozenset({Standing.BREAK_GLASS})
+_MEMBERS = frozenset({Standing.MEMBER})
+_EDITORS = frozenset({Standing.EDITOR})
+_MOVERS = _PUBLISHERS | _APPROVERS | _GLASS_BREAKERS | _MEMBERS  # whoever a policy's `allow` may turn out to mean
+_REVIEWERS = _APPROVERS | _GLASS_BREAKERS | _MEMBERS
 
 RULES: dict[Permission, _Rule] = {
-    Permission.REGISTRY_PING: _Rule(_ALL, None),
-    Permission.ACCOUNT_READ: _Rule(_ALL, None),
-    Permission.AGENT_LIST: _Rule(_ALL, None, api=True),
-    Permission.AGENT_READ: _Rule(_ALL, PULL, api=True),
-    Permission.RELEASE_READ: _Rule(_ALL, PULL, api=True),
+    Permission.REGISTRY_PING: _Rule(None),
+    Permission.ACCOUNT_READ: _Rule(None),
+    Permission.AGENT_LIST: _Rule(None, api=ANY_ACTION),
+    Permission.AGENT_READ: _Rule(_ALL, PULL, ANY_ACTION),
+    Permission.RELEASE_READ: _Rule(_ALL, PULL, ANY_ACTION),
     Permission.ARTIFACT_PULL: _Rule(_ALL, PULL),
-    Permission.EVIDENCE_READ: _Rule(_ALL, PULL, api=True),
-    Permission.QUARANTINE_READ: _Rule(_SIGNERS, PULL, api=True),
+    Permission.EVIDENCE_READ: _Rule(_ALL, PULL, ANY_ACTION),
+    Permission.QUARANTINE_READ: _Rule(_SIGNERS, PULL, ANY_ACTION),
     Permission.WORKING_TAG_READ: _Rule(_PUBLISHERS, PULL),
     Permission.WORKING_TAG_WRITE: _Rule(_PUBLISHERS, PUSH),
     Permission.BLOB_PUSH: _Rule(_SIGNERS, PUSH),
     Permission.ARTIFACT_PUSH: _Rule(_PUBLISHERS, PUSH),
     Permission.EVIDENCE_PUSH: _Rule(_SIGNERS, PUSH),
     Permission.RELEASE_PUBLISH: _Rule(_PUBLISHERS, PUSH),
+    Permission.RELEASE_REVOKE: _Rule(_MOVERS, PROMOTE),
+    Permission.PROMOTION_READ: _Rule(_ALL, PULL, ANY_ACTION),
+    Permission.PROMOTION_REQUEST: _Rule(_MOVERS, PROMOTE),
+    Permission.PROMOTION_APPROVE: _Rule(_APPROVERS, PROMOTE),
+    Permission.PROMOTION_REJECT: _Rule(_REVIEWERS, PROMOTE),
+    Permission.PROMOTION_WITHDRAW: _Rule(_MOVERS, PROMOTE),
+    Permission.DECISION_READ: _Rule(_ALL, PULL, ANY_ACTION),
+    Permission.CHANNEL_READ: _Rule(_ALL, PULL, ANY_ACTION),
+    Permission.CHANNEL_ROLLBACK: _Rule(_MOVERS, PROMOTE),
+    Permission.CHANNEL_LIFT_HOLD: _Rule(_MOVERS, PROMOTE),
+    Permission.BREAK_GLASS_USE: _Rule(_GLASS_BREAKERS, PROMOTE),
+    Permission.BREAK_GLASS_REVIEW: _Rule(_REVIEWERS, PROMOTE),
+    Permission.POLICY_READ: _Rule(_ALL, api=ANY_ACTION),
+    Permission.POLICY_PROPOSE: _Rule(_MEMBERS, api=MANAGE),
+    Permission.POLICY_APPROVE: _Rule(_MEMBERS, api=MANAGE),
+    Permission.POLICY_APPLY: _Rule(_MEMBERS, api=MANAGE),
+    Permission.ENROLMENT_CREATE: _Rule(_EDITORS, api=MANAGE),
 }
 
 
-def standings(principal: Principal, charter: Charter | None, rules: AccessRules) -> dict[Standing, str]:
-    """Give the caller's standings with the agent of `charter`, each with the sentence that says why."""
+def standings(
+    principal: Principal, charter: Charter | None, rules: AccessRules, membership: Membership = NO_ROLE
+) -> dict[Standing, str]:
+    """Give the caller's standings with the agent of `charter`, each with the sentence that says why.
+
+    `membership`: the roles that the policy gives the caller for that agent.
+    """
     found: dict[Standing, str] = {}
     if charter is not None and principal.identity is not None:
-        identity = principal.identity
-        for standing, signers in ((Standing.PUBLISHER, charter.publishers), (Standing.ATTESTER, charter.attesters)):
-            named = [rule.name for rule in signers if rule.matches(identity)]
+        for role in Role:
+            named = [rule.name for held, rule in charter.rules if held is role and rule.matches(principal.identity)]
             if named:
-                found[standing] = f"the charter for {charter.agent} names the caller as {standing} {', '.join(named)}"
+                why = f"the charter for {charter.agent} names the caller as {role} {', '.join(named)}"
+                found[Standing(role)] = why
+    if membership.edits:
+        found[Standing.EDITOR] = f"the policy lets {', '.join(membership.edits)} edit it, which the caller is"
+    if membership.roles:
+        found[Standing.MEMBER] = f"the policy gives the caller the role {', '.join(membership.roles)}"
     if principal.is_anonymous and rules.anonymous_pull:
         found[Standing.READER] = "anonymous pull is on"
     elif not principal.is_anonymous and rules.authenticated_pull:
@@ -135,26 +202,38 @@ def standings(principal: Principal, charter: Charter | None, rules: AccessRules)
 
 
 def may(
-    principal: Principal, permission: Permission, *, agent: str | None, charter: Charter | None, rules: AccessRules
+    principal: Principal,
+    permission: Permission,
+    *,
+    agent: str | None,
+    charter: Charter | None,
+    rules: AccessRules,
+    membership: Membership = NO_ROLE,
 ) -> Permitted | Forbidden:
     """Decide. `agent`: the OCI name asked about, None where the permission is about none; `charter`: the one for it."""
     rule = RULES[permission]
     if rule.on_agent and agent is None:
         raise ValueError(f"{permission} is about an agent")
-    entitled = _entitled(principal, permission, agent, charter, rules)
+    if rule.standings is None:
+        entitled = _known(principal, permission, agent, rules)
+    else:
+        held = standings(principal, charter, rules, membership)
+        entitled = _entitled(principal, permission, agent, charter, held)
     needed = _needed(permission, agent)
     if isinstance(entitled, Forbidden) or needed is None or _in_scope(principal.grants, rule, agent):
         return entitled
     if principal.is_anonymous:
         return entitled  # a caller without a token has no list of grants: the setting alone lets them read
-    reason = Reason(
-        code="scope-missing",
-        message=f"this token was not issued for {permission}" + (f" on {agent}" if agent else ""),
-        found=describe(principal.grants) or "a token without any access",
-        expected=describe([needed]),
-        hint="ask the token endpoint again with the scope from the WWW-Authenticate header",
-    )
-    return Forbidden((reason,), scope=needed)
+    return Forbidden((refusals.scope_missing(principal, permission, agent, needed),), scope=needed)
+
+
+def may_ask(principal: Principal, permission: Permission, rules: AccessRules) -> Permitted | Forbidden:
+    """Whether a request about an agent that only its body names is worth reading; `may` decides once it is known."""
+    if not principal.is_anonymous:
+        return Permitted("the caller is logged in")
+    if rules.anonymous_pull and RULES[permission].standings is _ALL:
+        return Permitted("anonymous pull is on")
+    return Forbidden((refusals.login_needed(permission),), login=True)
 
 
 def grantable(
@@ -163,45 +242,61 @@ def grantable(
     *,
     charter_for: Callable[[str], Charter | None],
     rules: AccessRules,
+    membership_for: Callable[[str | None], Membership] = lambda _: NO_ROLE,
 ) -> tuple[Grant, ...]:
-    """Give the part of `requested` that the caller may have, as the Docker token spec asks: less, never an error."""
+    """Give the part of `requested` that the caller may have, as the Docker token spec asks: less, never an error.
+
+    `membership_for`: the caller's roles for an agent; for None those that they have anywhere.
+    """
     granted = []
     for grant in requested:
-        wanted = {PULL, PUSH} if ANY_ACTION in grant.actions else grant.actions & {PULL, PUSH}
+        actions: set[str] = set()
         if grant.type == REPOSITORY:
-            held = standings(principal, charter_for(grant.name), rules)
-            actions = {PULL} & wanted if held else set()
-            if held.keys() & _SIGNERS:
-                actions |= {PUSH} & wanted
-        elif grant.type == REGISTRY and grant.name == API and ANY_ACTION in grant.actions:
-            actions = set() if principal.is_anonymous and not rules.anonymous_pull else {ANY_ACTION}
-        else:
-            actions = set()
+            held = standings(principal, charter_for(grant.name), rules, membership_for(grant.name))
+            actions = _actions_of(held.keys()) & ({PULL, PUSH} if ANY_ACTION in grant.actions else grant.actions)
+        elif grant.type == REGISTRY and grant.name == API:
+            if ANY_ACTION in grant.actions and (not principal.is_anonymous or rules.anonymous_pull):
+                actions.add(ANY_ACTION)
+            if MANAGE in grant.actions and membership_for(None).roles:
+                actions.add(MANAGE)
         if actions:
             granted.append(Grant(grant.type, grant.name, frozenset(actions)))
     return tuple(granted)
 
 
-def describe(grants: Iterable[Grant]) -> str:
-    """Write grants as scopes, `type:name:action,action`, separated by spaces."""
-    return " ".join(f"{grant.type}:{grant.name}:{','.join(sorted(grant.actions))}" for grant in grants)
+def _actions_of(held: AbstractSet[Standing]) -> set[str]:
+    """Give what a token may be issued for on an agent; `*` never means PROMOTE, as no stock client can mean it."""
+    actions = {PULL} if held else set()
+    if held & _SIGNERS:
+        actions.add(PUSH)
+    if held & _MOVERS:
+        actions.add(PROMOTE)
+    return actions
 
 
 def _entitled(
-    principal: Principal, permission: Permission, agent: str | None, charter: Charter | None, rules: AccessRules
+    principal: Principal,
+    permission: Permission,
+    agent: str | None,
+    charter: Charter | None,
+    held: Mapping[Standing, str],
 ) -> Permitted | Forbidden:
-    rule = RULES[permission]
-    if not rule.on_agent:
-        return _known(principal, permission, agent, rules)
-    held = standings(principal, charter, rules)
+    needed = RULES[permission].standings or _ALL
+    is_open = agent is not None or not principal.is_anonymous  # anonymous pull opens releases, nothing else
     for standing in Standing:
-        if standing in rule.standings and standing in held:
+        if is_open and standing in needed and standing in held:
             return Permitted(held[standing])
     if principal.is_anonymous:
-        return Forbidden((_login_needed(permission),), login=True, scope=_needed(permission, agent))
+        reason = refusals.login_needed(permission)
+        return Forbidden((reason,), login=True, scope=_needed(permission, agent))
+    if needed & {Standing.MEMBER, Standing.EDITOR} and needed is not _ALL:
+        return Forbidden((refusals.no_role(principal, permission, agent, needed),))
+    if agent is None:
+        return Forbidden((refusals.not_known(principal, permission),))
     if charter is None:
-        return Forbidden((_no_charter(agent or ""),))
-    return Forbidden((_not_in_charter(principal, permission, agent or "", charter),))
+        return Forbidden((refusals.no_charter(agent),))
+    roles = [role for role in Role if Standing(role) in needed]
+    return Forbidden((refusals.not_in_charter(principal, permission, agent, charter, roles),))
 
 
 def _known(
@@ -211,14 +306,14 @@ def _known(
         return Permitted("the caller is logged in")
     if rules.anonymous_pull and permission is Permission.AGENT_LIST:
         return Permitted("anonymous pull is on")
-    return Forbidden((_login_needed(permission),), login=True, scope=_needed(permission, agent))
+    return Forbidden((refusals.login_needed(permission),), login=True, scope=_needed(permission, agent))
 
 
 def _needed(permission: Permission, agent: str | None) -> Grant | None:
     """Give the scope to ask for: none where any token will do."""
     rule = RULES[permission]
     if rule.action is None:
-        return Grant(REGISTRY, API, frozenset({ANY_ACTION})) if rule.api else None
+        return Grant(REGISTRY, API, frozenset({rule.api})) if rule.api else None
     return Grant(REPOSITORY, agent or "", frozenset({PULL, rule.action}))
 
 
@@ -226,49 +321,6 @@ def _in_scope(grants: Iterable[Grant], rule: _Rule, agent: str | None) -> bool:
     for grant in grants:
         if grant.type == REPOSITORY and grant.name == agent and rule.action in grant.actions:
             return True
-        if rule.api and grant.type == REGISTRY and grant.name == API and ANY_ACTION in grant.actions:
+        if rule.api and grant.type == REGISTRY and grant.name == API and rule.api in grant.actions:
             return True
     return False
-
-
-def _login_needed(permission: Permission) -> Reason:
-    return Reason(
-        code="login-needed",
-        message=f"{permission} needs a credential",
-        found="no credential",
-        expected="a registry token",
-        hint="run `tidegate login`, or `docker login -u oidc -p TOKEN` with a token made for this registry",
-    )
-
-
-def _no_charter(agent: str) -> Reason:
-    return Reason(
-        code="no-charter",
-        message=f"there is no charter for {agent}, so nobody may publish or attest there",
-        found="no charter for the agent or its namespace",
-        expected=f"a charter for {agent} or {agent.partition('/')[0]}/*",
-        hint="have the registry's operator add a charter that names the publishers",
-    )
-
-
-def _not_in_charter(principal: Principal, permission: Permission, agent: str, charter: Charter) -> Reason:
-    standings_needed = RULES[permission].standings
-    able = [
-        *(charter.publishers if Standing.PUBLISHER in standings_needed else ()),
-        *(charter.attesters if Standing.ATTESTER in standings_needed else ()),
-    ]
-    names = " or ".join(sorted(standings_needed - {Standing.READER}))
-    listed = [f"{rule.name} ({rule.identity or rule.workflow}, issued by {rule.issuer})" for rule in able]
-    more = f"; and {len(listed) - MAX_LISTED_RULES} more" if len(listed) > MAX_LISTED_RULES else ""
-    hint = f"have the owners of the charter for {charter.agent} add this identity as {names}"
-    if principal.identity is not None and able:
-        identity = principal.identity
-        nearest = min(able, key=lambda rule: len(rule.differences(identity)))
-        hint = f"nearest is {nearest.name}: {'; '.join(nearest.differences(identity))}. Or {hint}"
-    return Reason(
-        code="not-in-charter",
-        message=f"{principal.name} may not do {permission} on {agent}: the charter does not name it as {names}",
-        found=str(principal.identity),
-        expected="; ".join(listed[:MAX_LISTED_RULES]) + more or f"a {names}; the charter lists none",
-        hint=hint,
-    )

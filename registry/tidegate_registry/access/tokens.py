@@ -27,8 +27,7 @@ from tidegate_registry.access.jwt import (
     sign_token,
     verify_signature,
 )
-from tidegate_registry.access.principal import Grant, Principal, PrincipalKind
-from tidegate_registry.access.rights import describe
+from tidegate_registry.access.principal import Grant, Principal, PrincipalKind, describe
 from tidegate_registry.access.token_keys import TokenKey
 
 TOKEN_TYPE = "tidegate-registry+jwt"  # noqa: S105 - a header value

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tidegate.formats.charter import Charter
 from tidegate.formats.jcs import JsonObject
-from tidegate_registry.access.principal import Principal
-from tidegate_registry.access.rights import RULES, AccessRules, Standing, describe, standings
+from tidegate_registry.access.principal import Principal, describe
+from tidegate_registry.access.rights import RULES, AccessRules, Standing, standings
 
 EVERY_AGENT = "*/*"  # what everyone may do everywhere is said once, not once for each charter
 
@@ -55,5 +55,9 @@ def describe_caller(principal: Principal, charters: Iterable[Charter], rules: Ac
 
 
 def _standing(agents: str, standing: Standing, why: str) -> CharterStanding:
-    allowed = (str(permission) for permission, rule in RULES.items() if rule.on_agent and standing in rule.standings)
+    allowed = (
+        str(permission)
+        for permission, rule in RULES.items()
+        if rule.on_agent and rule.standings and standing in rule.standings
+    )
     return CharterStanding(agents, standing, why, tuple(allowed))

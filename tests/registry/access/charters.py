@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.registry.access.issuer import SHA
-from tidegate.formats.charter import Charter, CharterSet, SignerRule
+from tidegate.formats.charter import ApproverRule, Charter, CharterSet, SignerRule
 from tidegate.formats.identity import CertificateIdentity, ClaimName
 from tidegate_registry.access.principal import Grant, Principal, PrincipalKind
 
@@ -17,6 +17,9 @@ def grant(actions: str = "pull,push", name: str = AGENT, kind: str = "repository
     return Grant(kind, name, frozenset(actions.split(",")))
 
 
+EVERYTHING = (grant("pull,push,promote"),)
+
+
 def pipeline(
     ref: str = "refs/tags/v1.0.0", *grants: Grant, workflow: str = WORKFLOW, issuer: str = GITHUB
 ) -> Principal:
@@ -27,11 +30,19 @@ def pipeline(
         ClaimName.SOURCE_REPOSITORY_IDENTIFIER: "101",
     }
     identity = CertificateIdentity(issuer, f"{workflow}@{ref}", claims)
-    return Principal(PrincipalKind.CI, identity, "repo:acme/support-agent", {"actor": ("alice",)}, grants or (grant(),))
+    return Principal(
+        PrincipalKind.CI,
+        identity,
+        "repo:acme/support-agent",
+        {"actor": ("alice",)},
+        grants or (grant("pull,push,promote"),),
+    )
 
 
 def person(name: str = "bob@acme.example", *grants: Grant, issuer: str = LOGIN) -> Principal:
-    return Principal(PrincipalKind.HUMAN, CertificateIdentity(issuer, name), "u-2", {}, grants or (grant(),))
+    return Principal(
+        PrincipalKind.HUMAN, CertificateIdentity(issuer, name), "u-2", {}, grants or (grant("pull,push,promote"),)
+    )
 
 
 def charter(agent: str = AGENT, *, attesters: bool = True) -> Charter:
@@ -52,6 +63,9 @@ def charter(agent: str = AGENT, *, attesters: bool = True) -> Charter:
         )
         if attesters
         else (),
+        approvers=(ApproverRule(name="carol", root="public", issuer=LOGIN, identity="carol@acme.example"),),
+        approvals={"stable": 1},
+        break_glass=(ApproverRule(name="dana", root="public", issuer=LOGIN, identity="dana@acme.example"),),
     )
 
 

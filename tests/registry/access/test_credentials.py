@@ -19,7 +19,7 @@ from tidegate_registry.access.credentials import (
     single,
 )
 from tidegate_registry.access.jwt import TokenRefused
-from tidegate_registry.access.rights import describe
+from tidegate_registry.access.principal import describe
 
 
 def basic(text: str, scheme: str = "Basic") -> str:

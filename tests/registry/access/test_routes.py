@@ -226,6 +226,9 @@ class TestWhoami:
             "release:read",
             "artifact:pull",
             "evidence:read",
+            "promotion:read",
+            "decision:read",
+            "channel:read",
         ]
 
     def test_a_person_sees_what_they_may_attest(self, gate_world: GateWorld) -> None:

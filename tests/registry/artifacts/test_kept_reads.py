@@ -311,12 +311,14 @@ class TestBounds:
             memory.keep(b"%d" % number, token)
         assert len(memory) == 2
         assert memory.find(b"0") is None
-        known, rules = KnownCaller(CheckedToken(ANONYMOUS, token.checked)), AccessRules()
+        known, rules, policies = KnownCaller(CheckedToken(ANONYMOUS, token.checked)), AccessRules(), object()
+        under = (CHARTERS, rules, policies)
         for number in range(3 * MAX_ALLOWED):
-            known.allow(Permission.ARTIFACT_PULL, f"acme/{number}", CHARTERS, rules)
+            known.allow(Permission.ARTIFACT_PULL, f"acme/{number}", under)
         assert len(known._allowed) <= MAX_ALLOWED + 1
-        assert known.is_allowed(Permission.ARTIFACT_PULL, f"acme/{number}", CHARTERS, rules)
-        assert not known.is_allowed(Permission.ARTIFACT_PULL, f"acme/{number}", CHARTERS, AccessRules())
+        assert known.is_allowed(Permission.ARTIFACT_PULL, f"acme/{number}", under)
+        for changed in ((CHARTERS, AccessRules(), policies), (CHARTERS, rules, object())):
+            assert not known.is_allowed(Permission.ARTIFACT_PULL, f"acme/{number}", changed)
 
 
 def test_reads_of_what_is_not_there_keep_nothing(world: World, fast: Replica) -> None:

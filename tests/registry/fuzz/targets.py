@@ -26,8 +26,7 @@ from tidegate_registry.access.issuers import IssuerRule
 from tidegate_registry.access.jwks import FetchJson, HttpFetch, IssuerKeys
 from tidegate_registry.access.jwt import parse_token, sign_token, verify_signature
 from tidegate_registry.access.oidc import OidcVerifier
-from tidegate_registry.access.principal import ANONYMOUS
-from tidegate_registry.access.rights import describe
+from tidegate_registry.access.principal import ANONYMOUS, describe
 from tidegate_registry.access.token_keys import generate_token_key, load_accepted_key, load_token_key
 from tidegate_registry.access.tokens import TOKEN_TYPE, RegistryTokens
 from tidegate_registry.artifacts.http.streams import parse_range

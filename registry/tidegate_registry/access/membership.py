@@ -1,0 +1,42 @@
+"""The seam to the policy in force: which of its roles a caller holds. The policies room fills it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from tidegate_registry.access.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The roles that a policy gives a caller, and those among them that may edit the policy."""
+
+    roles: tuple[str, ...] = ()
+    edits: tuple[str, ...] = ()
+
+
+NO_ROLE = Membership()
+
+
+class Members(Protocol):
+    """The policies in force, as far as this room asks them. Both answer from memory."""
+
+    def state(self) -> object:
+        """Give what stands for the policies in force: the very same object as long as they do not change."""
+
+    def of(self, principal: Principal, agent: str | None) -> Membership:
+        """Give the caller's roles for `agent`; for None those that they hold for any."""
+
+
+class NoMembers:
+    """A registry without a policy: nobody holds a role."""
+
+    def state(self) -> object:
+        """Give always the same."""
+        return self
+
+    def of(self, principal: Principal, agent: str | None) -> Membership:  # noqa: ARG002 - nobody is anybody
+        """Give none."""
+        return NO_ROLE
