@@ -11,6 +11,7 @@
     │   ├── SigstoreBundleInvalid   not a Sigstore bundle of the one form we accept
     │   ├── StatementInvalid     not an in-toto statement or predicate we accept
     │   ├── IdentityInvalid      a certificate or token that names nobody in the one way we accept
+    │   ├── WhenInvalid          a policy's condition that does not parse, does not fit its types, or is too much: where
     │   └── SourceTreeInvalid    files that cannot become a bundle: links out of the tree, devices, confusable names …
     ├── Refusal                  a check said no; carries every reason                          (exit 1, HTTP 403)
     │   ├── EvidenceRefused      a Sigstore bundle failed a numbered step of docs/spec/verification.md
@@ -164,6 +165,31 @@ class IdentityInvalid(InvalidInput):
     """A certificate or token that names nobody in the one way we accept."""
 
     code = "identity-malformed"
+
+
+class WhenInvalid(InvalidInput):
+    """A policy's condition does not parse, reads what is not there, mixes types, or is too much.
+
+    `line` and `column`: where in the condition, from 1. `excerpt`: that line, and below it a caret.
+    """
+
+    code = "when-invalid"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int,
+        column: int,
+        excerpt: str,
+        code: str | None = None,
+        expected: object | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, found=excerpt, expected=expected, hint=hint)
+        self.line = line
+        self.column = column
+        self.excerpt = excerpt
 
 
 class SourceTreeInvalid(InvalidInput):
