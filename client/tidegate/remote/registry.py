@@ -19,11 +19,12 @@ from tidegate.formats.jcs import JsonObject, parse_object
 from tidegate.formats.manifest import MAX_MANIFEST_BYTES, MAX_REFERRERS, Descriptor, Manifest
 from tidegate.formats.mediatypes import OCI_INDEX, OCI_MANIFEST
 from tidegate.remote.address import RegistryAddress
+from tidegate.remote.api import Api
 from tidegate.remote.blobs import OpenSpan, chunks_between, open_blob_stream
 from tidegate.remote.direct import DirectUploads
 from tidegate.remote.stores import Resolve, Stores, resolve
 from tidegate.remote.tokens import Identity
-from tidegate.remote.transport import READ_API, Answer, Transport, pull_scope, push_scope
+from tidegate.remote.transport import Answer, Transport, pull_scope, push_scope
 from tidegate.remote.uploads import Begin, push_to_registry
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 MAX_PAGES = 100  # of tags or referrers
 MAX_TAGS = 100_000
 MAX_TAGS_ANSWER_BYTES = 4 << 20
-MAX_WHOAMI_BYTES = 1 << 20
 _ACCEPT = f"{OCI_MANIFEST}, {OCI_INDEX}"
 _NEXT = re.compile(r'<([^<>]{1,2000})>\s*;[^,]*\brel="?next"?')  # RFC 8288, as the Distribution Spec uses it
 
@@ -48,7 +48,7 @@ class Named:
 class Registry:
     """The one HTTP client of a registry. Safe from several threads. Close it with the `client` it was given.
 
-    `identity` gives OIDC tokens for the registry's URL; None stays anonymous.
+    `identity` gives OIDC tokens for the registry's URL; None stays anonymous. `api`: Tidegate's own API.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Registry:
             self.address, client, identity, stores=self._stores, sleep=sleep, monotonic=monotonic
         )
         self._takes_direct = True
+        self.api = Api(self._transport)
 
     def ping(self) -> None:
         """Check that an OCI registry answers and lets us in. Raises Unreachable, Unauthenticated."""
@@ -75,10 +76,7 @@ class Registry:
 
     def whoami(self) -> JsonObject:
         """Ask who the registry takes us for."""
-        answer = self._transport.request(
-            "GET", "/api/v1/whoami", what="say who we are", scopes=READ_API, limit=MAX_WHOAMI_BYTES
-        )
-        return parse_object(answer.body, limit=MAX_WHOAMI_BYTES, what="the registry's whoami")
+        return self.api.get("/whoami", what="say who we are")
 
     def resolve(self, name: str, version: str) -> Digest | None:
         """Ask which digest `version` names, None if it names none we may see. Only a hint: nothing is proven by it."""
