@@ -50,11 +50,11 @@ def test_what_is_sent_twice_has_one_idempotency_key() -> None:
 
 def test_a_problem_document_is_our_error_with_its_reasons() -> None:
     fake = FakeRegistry()
-    problem = {"detail": "another was faster", "reasons": [{"code": "promotion-superseded", "message": "newer"}]}
+    problem = {"detail": "another was faster", "reasons": [{"code": "conflict", "message": "newer"}]}
     fake.before.append(lambda _: httpx2.Response(409, json=problem))
     with pytest.raises(Conflict) as caught:
         fake.registry().api.send("POST", "/promotions", {}, what="x", scopes=())
-    assert caught.value.reasons[0].code == "promotion-superseded"
+    assert caught.value.reasons[0].code == "conflict"
 
 
 def test_an_answer_that_is_no_json_is_refused() -> None:
