@@ -4,6 +4,7 @@
     ├── InvalidInput             what the caller wrote is not acceptable; nothing was changed   (exit 2, HTTP 400)
     │   ├── AgentFileInvalid     agent.yaml: file, line, path and what would be right
     │   ├── TrustFileInvalid     trust.yaml or a charter: the same
+    │   ├── PolicyInvalid        a policy, an overlay or their cases: the same
     │   ├── ReferenceInvalid     not `[registry/]namespace/agent[:version][@sha256:…]`
     │   ├── DigestInvalid        not `sha256:<64 lower-case hex>`
     │   ├── JsonInvalid          not the JSON we accept: duplicate keys, depth, size, encoding
@@ -123,6 +124,12 @@ class TrustFileInvalid(InvalidInput):
     """trust.yaml, or a charter in or beside it, does not say what it must."""
 
     code = "trust-file-invalid"
+
+
+class PolicyInvalid(InvalidInput):
+    """A policy, an overlay or a file of cases does not say what it must; each reason starts with `file:line: path:`."""
+
+    code = "policy-invalid"
 
 
 class ReferenceInvalid(InvalidInput):

@@ -72,10 +72,11 @@ def mistake_at(
     code: str,
     expected: str | None = None,
     found: str | None = None,
+    hint: str | None = None,
 ) -> Reason:
     """Describe a mistake that a model cannot see, in the same words."""
     where = f"{document.name}:{document.line_of(path)}: "
-    return Reason(code, f"{where}{path_text(path)}: {message}" if path else f"{where}{message}", found, expected)
+    return Reason(code, f"{where}{path_text(path)}: {message}" if path else f"{where}{message}", found, expected, hint)
 
 
 def _worth_saying(mistakes: list[ErrorDetails]) -> list[ErrorDetails]:

@@ -26,6 +26,7 @@ MAX_REQUIREMENTS = 50
 MAX_STEPS = 20
 COMPANY = "_company"  # no namespace begins so: the name of the company-wide document among policies
 WHOLE_PERCENT = 100
+EVERY_AGENT = ("*/*",)
 
 _AGENTS = re.compile(r"(\*|[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)/(\*|[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
@@ -123,7 +124,7 @@ class Freeze(Closed):
 
     name: Name
     channels: tuple[ChannelText, ...] = Field(min_length=1, max_length=MAX_ENTRIES, description="To which channels.")
-    agents: tuple[AgentPattern, ...] = Field(default=("*/*",), min_length=1, description="Of which agents.")
+    agents: tuple[AgentPattern, ...] = Field(default=EVERY_AGENT, min_length=1, description="Of which agents.")
     start: AwareDatetime | None = Field(default=None, description="From this moment, with its offset from UTC.")
     end: AwareDatetime | None = Field(default=None, description="Until before this moment.")
     weekly: Weekly | None = Field(default=None, description="Or every week.")
@@ -181,7 +182,7 @@ class Transition(Closed):
         default=None, alias="from", description="The channel it must be current in; none: every release may enter."
     )
     to: ChannelText
-    agents: tuple[AgentPattern, ...] = Field(default=("*/*",), min_length=1, max_length=MAX_ENTRIES)
+    agents: tuple[AgentPattern, ...] = Field(default=EVERY_AGENT, min_length=1, max_length=MAX_ENTRIES)
     allow: tuple[Name, ...] = Field(min_length=1, max_length=MAX_ENTRIES, description="Roles that may ask.")
     require: tuple[Requirement, ...] = Field(default=(), max_length=MAX_REQUIREMENTS)
     rollout: Rollout | None = None
@@ -189,7 +190,12 @@ class Transition(Closed):
     @property
     def edge(self) -> str:
         """The transition as people say it."""
-        return f"{self.from_} → {self.to}" if self.from_ else f"→ {self.to}"
+        return self.edge_of(self.from_, self.to)
+
+    @staticmethod
+    def edge_of(source: str | None, channel: str) -> str:
+        """Say an edge of the channel graph."""
+        return f"{source} → {channel}" if source else f"→ {channel}"
 
 
 class Waiver(Closed):
