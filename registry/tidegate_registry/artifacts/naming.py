@@ -11,6 +11,7 @@ from sqlmodel import col, func, select
 from tidegate.bundle.diff.step import greatest_below
 from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
+from tidegate_registry.access.callers import caller_from, caller_json, caller_of
 from tidegate_registry.artifacts.blobs import ensure_repository
 from tidegate_registry.artifacts.errors import VersionTaken
 from tidegate_registry.artifacts.events import ReleaseAdmitted
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
 
     from tidegate.formats.manifest import Manifest
+    from tidegate.policy.inputs import Caller
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
 MAX_FACTS_BYTES = 1 << 20  # identities and steps of as many signatures as one decision looks at
 MAX_ENTRY_FACTS_BYTES = 32 << 10  # an entry must fit a log tile; larger facts are named by their digest there
+AUTHOR = "author"  # among the facts: the claims of the token that published it
 MAX_EVIDENCE_NAMED = 200  # digests in one entry; an entry must fit a log tile
 
 
@@ -120,6 +123,7 @@ def record_release(
 ) -> Named:
     """Name `manifest`: store it if it is not stored, lift its quarantine, write release and entry, all in `tx`.
 
+    `who` is its author, and `facts` remember them: nobody may approve what they published themselves.
     Tags that waited for it are gone. The same digest again changes nothing. Raises VersionTaken for another digest.
     Call `lock_agent` first.
     """
@@ -130,6 +134,7 @@ def record_release(
     insert_manifest(tx, app, repository, manifest, now=now, released=True)
     release_closure(tx, repository, manifest.digest)
     drop_named(tx, repository, version, manifest.digest)
+    facts = facts | {AUTHOR: caller_json(caller_of(who))}
     raw_facts = canonical_bytes(facts)
     event = ReleaseAdmitted(
         at=now,
@@ -164,6 +169,12 @@ def warnings_of(release: Release) -> tuple[str, ...]:
     told = release.facts.get("warnings")
     found = [each.get("message") for each in told if isinstance(each, dict)] if isinstance(told, list) else []
     return tuple(message for message in found if isinstance(message, str))
+
+
+def author_of(release: Release) -> Caller | None:
+    """Give who published it; None for a release of before that was kept."""
+    author = release.facts.get(AUTHOR)
+    return caller_from(author) if isinstance(author, dict) else None
 
 
 def check_same_digest(existing: Release, digest: Digest) -> None:

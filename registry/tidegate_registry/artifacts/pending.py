@@ -193,7 +193,8 @@ def _check_room(tx: Tx, repository: str, digest: Digest, *, known: PendingTagRow
 def _described(who: Principal) -> JsonObject:
     if who.identity is None:
         raise ValueError("nobody's tag")
-    return {"kind": str(who.kind), "subject": who.subject, **who.identity.as_json()}
+    attributes: JsonObject = {name: list(values) for name, values in who.attributes.items()}
+    return {"kind": str(who.kind), "subject": who.subject, "attributes": attributes, **who.identity.as_json()}
 
 
 def _tag_of(row: PendingTagRow) -> PendingTag:
@@ -213,5 +214,11 @@ def _publisher_of(row: PendingTagRow) -> Principal:
         str(described["identity"]),
         {ClaimName(name): str(value) for name, value in claims.items()},
     )
+    kept = described.get("attributes")  # not in rows of before they were kept
+    attributes = {
+        name: tuple(map(str, values))
+        for name, values in (kept.items() if isinstance(kept, dict) else ())
+        if isinstance(values, list)
+    }
     grants = (Grant("repository", row.repository, frozenset({"pull", "push"})),)
-    return Principal(PrincipalKind(str(described["kind"])), identity, str(described["subject"]), {}, grants)
+    return Principal(PrincipalKind(str(described["kind"])), identity, str(described["subject"]), attributes, grants)

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.registry.world import AGENT, T0, World
+from tests.registry.world import AGENT, PUBLISHER, T0, World, identity_of
 from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject, canonical_bytes
-from tidegate_registry.access.principal import ANONYMOUS
+from tidegate_registry.access.callers import caller_json, caller_of
+from tidegate_registry.access.principal import Principal, PrincipalKind
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.errors import VersionTaken
 
 if TYPE_CHECKING:
     from tidegate.formats.manifest import Manifest
+
+AUTHOR = Principal(PrincipalKind.CI, identity_of(PUBLISHER), "job", {"actor": ("octocat",)})
+KEPT: JsonObject = {naming.AUTHOR: caller_json(caller_of(AUTHOR))}
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def record(world: World, manifest: Manifest, version: str, facts: JsonObject | N
         return naming.record_release(
             tx,
             world.services,
-            who=ANONYMOUS,
+            who=AUTHOR,
             repository=AGENT,
             version=version,
             manifest=manifest,
@@ -44,9 +48,9 @@ def test_releases_are_listed_by_admission_whatever_the_clock_says(world: World, 
     with world.services.db.read() as tx:
         found = naming.releases(tx, AGENT)
     assert [(each.version, each.facts) for each in found] == [
-        ("1.5.0", {"seen": "1.5.0"}),
-        ("1.0.0", {"seen": "1.0.0"}),
-        ("2.0.0", {"seen": "2.0.0"}),
+        ("1.5.0", KEPT | {"seen": "1.5.0"}),
+        ("1.0.0", KEPT | {"seen": "1.0.0"}),
+        ("2.0.0", KEPT | {"seen": "2.0.0"}),
     ]
 
 
@@ -62,9 +66,15 @@ def test_the_same_again_is_the_release_that_there_is(world: World, manifest: Man
 def test_an_entry_names_large_facts_by_their_digest_and_the_row_has_them(world: World, manifest: Manifest) -> None:
     facts: JsonObject = {"signers": ["x" * 2000] * 100}
     release = record(world, manifest, "1.0.0", facts).release
-    assert release.facts == facts
+    assert release.facts == KEPT | facts
     data = world.events("release.admitted")[0]["data"]
     assert isinstance(data, dict)
-    assert data["facts"] == {"digest": Digest.of(canonical_bytes(facts))}
+    assert data["facts"] == {"digest": Digest.of(canonical_bytes(KEPT | facts))}
     assert isinstance(data["evidence"], list)
     assert len(data["evidence"]) == naming.MAX_EVIDENCE_NAMED
+
+
+def test_who_published_it_is_remembered_with_the_claims_of_their_token(world: World, manifest: Manifest) -> None:
+    author = naming.author_of(record(world, manifest, "1.0.0").release)
+    assert author == caller_of(AUTHOR)
+    assert author.values("actor") == ("octocat",)
