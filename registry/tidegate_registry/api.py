@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
+
+from tidegate.formats.reference import SEMVER_PATTERN
 
 JsonDocument = dict[str, JsonValue]  # a JSON object in an answer; pydantic cannot read our own recursive type
 
@@ -34,9 +37,35 @@ async def _page(
 
 
 Paging = Annotated[Page, Depends(_page)]
-Namespace = Annotated[str, Path(examples=["acme"])]
-VersionText = Annotated[str, Path(examples=["1.2.0"], description="A semantic version, as it was admitted")]
-AgentName = Annotated[str, Path(examples=["support-agent"], description="The agent's name within its namespace")]
+
+
+def written_as(pattern: str) -> Callable[[dict[str, JsonValue]], None]:
+    """Tell readers of openapi.yaml how a parameter is written; what is written otherwise is answered in our words."""
+
+    def say(schema: dict[str, JsonValue]) -> None:
+        schema["pattern"] = f"^{pattern}$"
+
+    return say
+
+
+SEGMENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"  # OCI distribution-spec 1.1, "Pulling manifests"
+Namespace = Annotated[str, Path(examples=["acme"], json_schema_extra=written_as(SEGMENT))]
+VersionText = Annotated[
+    str,
+    Path(
+        examples=["1.2.0"],
+        description="A semantic version, as it was admitted",
+        json_schema_extra=written_as(SEMVER_PATTERN),
+    ),
+]
+AgentName = Annotated[
+    str,
+    Path(
+        examples=["support-agent"],
+        description="The agent's name within its namespace",
+        json_schema_extra=written_as(SEGMENT),
+    ),
+]
 
 
 class Out(BaseModel):

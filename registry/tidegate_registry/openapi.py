@@ -73,6 +73,7 @@ ON_SUCCESS: dict[str, dict[str, tuple[str, ...]]] = {
 CONTENT: dict[str, dict[str, str]] = {  # of answers that are made by hand
     "ping": {"200": "application/json"},
     "getManifest": {"200": "application/vnd.oci.image.manifest.v1+json"},
+    "listReferrers": {"200": "application/vnd.oci.image.index.v1+json"},
     "metrics": {"200": "text/plain"},
 }
 ON_ERROR = {401: ("WWW-Authenticate",), 416: ("Range", "Location"), 429: ("Retry-After",), 503: ("Retry-After",)}
@@ -178,7 +179,7 @@ def _errors_of(path: str, name: str, declared: set[int]) -> tuple[set[int], str]
     if path.startswith(OCI_PREFIX):
         return (declared & MEANINGS.keys()) | ({400, 401, 503} if name in TOKEN_OPERATIONS else set()), "Oci"
     on_one_thing = {404} if "{" in path else set()
-    return {401, 403, 503} | on_one_thing | (declared & PROBLEMS.keys()), "Problem"
+    return {400, 401, 403, 503} | on_one_thing | (declared & PROBLEMS.keys()), "Problem"
 
 
 def _describe(operation: Node, responses: Node) -> None:
@@ -189,7 +190,10 @@ def _describe(operation: Node, responses: Node) -> None:
     for status, headers in ON_SUCCESS.get(name, {}).items():
         responses[status]["headers"] = {header: {"$ref": f"#/components/headers/{header}"} for header in headers}
     for status, content in CONTENT.get(name, {}).items():
-        responses[status]["content"] = {content: {"schema": {"type": "string" if "text" in content else "object"}}}
+        known = responses[status].get("content", {}).get("application/json", {}).get("schema")
+        responses[status]["content"] = {
+            content: {"schema": known or {"type": "string" if "text" in content else "object"}}
+        }
 
 
 def _simplify(parameter: Node) -> None:

@@ -6,7 +6,7 @@ a 500 says nothing of what happened: that is in the log, under the request id wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute, Match, Route
 
 from tidegate.errors import (
     BundleRefused,
@@ -180,7 +181,22 @@ def _render_http(request: Request, error: Exception) -> Response:
         405: Reason(code="method-not-allowed", message=f"{request.method} is not possible here"),
     }.get(error.status_code, Reason(code="request-refused", message=HTTPStatus(error.status_code).phrase))
     shape = Rendered(error.status_code, STATUS_CODES.get(error.status_code, "UNSUPPORTED"))
-    return _answer(request, shape, (reason,), reason.message, dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_allowed(request, request.app.routes)))
+    return _answer(request, shape, (reason,), reason.message, headers)
+
+
+def _allowed(request: Request, routes: Iterable[BaseRoute]) -> set[str]:
+    """Give the methods of all routes with this path; Starlette names those of the first. Source: RFC 9110, 15.5.6."""
+    found: set[str] = set()
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:  # a router within a router
+            found |= _allowed(request, included.routes)
+        elif isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
 
 
 def _answer(

@@ -21,11 +21,11 @@ _REGISTRY = re.compile(r"(?:\[[0-9a-fA-F:]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-
 MAX_NAME = 255  # OCI distribution-spec 1.1: many clients limit the name to 255 characters
 
 # https://semver.org, the suggested expression, without build metadata: an OCI tag cannot hold "+"
-_SEMVER = re.compile(
+SEMVER_PATTERN = (
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
-    r"(?:-(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?",
-    re.ASCII,
+    r"(?:-(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*)?"
 )
+_SEMVER = re.compile(SEMVER_PATTERN, re.ASCII)
 _VERSION_LIKE = re.compile(r"[vV]?(\d+)(?:\.(\d+))?(?:\.(\d+))?([-+._].*)?", re.ASCII)
 
 SHAPE = "[registry/]namespace/agent[:version][@sha256:…]"

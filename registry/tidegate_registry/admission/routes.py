@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from tidegate.formats.charter import Charter
-from tidegate.formats.reference import parse_version
+from tidegate.formats.reference import SEMVER_PATTERN, parse_version
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
@@ -17,7 +17,7 @@ from tidegate_registry.admission.deferred import PendingRelease, find_pending_re
 from tidegate_registry.admission.diffs import compare_releases
 from tidegate_registry.admission.diffs_out import DiffOut
 from tidegate_registry.admission.lists import ReleaseUnknown, find_agent, find_release, list_agents, list_releases
-from tidegate_registry.api import AgentName, JsonDocument, Namespace, Out, Paging, VersionText, answer
+from tidegate_registry.api import AgentName, JsonDocument, Namespace, Out, Paging, VersionText, answer, written_as
 from tidegate_registry.artifacts.naming import Release
 from tidegate_registry.services import App
 
@@ -25,8 +25,24 @@ router = APIRouter(prefix="/api/v1", tags=["agents"])
 
 Lister = Annotated[Principal, Depends(Requires(Permission.AGENT_LIST))]
 AgentReader = Annotated[Principal, Depends(Requires(Permission.AGENT_READ))]
-Before = Annotated[str, Query(alias="from", examples=["1.2.0"], description="The version that it is compared with")]
-After = Annotated[str, Query(alias="to", examples=["1.3.0"], description="The version that is looked at")]
+Before = Annotated[
+    str,
+    Query(
+        alias="from",
+        examples=["1.2.0"],
+        description="The version that it is compared with",
+        json_schema_extra=written_as(SEMVER_PATTERN),
+    ),
+]
+After = Annotated[
+    str,
+    Query(
+        alias="to",
+        examples=["1.3.0"],
+        description="The version that is looked at",
+        json_schema_extra=written_as(SEMVER_PATTERN),
+    ),
+]
 ReleaseReader = Annotated[Principal, Depends(Requires(Permission.RELEASE_READ))]
 
 

@@ -16,14 +16,16 @@ from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.lists import find_release
-from tidegate_registry.api import AgentName, JsonDocument, Namespace, Out, Paging, VersionText, answer
+from tidegate_registry.api import AgentName, JsonDocument, Namespace, Out, Paging, VersionText, answer, written_as
 from tidegate_registry.evidence.lists import list_evidence
 from tidegate_registry.evidence.tables import EvidenceRow
 from tidegate_registry.services import App
 
 router = APIRouter(prefix="/api/v1", tags=["evidence"])
 
-DigestText = Annotated[str, Path(examples=[Digest.of(b"")])]
+DigestText = Annotated[
+    str, Path(examples=[Digest.of(b"")], json_schema_extra=written_as("(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})"))
+]
 EvidenceReader = Annotated[Principal, Depends(Requires(Permission.EVIDENCE_READ))]
 MAX_ATTESTATION_BYTES = 64 << 10  # what verification writes about one bundle, without its predicate
 

@@ -1,0 +1,44 @@
+"""openapi.yaml, asked of the running registry by a program of others: Schemathesis, in an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.registry.admission.world import GateWorld
+from tests.workshop import AGENT, RELEASE_JOB
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = 15  # for each operation and way to make them
+MOST_SECONDS = 150
+
+# What a schema cannot say is refused for good reasons: a size above the limit, a digest twice, a name with slashes in
+# /v2/ (OpenAPI's path parameters hold none), a version that is not there.
+LEFT_OUT = ["positive_data_acceptance"]
+BY_PATH = {
+    # `…/uploads/commit` is posted to, and by its form it could be an upload that is asked about: both are allowed there
+    "/api": ["--include-path-regex", "^/api", "--exclude-checks", ",".join([*LEFT_OUT, "allow_header_conformance"])],
+    "/v2": ["--include-path-regex", "^/v2", "--exclude-checks", ",".join(LEFT_OUT)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(MOST_SECONDS + 90)
+@pytest.mark.parametrize("part", BY_PATH)
+def test_whatever_is_sent_the_registry_answers_as_its_description_says(part: str, gate_world: GateWorld) -> None:
+    environment = os.environ | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    subprocess.run(["scripts/bootstrap", "contract", ".venv-contract"], cwd=ROOT, check=True, timeout=180)
+    gate_world.publish()
+    token = gate_world.token(RELEASE_JOB, f"repository:{AGENT}:pull,push", "registry:api:*").json()["token"]
+    asked = subprocess.run(
+        [
+            ROOT / ".venv-contract/bin/schemathesis", "run", ROOT / "openapi.yaml", "--url", gate_world.url,
+            "--header", f"Authorization: Bearer {token}", "--phases", "examples,coverage,fuzzing",
+            "--max-examples", str(EXAMPLES), "--seed", "1", "--continue-on-failure", *BY_PATH[part],
+        ],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=MOST_SECONDS,
+    )  # fmt: skip
+    assert asked.returncode == 0, asked.stdout
