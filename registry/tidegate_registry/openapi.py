@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 Node = dict[str, Any]  # OpenAPI is a tree of plain values
 
 FASTAPI_DEFAULT = "Successful Response"
-OPEN = {"health", "readiness", "metrics", "deleteBlob", "deleteManifest"}  # operations that need no token
+OPEN = {
+    "health",
+    "readiness",
+    "metrics",
+    "deleteBlob",
+    "deleteManifest",
+    "listLoginOptions",
+}  # operations that need no token
 TOKEN_OPERATIONS = {"getToken", "postToken"}
 PROBLEMS = {
     400: "Malformed, or bytes that are not what was announced",

@@ -5,7 +5,7 @@ Source: docs/spec/registry-tokens.md; OpenID Connect Core 1.0 section 3.1.3.7; R
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -73,7 +73,7 @@ class OidcVerifier:
                 hint="an operator can add the issuer to the registry's settings",
             )
         rule, keys = known
-        check = CredentialCheck(token, rule, keys, rule.audience or self._audience, self._clock())
+        check = CredentialCheck(token, rule, keys, rule.audience_at(self._audience), self._clock())
         for step in CREDENTIAL_STEPS:
             step.check(check)
         return to_principal(token.claims, rule)
@@ -236,11 +236,13 @@ def _time(claims: JsonObject, name: str) -> datetime:
         raise _refused("T9", "claim-missing", f"`{name}` is no time", found=value, expected="Unix seconds") from error
 
 
-def _carried(claims: JsonObject, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Keep the texts of `names`; whatever is too long or too many is left out, which can only lose a role."""
+def _carried(claims: JsonObject, paths: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Keep the texts at `paths`; whatever is too long or too many is left out, which can only lose a role."""
     carried: dict[str, tuple[str, ...]] = {}
-    for name in names:
-        value: JsonValue = claims.get(name)
+    for name, path in paths.items():
+        value: JsonValue = claims
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
         texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
         if texts:
             carried[name] = tuple(text for text in texts[:MAX_CARRIED_TEXTS] if len(text) <= MAX_CARRIED_LENGTH)

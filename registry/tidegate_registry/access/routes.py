@@ -66,6 +66,21 @@ class WhoamiOut(Out):
     standings: list[StandingOut]
 
 
+class LoginOptionOut(Out):
+    """One issuer at which a person can log in, and the public OAuth client to do it with."""
+
+    issuer: str
+    client_id: str
+    scopes: list[str]
+
+
+class LoginOptionsOut(Out):
+    """How `tidegate login` gets a token for this registry."""
+
+    registry: str
+    options: list[LoginOptionOut]
+
+
 async def _form(request: Request, app: App) -> Mapping[str, list[str]]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise InvalidInput("the token endpoint takes a form", code="form-invalid", expected=f"Content-Type: {FORM}")
@@ -111,6 +126,19 @@ def post_token(response: Response, gate: Gate, form: Annotated[Mapping[str, list
 def whoami(who: Annotated[Principal, Depends(Requires(Permission.ACCOUNT_READ))], gate: Gate) -> WhoamiOut:
     """Say how the registry reads the caller's token and what the charters give them."""
     return WhoamiOut.model_validate(describe_caller(who, gate.charters(), gate.rules))
+
+
+@router.get(
+    "/api/v1/login-options", operation_id="listLoginOptions", summary="Where a person can log in", tags=["access"]
+)
+async def list_login_options(app: App) -> LoginOptionsOut:
+    """List the issuers that have a client for `tidegate login`. Public: whoever asks has no token yet."""
+    options = [
+        LoginOptionOut(issuer=rule.issuer, client_id=rule.client_id, scopes=list(rule.login_scopes))
+        for rule in app.settings.issuers
+        if rule.client_id is not None
+    ]
+    return LoginOptionsOut(registry=app.settings.public_url, options=options)
 
 
 def _answer(issued: IssuedToken, response: Response) -> TokenOut:

@@ -119,10 +119,16 @@ class Issuer:
             "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint": f"{self.url}/token",
             "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code"],
+            "device_authorization_endpoint": f"{self.url}/device_authorization",
+            "authorization_response_iss_parameter_supported": True,
+            "grant_types_supported": [
+                "authorization_code",
+                "refresh_token",
+                "urn:ietf:params:oauth:grant-type:device_code",
+            ],
             "code_challenge_methods_supported": ["S256"],
             "token_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
-            "scopes_supported": ["openid", "email", "profile"],
+            "scopes_supported": ["openid", "email", "profile", "offline_access"],
             "claims_supported": ["sub", "email", "email_verified", "name", "preferred_username", "groups"],
         }
 

@@ -1,7 +1,7 @@
-"""How people get tokens: the authorization code flow with PKCE for browsers, and a login without any for the CLI.
+"""How people get tokens: the authorization code flow with PKCE for browsers, the device flow, and a login without any.
 
 There are no passwords: whoever reaches the loopback address may be any of the four demo users.
-Sources: RFC 6749 sections 4.1 and 5.2, RFC 7636, RFC 8252 section 7.3 (loopback redirects).
+Sources: RFC 6749 sections 4.1 and 5.2, RFC 7636, RFC 8252 section 7.3 (loopback redirects), RFC 9207 (`iss`).
 """
 
 from __future__ import annotations
@@ -14,35 +14,27 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from tidegate.errors import InvalidInput, LimitExceeded
-from tidegate_registry.sandbox.http import LOOPBACK_NAMES, json_endpoint, read_body
+from tidegate_registry.sandbox.device import DEVICE_GRANT, OFFLINE, Devices, DeviceService, Refreshes
+from tidegate_registry.sandbox.http import LOOPBACK_NAMES, json_endpoint
 from tidegate_registry.sandbox.issuer import MAX_AUDIENCE_CHARACTERS, TOKEN_LIFETIME, Issuer
-from tidegate_registry.sandbox.users import USERS, DemoUser, demo_user
+from tidegate_registry.sandbox.oauth import NO_STORE, InvalidGrant, oauth_error, read_form, user_page
+from tidegate_registry.sandbox.users import DemoUser, demo_user
 
 CODE_LIFETIME = timedelta(minutes=1)  # RFC 6749 section 4.1.2 allows ten
 CODE_BYTES = 32
 MAX_PENDING_CODES = 1000
 MAX_PARAMETER_CHARACTERS = 2048
-MAX_FORM_FIELDS = 20
 OUT_OF_BAND = "urn:ietf:wg:oauth:2.0:oob"  # the sigstore CLI on a machine without a browser: the code is shown
 CHALLENGE_CHARACTERS = 43  # RFC 7636 section 4.2: base64url(SHA-256)
-
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Tidegate sandbox</title>
-<style>body{{font:16px/1.5 system-ui;margin:4em auto;max-width:34em;padding:0 1em}}li{{margin:.5em 0}}</style>
-<h1>Tidegate sandbox</h1>{body}</html>"""
-PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 class LoginRequest(BaseModel, extra="forbid"):
@@ -53,7 +45,7 @@ class LoginRequest(BaseModel, extra="forbid"):
 
 
 class AuthorizeRequest(BaseModel, extra="ignore"):
-    """The query of the authorization endpoint; other parameters (scope, nonce-less prompts …) have no effect."""
+    """The query of the authorization endpoint; other parameters (prompt …) have no effect."""
 
     response_type: str = Field(max_length=40)
     client_id: str = Field(min_length=1, max_length=MAX_AUDIENCE_CHARACTERS)
@@ -64,6 +56,7 @@ class AuthorizeRequest(BaseModel, extra="ignore"):
     code_challenge_method: str = Field(pattern=r"^S256$")
     login_hint: str | None = Field(default=None, max_length=320)
     audience: str | None = Field(default=None, min_length=1, max_length=MAX_AUDIENCE_CHARACTERS)
+    scope: str = Field(default="", max_length=MAX_PARAMETER_CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +70,18 @@ class Grant:
     challenge: str
     nonce: str | None
     expires_at: datetime
+    scope: str = ""
 
 
-class InvalidGrant(InvalidInput):
-    """The code is unknown, used, too old or not this client's."""
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a token is made of, however it was granted."""
 
-    code = "invalid-grant"
+    user: DemoUser
+    client_id: str
+    audience: str
+    scope: str
+    nonce: str | None = None
 
 
 class Codes:
@@ -104,6 +103,7 @@ class Codes:
             challenge=request.code_challenge,
             nonce=request.nonce,
             expires_at=now + CODE_LIFETIME,
+            scope=request.scope,
         )
         with self._lock:
             self._pending = {key: value for key, value in self._pending.items() if value.expires_at > now}
@@ -129,54 +129,68 @@ class Codes:
 class LoginService:
     """The endpoints that give people tokens."""
 
-    def __init__(self, issuer: Issuer, codes: Codes) -> None:
-        self._issuer, self._codes = issuer, codes
+    def __init__(self, issuer: Issuer, codes: Codes, devices: Devices, refreshes: Refreshes) -> None:
+        self._issuer, self._codes, self._devices, self._refreshes = issuer, codes, devices, refreshes
+        self._pages = DeviceService(issuer.url, devices)
 
     def routes(self) -> list[Route]:
         return [
             Route("/authorize", self._authorize),
             Route("/token", self._token, methods=["POST"]),
             Route("/sandbox/login", json_endpoint(LoginRequest, self._login), methods=["POST"]),
+            *self._pages.routes(),
         ]
 
     def _login(self, _: Request, body: LoginRequest) -> dict[str, object]:
         return {"id_token": self._issuer.mint(demo_user(body.user).claims(), body.audience)}
 
     def _authorize(self, request: Request) -> Response:
-        wanted = parse_authorize_request(list(request.query_params.multi_items()))
+        query = list(request.query_params.multi_items())
+        wanted = parse_authorize_request(query)
         if wanted.login_hint is None:
-            return _chooser(list(request.query_params.multi_items()))
+            return user_page("<p>Who are you today?</p>", choose_from=query)
         code = self._codes.issue(demo_user(wanted.login_hint.partition("@")[0]), wanted)
         if wanted.redirect_uri == OUT_OF_BAND:
-            return _page(f"<p>Enter this code where you came from:</p><p><code>{html.escape(code)}</code></p>")
-        answer = urlencode({"code": code} | ({"state": wanted.state} if wanted.state else {}))
+            return user_page(f"<p>Enter this code where you came from:</p><p><code>{html.escape(code)}</code></p>")
+        answer = urlencode({"code": code, "iss": self._issuer.url} | ({"state": wanted.state} if wanted.state else {}))
         separator = "&" if urlsplit(wanted.redirect_uri).query else "?"
-        return RedirectResponse(f"{wanted.redirect_uri}{separator}{answer}", 302, headers={"Cache-Control": "no-store"})
+        return RedirectResponse(f"{wanted.redirect_uri}{separator}{answer}", 302, headers=NO_STORE)
 
     async def _token(self, request: Request) -> Response:
         """RFC 6749 section 4.1.3; its errors have that document's shape, not ours."""
         try:
-            form = _form(await read_body(request))
-            if form.get("grant_type") != "authorization_code":
-                return _oauth_error("unsupported_grant_type", "only authorization_code")
-            grant = self._codes.redeem(
-                form.get("code", ""),
-                client_id=_client_id(request, form),
-                redirect_uri=form.get("redirect_uri", ""),
-                verifier=form.get("code_verifier", ""),
-            )
+            form = await read_form(request)
+            granted = self._granted(form, _client_id(request, form))
         except InvalidGrant as error:
-            return _oauth_error("invalid_grant", error.message)
+            return oauth_error(error.error, error.message)
         except (InvalidInput, LimitExceeded) as error:
-            return _oauth_error("invalid_request", error.message)
-        token = await run_in_threadpool(self._mint, grant)
+            return oauth_error("invalid_request", error.message)
+        if granted is None:
+            return oauth_error("unsupported_grant_type", "authorization_code, refresh_token or the device code's")
+        token = await run_in_threadpool(self._mint, granted)
         answer = {"access_token": token, "id_token": token, "token_type": "Bearer"}
+        if OFFLINE in granted.scope.split(" "):
+            answer["refresh_token"] = self._refreshes.issue(granted.user, granted.client_id, granted.audience)
         seconds = int(TOKEN_LIFETIME.total_seconds())
-        return JSONResponse(answer | {"expires_in": seconds}, headers={"Cache-Control": "no-store"})
+        return JSONResponse(answer | {"expires_in": seconds}, headers=NO_STORE)
 
-    def _mint(self, grant: Grant) -> str:
-        nonce = {} if grant.nonce is None else {"nonce": grant.nonce}
-        return self._issuer.mint(grant.user.claims() | nonce, grant.audience)
+    def _granted(self, form: dict[str, str], client_id: str) -> Granted | None:
+        grant_type = form.get("grant_type")
+        if grant_type == "authorization_code":
+            uri, verifier = form.get("redirect_uri", ""), form.get("code_verifier", "")
+            grant = self._codes.redeem(form.get("code", ""), client_id=client_id, redirect_uri=uri, verifier=verifier)
+            return Granted(grant.user, grant.client_id, grant.audience, grant.scope, grant.nonce)
+        if grant_type == DEVICE_GRANT:
+            user, scope = self._devices.redeem(form.get("device_code", ""), client_id)
+            return Granted(user, client_id, client_id, scope)
+        if grant_type == "refresh_token":
+            known = self._refreshes.redeem(form.get("refresh_token", ""), client_id)
+            return Granted(known.user, known.client_id, known.audience, OFFLINE)
+        return None
+
+    def _mint(self, granted: Granted) -> str:
+        nonce = {} if granted.nonce is None else {"nonce": granted.nonce}
+        return self._issuer.mint(granted.user.claims() | nonce, granted.audience)
 
 
 def parse_authorize_request(query: list[tuple[str, str]]) -> AuthorizeRequest:
@@ -214,16 +228,6 @@ def _is_loopback_redirect(uri: str) -> bool:
     return parts.scheme == "http" and parts.hostname in LOOPBACK_NAMES and clean
 
 
-def _form(body: bytes) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
-    except ValueError as error:
-        raise InvalidInput("the form is not valid") from error
-    if len(dict(pairs)) != len(pairs):
-        raise InvalidInput("a parameter is repeated")
-    return dict(pairs)
-
-
 def _client_id(request: Request, form: dict[str, str]) -> str:
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
@@ -232,19 +236,3 @@ def _client_id(request: Request, form: dict[str, str]) -> str:
         return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
     except ValueError as error:
         raise InvalidInput("the client's credentials are not valid") from error
-
-
-def _oauth_error(code: str, description: str) -> Response:
-    return JSONResponse({"error": code, "error_description": description}, 400, headers={"Cache-Control": "no-store"})
-
-
-def _chooser(query: list[tuple[str, str]]) -> Response:
-    items = []
-    for user in USERS.values():
-        link = html.escape(f"?{urlencode([*query, ('login_hint', user.name)])}", quote=True)
-        items.append(f'<li><a href="{link}">{html.escape(user.email)}</a>, {html.escape(user.role)}</li>')
-    return _page(f"<p>Who are you today?</p><ul>{''.join(items)}</ul>")
-
-
-def _page(body: str) -> Response:
-    return HTMLResponse(PAGE.format(body=body), headers=PAGE_HEADERS)

@@ -19,6 +19,7 @@ from tidegate.errors import TidegateError
 from tidegate_registry.sandbox import trustroot
 from tidegate_registry.sandbox.certificates import utc_now
 from tidegate_registry.sandbox.ctlog import CTLog
+from tidegate_registry.sandbox.device import Devices, Refreshes
 from tidegate_registry.sandbox.files import make_folder
 from tidegate_registry.sandbox.fulcio import LEAF_LIFETIME, Fulcio
 from tidegate_registry.sandbox.http import LoopbackOnly, render_crash, render_error
@@ -58,7 +59,9 @@ class SigstoreInstance:
         self.issuer = Issuer(self.url, keys, clock, entropy)
         self.admin_secret = keys.secret(ADMIN_SECRET, entropy)
         self.jobs = Jobs(self.issuer, self.admin_secret, clock, entropy)
-        self.login = LoginService(self.issuer, Codes(clock, entropy))
+        self.login = LoginService(
+            self.issuer, Codes(clock, entropy), Devices(clock, entropy), Refreshes(clock, entropy)
+        )
         self.ct_log = CTLog(keys, logs / "ct.log", clock)
         self.fulcio = Fulcio(keys, self.issuer, self.ct_log, clock=clock, entropy=entropy, valid_from=start)
         self.rekor = Rekor(keys, logs / "rekor.log", origin)

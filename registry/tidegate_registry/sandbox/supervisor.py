@@ -188,7 +188,13 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3En
         trust_file=folder.trust,
         allow_sandbox_roots=True,
         issuers=(
-            IssuerRule(issuer=ports.sigstore_url, kind="email", carried_claims=("groups",)),
+            IssuerRule(
+                issuer=ports.sigstore_url,
+                kind="email",
+                client_id=ports.registry_url,  # any text is a client there: tokens of both logins are for the registry
+                login_scopes=("openid", "email", "offline_access"),
+                carried_claims={"groups": ("groups",)},
+            ),
             IssuerRule(issuer=f"{ports.sigstore_url}/ci", kind="github", server_url=SERVER_URL),
         ),
         token_key_file=folder.keys / f"{REGISTRY_TOKEN_KEY}.key",

@@ -53,6 +53,25 @@ def test_claims_to_carry_are_taken_from_the_token_and_nothing_else_is(clock: Clo
     assert make_verifier(clock, rule).verify(token).attributes == {"groups": ("developers",)}
 
 
+@pytest.mark.parametrize(
+    ("mapping", "claims"),
+    [
+        ({"groups": "cognito:groups"}, {"cognito:groups": ["admins"]}),
+        ({"groups": "roles"}, {"roles": "admins"}),
+        ({"groups": ["realm_access", "roles"]}, {"realm_access": {"roles": ["admins"]}}),
+        ({"groups": "https://acme.example/groups"}, {"https://acme.example/groups": ["admins"]}),
+    ],
+)
+def test_a_claim_may_be_kept_under_the_name_that_policies_use(
+    clock: Clock, issuer: FakeIssuer, mapping: object, claims: dict[str, object]
+) -> None:
+    """Cognito, Entra ID, Keycloak and Auth0 each put groups elsewhere; a policy is written once."""
+    verifier = make_verifier(clock, email_rule(issuer, carried_claims=mapping))
+    assert verifier.verify(issuer.token(alice(**claims))).attributes == {"groups": ("admins",)}
+    wrong = {"groups": ["admins"], "realm_access": ["roles"], "realm_access.roles": ["admins"]}
+    assert verifier.verify(issuer.token(alice(**wrong))).attributes == {}
+
+
 @pytest.mark.parametrize(("algorithm", "key"), [("RS256", rsa_key("r")), ("Ed25519", ed_key("e"))])
 def test_each_configured_algorithm_verifies(clock: Clock, issuer: FakeIssuer, algorithm: str, key: object) -> None:
     issuer.keys.append(key)  # type: ignore[arg-type]  # parametrised over key types
@@ -153,6 +172,9 @@ def test_an_issuer_may_have_an_audience_of_its_own(clock: Clock, issuer: FakeIss
     make_verifier(clock, rule).verify(issuer.token(alice(aud="tidegate-acme")))
     make_verifier(clock, rule).verify(issuer.token(alice(aud=["tidegate-acme"])))
     assert refusal(clock, rule, issuer.token(alice())) == ("T7", "audience-wrong")
+    login = email_rule(issuer, client_id="tidegate-acme")
+    make_verifier(clock, login).verify(issuer.token(alice(aud="tidegate-acme", azp="tidegate-acme")))
+    assert refusal(clock, login, issuer.token(alice())) == ("T7", "audience-wrong")
 
 
 def test_two_rules_for_one_issuer_are_refused_at_start(clock: Clock, issuer: FakeIssuer) -> None:
@@ -170,6 +192,12 @@ def test_two_rules_for_one_issuer_are_refused_at_start(clock: Clock, issuer: Fak
         {"issuer": "issuer.example"},
         {"issuer": "http://localhost.evil.example"},
         {"audience": "sigstore"},
+        {"client_id": "sigstore"},
+        {"client_id": "tidegate", "audience": "other"},
+        {"client_id": "tidegate", "kind": "github"},
+        {"carried_claims": {"identity": "email"}},
+        {"carried_claims": {"groups": []}},
+        {"carried_claims": "groups"},
         {"algorithms": ["none"]},
         {"algorithms": ["HS256"]},
         {"algorithms": []},

@@ -49,6 +49,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("HEAD", "/v2/{name:path}/manifests/{reference}"): OCI,
     ("PUT", "/v2/{name:path}/manifests/{reference}"): OCI,
     ("DELETE", "/v2/{name:path}/manifests/{reference}"): PUBLIC,  # refused to everybody
+    ("GET", "/api/v1/login-options"): PUBLIC,
     ("GET", "/api/v1/whoami"): Permission.ACCOUNT_READ,
     ("GET", "/api/v1/agents"): Permission.AGENT_LIST,
     ("GET", "/api/v1/namespaces/{namespace}/usage"): Permission.AGENT_LIST,
@@ -244,6 +245,13 @@ class TestWhoami:
     def test_whoever_is_in_no_charter_only_reads(self, gate_world: GateWorld) -> None:
         body = gate_world.client("carol").get("/api/v1/whoami").json()
         assert [each["standing"] for each in body["standings"]] == ["reader"]
+
+
+def test_whoever_has_no_token_is_told_where_people_log_in(gate_world: GateWorld) -> None:
+    answer = httpx2.get(f"{gate_world.url}/api/v1/login-options", trust_env=False, verify=NO_TLS)
+    (people, _pipelines) = gate_world.services.settings.issuers
+    option = {"issuer": people.issuer, "clientId": gate_world.url, "scopes": ["openid", "email", "offline_access"]}
+    assert (answer.status_code, answer.json()) == (200, {"registry": gate_world.url, "options": [option]})
 
 
 def test_the_charters_are_never_looked_up_on_the_event_loop(

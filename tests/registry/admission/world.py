@@ -269,7 +269,13 @@ def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, 
         database_url=SecretStr(database_url),
         s3=store_settings(s3),
         issuers=(
-            IssuerRule(issuer=issuer.url, kind="email", carried_claims=("groups",)),
+            IssuerRule(
+                issuer=issuer.url,
+                kind="email",
+                client_id=url,
+                login_scopes=("openid", "email", "offline_access"),
+                carried_claims={"groups": ("groups",)},
+            ),
             IssuerRule(issuer=issuer.ci_url, kind="github", server_url=SERVER_URL),
         ),
         # many tests share a minute

@@ -20,9 +20,9 @@ from tidegate_registry.sandbox.login import (
     MAX_PENDING_CODES,
     AuthorizeRequest,
     Codes,
-    InvalidGrant,
     parse_authorize_request,
 )
+from tidegate_registry.sandbox.oauth import InvalidGrant
 from tidegate_registry.sandbox.serve import RunningSigstore
 from tidegate_registry.sandbox.users import USERS, demo_user
 
@@ -210,6 +210,52 @@ def test_without_a_browser_the_code_is_shown(http: httpx2.Client) -> None:
     found = re.search(r"<code>([0-9a-f]{64})</code>", page.text)
     assert found
     assert redeem(http, found[1], redirect_uri=oob).status_code == 200
+
+
+class TestDevice:
+    """RFC 8628, without a clock: what a machine is told at each step."""
+
+    def begin(self, http: httpx2.Client) -> dict[str, str]:
+        body = http.post(
+            "/device_authorization", data={"client_id": "tidegate", "scope": "openid offline_access"}
+        ).json()
+        assert (body["expires_in"], body["interval"]) == (600, 1)
+        assert re.fullmatch(r"[B-DF-HJ-NP-TV-XZ]{4}-[B-DF-HJ-NP-TV-XZ]{4}", body["user_code"])
+        return dict(body)
+
+    def poll(self, http: httpx2.Client, code: str, client_id: str = "tidegate") -> httpx2.Response:
+        grant = "urn:ietf:params:oauth:grant-type:device_code"
+        return http.post("/token", data={"grant_type": grant, "device_code": code, "client_id": client_id})
+
+    def test_a_person_says_yes_and_the_machine_gets_tokens_once(
+        self, http: httpx2.Client, sigstore: RunningSigstore
+    ) -> None:
+        device = self.begin(http)
+        page = http.get(device["verification_uri_complete"])
+        assert device["user_code"] in page.text
+        assert "login_hint=carol" in page.text
+        assert http.get(device["verification_uri_complete"] + "&login_hint=carol").status_code == 200
+        body = self.poll(http, device["device_code"]).json()
+        assert sigstore.instance.issuer.verify(body["id_token"], "tidegate").claims["email"] == "carol@sandbox.example"
+        assert self.poll(http, device["device_code"]).json()["error"] == "invalid_grant"
+        refresh = {"grant_type": "refresh_token", "refresh_token": body["refresh_token"], "client_id": "tidegate"}
+        again = http.post("/token", data=refresh).json()
+        assert sigstore.instance.issuer.verify(again["id_token"], "tidegate").claims["sub"] == "sandbox|carol"
+        assert again["refresh_token"] != body["refresh_token"]
+        assert http.post("/token", data=refresh).json()["error"] == "invalid_grant"
+
+    def test_until_then_it_is_told_to_wait_or_to_slow_down(self, http: httpx2.Client) -> None:
+        device = self.begin(http)
+        assert self.poll(http, device["device_code"]).json()["error"] == "authorization_pending"
+        assert self.poll(http, device["device_code"]).json()["error"] == "slow_down"
+        assert self.poll(http, device["device_code"], "another").json()["error"] == "invalid_grant"
+
+    def test_a_no_is_an_answer_too(self, http: httpx2.Client) -> None:
+        device = self.begin(http)
+        http.get(device["verification_uri_complete"] + "&login_hint=nobody")
+        assert self.poll(http, device["device_code"]).json()["error"] == "access_denied"
+        assert http.get("/device", params={"user_code": "BBBB-BBBB", "login_hint": "alice"}).status_code == 400
+        assert http.post("/device_authorization", data={}).json()["error"] == "invalid_request"
 
 
 def test_the_command_line_logs_in_for_both_audiences(http: httpx2.Client, sigstore: RunningSigstore) -> None:
