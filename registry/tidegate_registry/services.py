@@ -7,6 +7,7 @@ Gatekeeper) and `Gate` (is this evidence, may this be named; the evidence and ad
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from secrets import token_bytes
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from tidegate_registry.artifacts.naming import Named
     from tidegate_registry.artifacts.pending import PendingTag
 
+STORE_REQUESTS = 32  # questions to the store at once that direct uploads ask beside the requests' own threads
 Clock = Callable[[], datetime]
 EvidenceKey = tuple[str, Digest, Digest, Digest, tuple[tuple[str, Digest], ...]]
 """Agent, subject, bundle, charter, roots by name: all that the outcome of a verification depends on."""
@@ -123,6 +125,7 @@ class Services:
     entropy: Callable[[int], bytes] = token_bytes
     roots: Roots = field(default_factory=Roots)
     turns: Turns = field(default_factory=Turns)
+    store_crew: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(STORE_REQUESTS, "store"))
     hash_states: HashStates = field(default_factory=HashStates)
     reads: ReadCache = field(default_factory=lambda: ReadCache(most_bytes=READ_CACHE_BYTES))
     checked_bundles: Recent[tuple[str, Digest], AgentConfig] = field(default_factory=Recent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.services import Services
 
-STORE_REQUESTS = 16  # questions to the store at once, for one request of a client
 MARK_DIGITS = 32  # 128 bits of a sha256
 T = TypeVar("T")
 R = TypeVar("R")
@@ -95,9 +94,12 @@ def is_own(stored: StoredBlob, blob: Announced, mark: str) -> bool:
     return (stored.mark, stored.size, stored.sha256) == (mark, blob.size, blob.digest)
 
 
-def in_parallel(ask: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """Ask for each item in a few threads; the answers are in the order of `items`. The first error is raised."""
+def in_parallel(app: Services, ask: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Ask for each item, several at once; the answers are in the order of `items`. When all have ended, the first
+    error is raised. The threads are those of the process: however many requests there are, they are no more.
+    """
     if len(items) <= 1:
         return [ask(item) for item in items]
-    with ThreadPoolExecutor(min(STORE_REQUESTS, len(items)), thread_name_prefix="store") as pool:
-        return list(pool.map(ask, items))
+    asked = [app.store_crew.submit(ask, item) for item in items]
+    wait(asked)
+    return [each.result() for each in asked]

@@ -48,7 +48,7 @@ def commit_uploads(
     here = find_available(app, who, repository, blobs)
     arrivals = _Arrivals(app, who, repository)
     waiting = [blob for blob in blobs if blob.digest not in here]
-    for blob, arrived in zip(waiting, in_parallel(arrivals.take, waiting), strict=True):
+    for blob, arrived in zip(waiting, in_parallel(app, arrivals.take, waiting), strict=True):
         if arrived:
             here[blob.digest] = None
     link_blobs(

@@ -91,7 +91,7 @@ def plan_uploads(
     missing = [blob for blob in blobs if blob.digest not in here]
     perhaps = claimed | shared_digests(app, repository, {blob.digest for blob in missing})
     looked_at = [blob for blob in missing if blob.digest in perhaps or blob.size > UNASKED_BYTES]
-    found = dict(zip(looked_at, in_parallel(plan.look, looked_at), strict=True))
+    found = dict(zip(looked_at, in_parallel(app, plan.look, looked_at), strict=True))
     return [Planned(blob) if blob.digest in here else plan.of(blob, found.get(blob)) for blob in blobs]
 
 
