@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.cli.outcome import EXIT_DONE, EXIT_REFUSED
 from tidegate.cli.output import Output
+from tidegate_registry.operating import opened, operator
 
 if TYPE_CHECKING:
     from tidegate.bundle.layout import Layout
-    from tidegate_registry.audit.events import Actor
     from tidegate_registry.keeping.fsck.findings import Finding
     from tidegate_registry.keeping.fsck.run import Checked
     from tidegate_registry.keeping.plan import Named
@@ -70,31 +68,6 @@ def add_parsers(verbs: Verbs[argparse.ArgumentParser], add_verb: AddVerb) -> Non
     accept.set_defaults(run=_accept_loss)
 
 
-@contextmanager
-def _opened(args: argparse.Namespace) -> Iterator[Services]:
-    from tidegate_registry import migrations
-    from tidegate_registry.app import build_services
-    from tidegate_registry.settings_file import load_settings
-
-    app = build_services(load_settings(args.config))
-    try:
-        migrations.check(app.db)
-        yield app
-    finally:
-        app.db.close()
-
-
-def _operator() -> Actor:
-    """Name who runs a command: the machine's word, as there is no credential."""
-    from tidegate_registry.audit.events import Actor
-
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):
-        name = "unknown"
-    return Actor(kind="operator", issuer="", name=name)
-
-
 def _fsck(args: argparse.Namespace) -> int:
     from tidegate.bundle.layout import Layout
     from tidegate_registry.keeping.fsck.objects import total_bytes
@@ -102,7 +75,7 @@ def _fsck(args: argparse.Namespace) -> int:
 
     out = Output(as_json=args.json)
     layout = Layout.open(args.restore_from) if args.restore_from is not None else None  # a check may take hours
-    with _opened(args) as app:
+    with opened(args) as app:
         with out.progress(total_bytes(app), "hashing" if args.rehash else "checking") as bar:
             checked = check(app, rehash=args.rehash, advance=bar.advance)
         if not args.json:
@@ -148,7 +121,7 @@ def _put_right(args: argparse.Namespace, app: Services, checked: Checked, layout
     from tidegate_registry.keeping.fsck.repair import repair
     from tidegate_registry.keeping.fsck.restore import restore
 
-    actor = _operator()
+    actor = operator()
     if layout is not None:
         for finding in checked.problems:
             if restore(app, actor, finding, layout):
@@ -181,7 +154,7 @@ def _gc(args: argparse.Namespace) -> int:
         else:
             out.data(f"{each.name} {each.size} bytes: {each.why}")
 
-    with _opened(args) as app:
+    with opened(args) as app:
         forget = [_named(text) for text in args.forget]
         if not args.apply:
             check_may_collect(app)  # what would go, were it not refused, is no answer
@@ -190,7 +163,7 @@ def _gc(args: argparse.Namespace) -> int:
         for name in needed:
             out.say(f"stays: {name.repository}@{name.digest} is not there, in use, or something needs it")
         if args.apply:
-            Sweep(app, _operator(), forget=forget, tell=tell).run()
+            Sweep(app, operator(), forget=forget, tell=tell).run()
         else:
             for manifest in manifests:
                 tell(manifest)
@@ -209,8 +182,8 @@ def _gc(args: argparse.Namespace) -> int:
 def _accept_loss(args: argparse.Namespace) -> int:
     from tidegate_registry.keeping.highwater import accept_loss
 
-    with _opened(args) as app:
-        mark = accept_loss(app, _operator(), args.reason)
+    with opened(args) as app:
+        mark = accept_loss(app, operator(), args.reason)
     Output().say(f"goes on without entry {mark.entry} at position {mark.position}, and whatever went with it")
     return EXIT_DONE
 
