@@ -1,4 +1,4 @@
-"""`tidegate-registry serve | migrate | fsck | gc | accept-loss | sandbox`; errors and exit codes as with `tidegate`."""
+"""`tidegate-registry serve | migrate | policy | fsck | gc | accept-loss | sandbox`; exit codes as with `tidegate`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def _run(args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     from tidegate_registry import __version__
     from tidegate_registry.keeping import command as keeping
+    from tidegate_registry.policies import command as policies
     from tidegate_registry.sandbox.cli import add_parser
 
     parser: argparse.ArgumentParser = Parser(prog="tidegate-registry", description="The Tidegate registry.")
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     migrate = _verb(verbs, "migrate", "bring the database to this version", "Create or upgrade the schema; repeatable.")
     migrate.set_defaults(run=_migrate)
     keeping.add_parsers(verbs, _verb)
+    policies.add_parsers(verbs, _verb)
     add_parser(verbs)
     return parser
 

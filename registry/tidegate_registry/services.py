@@ -1,7 +1,8 @@
 """What rooms may use, in one frozen value made by the composition root (app.py); nothing is global.
 
-The two protocols are the seams to the rooms that judge: `Access` (who is calling, what may they do; the access room's
-Gatekeeper) and `Gate` (is this evidence, may this be named; the evidence and admission rooms). Tests fake them.
+The protocols are the seams to the rooms that judge: `Access` (who is calling, what may they do; the access room's
+Gatekeeper), `Gate` (is this evidence, may this be named; the evidence and admission rooms) and `PolicySource` (what the
+policies say; the policies room). Tests fake them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.turns import Turns
 from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.db import Db, Tx
+from tidegate_registry.policies.source import StoredPolicies
 from tidegate_registry.recent import Recent
 from tidegate_registry.retention import Roots
 from tidegate_registry.settings import READ_CACHE_BYTES, Settings
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
     from tidegate.formats.config import AgentConfig
     from tidegate.formats.manifest import Manifest
     from tidegate.policy.evidence import VerifiedAttestation
+    from tidegate.policy.load import LoadedPolicy
     from tidegate_registry.artifacts.naming import Named
     from tidegate_registry.artifacts.pending import PendingTag
+    from tidegate_registry.policies.source import PolicySet
 
 STORE_REQUESTS = 32  # questions to the store at once that direct uploads ask beside the requests' own threads
 Clock = Callable[[], datetime]
@@ -105,6 +109,16 @@ class Gate(Protocol):
         """
 
 
+class PolicySource(Protocol):
+    """The policies in force. The same transaction that decides asks, so that what was read is what was judged."""
+
+    def current(self, tx: Tx, *, hold: bool = False) -> PolicySet:
+        """Give what is in force as `tx` sees it; with `hold`, until `tx` ends. From memory while nothing changed."""
+
+    def for_agent(self, tx: Tx, agent: str, *, hold: bool = False) -> LoadedPolicy | None:
+        """Give the policy for an agent; None: no policy is installed. Raises PolicyUnusable."""
+
+
 def utc_now() -> datetime:
     """The clock of a running registry."""
     return datetime.now(UTC)
@@ -124,6 +138,7 @@ class Services:
     clock: Clock = utc_now
     entropy: Callable[[int], bytes] = token_bytes
     roots: Roots = field(default_factory=Roots)
+    policies: PolicySource = field(default_factory=StoredPolicies)
     turns: Turns = field(default_factory=Turns)
     store_crew: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(STORE_REQUESTS, "store"))
     hash_states: HashStates = field(default_factory=HashStates)
