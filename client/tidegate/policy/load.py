@@ -31,6 +31,7 @@ from tidegate.policy.model import (
     Rollout,
 )
 from tidegate.policy.overlay import additions_for, check_overlay, freezes_of, narrowed
+from tidegate.policy.people import People
 from tidegate.policy.requirements import Requirement
 
 MAX_POLICY_BYTES = 1 << 20  # 5,000 persons with three identities each
@@ -104,6 +105,11 @@ class LoadedPolicy:
     def persons(self) -> Mapping[str, tuple[PersonIdentity, ...]]:
         """Humans by name, each with all identities."""
         return self.document.persons
+
+    @cached_property
+    def people(self) -> People:
+        """Finds the person behind an identity."""
+        return People(self.persons)
 
     @cached_property
     def freezes(self) -> tuple[Freeze, ...]:

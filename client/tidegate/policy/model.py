@@ -109,6 +109,13 @@ class Weekly(Closed):
     to: Clock = Field(default=MIDNIGHT, description="When it ends; a time before `from` is on the next day.")
     tz: str = Field(max_length=64, description="The time zone by its IANA name, such as Europe/Berlin.")
 
+    @field_validator("from_")
+    @classmethod
+    def _begins_on_its_day(cls, clock: str) -> str:
+        if clock == MIDNIGHT:
+            raise ValueError('is the end of a day; write "00:00" and the next day')
+        return clock
+
     @field_validator("tz")
     @classmethod
     def _is_known(cls, name: str) -> str:
