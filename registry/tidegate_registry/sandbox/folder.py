@@ -83,6 +83,10 @@ class SandboxFolder:
         return self.path / "trust.yaml"
 
     @property
+    def policy(self) -> Path:
+        return self.path / "policy.yaml"
+
+    @property
     def trusted_root(self) -> Path:
         return self.path / "trusted_root.json"
 

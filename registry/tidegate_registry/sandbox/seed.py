@@ -1,4 +1,4 @@
-"""What the sandbox writes for its users: the environment to source, the trust file, the trust documents."""
+"""What the sandbox writes for its users: the environment to source, trust file, policy, the trust documents."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import shlex
 from tidegate_registry.sandbox.files import replace_file
 from tidegate_registry.sandbox.folder import SandboxFolder, SandboxPorts
 from tidegate_registry.sandbox.jobs import SERVER_URL
+from tidegate_registry.sandbox.policy import ROOT_NAME, policy_file
 from tidegate_registry.sandbox.ports import LOOPBACK, PROXY_EXCEPTIONS
 from tidegate_registry.sandbox.sigstore import SigstoreInstance
 from tidegate_registry.sandbox.users import DEMO_AGENT, DEMO_NAMESPACE, USERS
 
-ROOT_NAME = "sandbox"
-
 
 def write_files(folder: SandboxFolder, ports: SandboxPorts, instance: SigstoreInstance) -> None:
-    """Write everything; the trust file only when there is none, since its owner may have edited it."""
+    """Write everything; trust file and policy only when there are none, since their owner may have edited them."""
     replace_file(folder.trusted_root, _json(instance.trusted_root()))
     replace_file(folder.client_trust_config, _json(instance.client_trust_config()))
     replace_file(folder.signing_config, _json(instance.signing_config()))
     replace_file(folder.env, environment_file(folder, ports).encode())
     if not folder.trust.exists():
         replace_file(folder.trust, trust_file(ports.sigstore_url).encode())
+    if not folder.policy.exists():
+        replace_file(folder.policy, policy_file(ports.sigstore_url).encode())
 
 
 def environment(folder: SandboxFolder, ports: SandboxPorts) -> dict[str, str]:
@@ -48,6 +49,7 @@ def environment_file(folder: SandboxFolder, ports: SandboxPorts) -> str:
 def trust_file(issuer: str) -> str:
     """Give the trust file: the sandbox's root, and the charters of the demo namespace."""
     alice, bob = USERS["alice"].email, USERS["bob"].email
+    approving = _approving(issuer)
     workflow = f"{SERVER_URL}/{DEMO_AGENT}/.ci/workflows"
     shared = f"{SERVER_URL}/{DEMO_NAMESPACE}/workflows/.ci/workflows/release.yml"
     return f"""\
@@ -71,11 +73,18 @@ charters:
         issuer: {issuer}
         identity: {alice}
     attesters:
+      - name: eval-workflow
+        root: {ROOT_NAME}
+        issuer: {issuer}/ci
+        workflow: {SERVER_URL}/{DEMO_NAMESPACE}/evals/.ci/workflows/eval.yml
+        refs: [refs/heads/main]
+        types: [evaluation, test-result]
       - name: bob
         root: {ROOT_NAME}
         issuer: {issuer}
         identity: {bob}
         types: [review]
+{approving}
     builders:
       {shared}@refs/tags/v1: 3
       {shared}@refs/heads/main: 3
@@ -102,11 +111,32 @@ charters:
         issuer: {issuer}
         identity: {bob}
         types: [review]
+{approving}
     builders:
       {workflow}/release.yml@refs/tags/v*: 2
       {workflow}/release.yml@refs/heads/main: 2
     protectedRefs: [refs/heads/main, refs/tags/v*]
 """
+
+
+def _approving(issuer: str) -> str:
+    """Who approves, for both charters: one person for staging, two for stable, and nobody for dev."""
+    approvers = "\n".join(_person_rule(name, issuer) for name in ("bob", "carol"))
+    return f"""\
+    approvers:
+{approvers}
+    # how many of them by channel; with 0 the release statement must list the channel (`tidegate publish --channel dev`)
+    approvals: {{dev: 0, staging: 1, stable: 2}}
+    breakGlass:
+{_person_rule("carol", issuer)}"""
+
+
+def _person_rule(name: str, issuer: str) -> str:
+    return f"""\
+      - name: {name}
+        root: {ROOT_NAME}
+        issuer: {issuer}
+        identity: {USERS[name].email}"""
 
 
 def _shared_rule(name: str, identity: str, issuer: str) -> str:

@@ -151,6 +151,7 @@ def registry_app(folder: SandboxFolder, ports: SandboxPorts, store: Weed, databa
     Everything that does not need the object store happens before it is waited for. Raises what `check_start` does.
     """
     from tidegate_registry.app import build_services, check_start, create_app
+    from tidegate_registry.sandbox.policy import seed_policy
 
     settings = registry_settings(folder, ports, store.endpoint, database_url)
     services = build_services(settings)
@@ -158,6 +159,7 @@ def registry_app(folder: SandboxFolder, ports: SandboxPorts, store: Weed, databa
     store.wait_ready()
     log.info("store ready, checking what the registry rests on")
     check_start(services)
+    seed_policy(services, folder.policy.read_bytes())
     return create_app(settings, services=services, checked=True)
 
 

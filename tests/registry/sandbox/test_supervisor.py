@@ -27,12 +27,18 @@ from tests.registry.sandbox.lines import assert_told, chosen, run
 from tests.registry.sandbox.test_s3 import wait_until_gone
 from tidegate.formats.charter import Charter
 from tidegate.formats.trustfile import parse_trust_file
+from tidegate.policy.editing import judge_lockout
+from tidegate.policy.inputs import Caller
+from tidegate.policy.load import load_policy
+from tidegate.policy.people import roles_of
 from tidegate_registry.sandbox.cli import default_folder
 from tidegate_registry.sandbox.files import read_secret
 from tidegate_registry.sandbox.folder import FolderInUse, SandboxFolder
+from tidegate_registry.sandbox.policy import policy_file
 from tidegate_registry.sandbox.ports import PortTaken
 from tidegate_registry.sandbox.seed import trust_file
 from tidegate_registry.sandbox.supervisor import run_sandbox
+from tidegate_registry.sandbox.users import USERS
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -136,6 +142,7 @@ def test_everything_starts_answers_and_stops(tmp_path: Path) -> None:
         for name in (
             "env",
             "trust.yaml",
+            "policy.yaml",
             "sandbox.json",
             "client_trust_config.json",
             "signing_config.json",
@@ -260,6 +267,28 @@ def test_a_missing_wheel_is_one_line(
 def test_the_trust_file_is_one_the_verifier_reads() -> None:
     trust, _ = parse_trust_file(trust_file("http://127.0.0.1:1").encode(), name="trust.yaml")
     assert [getattr(charter, "agent", None) for charter in trust.charters] == ["acme/*", "acme/support-agent"]
+
+
+def test_the_policy_gives_each_demo_user_their_role_and_fits_the_charters() -> None:
+    issuer = "http://127.0.0.1:1"
+    policy = load_policy(policy_file(issuer).encode())
+    callers = {
+        name: Caller("human", issuer, user.email, {"groups": user.groups}) for name, user in sorted(USERS.items())
+    }
+    assert {name: sorted(roles_of(caller, policy)) for name, caller in callers.items()} == {
+        "alice": ["developer"],
+        "bob": ["reviewer"],
+        "carol": ["release-manager"],
+        "dave": ["admin"],
+    }
+    assert {policy.people.of(caller) for caller in callers.values()} == USERS.keys()
+    assert policy.people.of(Caller("ci", f"{issuer}/ci", "a-workflow", {"actor": ("alice",)})) == "alice"
+    assert judge_lockout(policy, callers.values()) == ()
+    trust, _ = parse_trust_file(trust_file(issuer).encode(), name="trust.yaml")
+    for charter in trust.charters:
+        assert isinstance(charter, Charter)
+        assert tuple(charter.approvals) == policy.document.channels
+        assert {rule.human for rule in charter.approvers} <= policy.persons.keys()
 
 
 @pytest.mark.parametrize("workflow_ref", ["refs/heads/main", "refs/tags/v1"])

@@ -1,0 +1,173 @@
+"""Who may change a policy, whether enough others agreed, and whether somebody could still change it afterwards.
+
+Pure. A change is always judged under the policy in force, never under the one it would make: else a document could
+grant its own author the right to write it. Spec page: docs/spec/policy.md, "Who may change it".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tidegate.errors import Reason
+from tidegate.policy.inputs import Caller
+from tidegate.policy.load import LoadedPolicy
+from tidegate.policy.model import COMPANY, Editors
+from tidegate.policy.people import roles_of
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """How a proposal stands. `persons`: who agreed and counts. `missing`: why it is not complete; empty when it is."""
+
+    needed: int
+    persons: tuple[str, ...]
+    missing: tuple[Reason, ...]
+
+    def __bool__(self) -> bool:
+        return not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Those who may propose, how many others must agree, and whose agreement counts."""
+
+    propose: frozenset[str]
+    approve: frozenset[str]
+    approvals: int
+
+
+def may_edit(policy: LoadedPolicy, name: str, caller: Caller) -> bool:
+    """Whether `caller` may propose a change of `name` (`_company`, or a namespace) under the policy in force."""
+    held = roles_of(caller, policy)
+    return any(held & group.propose for group in _groups(policy, name))
+
+
+def may_agree(policy: LoadedPolicy, name: str, caller: Caller) -> bool:
+    """Whether the agreement of `caller` could count for a change of `name`."""
+    held = roles_of(caller, policy)
+    return any(held & group.approve for group in _groups(policy, name))
+
+
+def judge_consent(policy: LoadedPolicy, name: str, author: Caller, approvers: Sequence[Caller]) -> Consent:
+    """Say whether a proposal of `author` may become a version: `policy` is the one in force.
+
+    Of those who may propose and how many must agree the policy can name two groups; the one that lacks least counts.
+    """
+    held = roles_of(author, policy)
+    groups = [group for group in _groups(policy, name) if held & group.propose]
+    if not groups:
+        return Consent(0, (), (_not_an_editor(policy, name, author),))
+    return min((_consent(policy, group, author, approvers) for group in groups), key=_short_of)
+
+
+def judge_lockout(policy: LoadedPolicy, known: Iterable[Caller]) -> tuple[Reason, ...]:
+    """Say why too few could change the policy again if it were in force; empty: enough could.
+
+    `known`: callers by their latest tokens. Whoever a role names by exact identity counts as well, seen or not.
+    Where others must agree, only those whom `persons` lists can be told apart, and count.
+    """
+    editors = policy.document.editors
+    able = able_editors(policy, known)
+    needed = 1 + editors.approvals
+    if len(able) >= needed:
+        return ()
+    return (
+        Reason(
+            "policy-lockout",
+            "too few people could change the policy again",
+            f"{len(able)}: {', '.join(able)}" if able else "nobody that is known",
+            f"{needed} with {' or '.join(editors.allow)}{', each in `persons`' if editors.approvals else ''}",
+            "keep a role in `editors` that people have by their present tokens, or name them by exact identity",
+        ),
+    )
+
+
+def able_editors(policy: LoadedPolicy, known: Iterable[Caller]) -> tuple[str, ...]:
+    """Name the distinct persons who could change the company-wide policy under `policy`, sorted."""
+    editors, people = policy.document.editors, policy.people
+    candidates = [*known, *_named_exactly(policy, editors)]
+    able = set()
+    for caller in candidates:
+        if roles_of(caller, policy) & set(editors.allow):
+            person = people.of(caller)
+            if person is not None or not editors.approvals:
+                able.add(person or caller.identity)
+    return tuple(sorted(able))
+
+
+def _groups(policy: LoadedPolicy, name: str) -> tuple[_Group, ...]:
+    editors = policy.document.editors
+    everywhere = _Group(frozenset(editors.allow), frozenset(editors.allow), editors.approvals)
+    own = policy.document.overlay_editors.get(name) if name != COMPANY else None
+    if own is None:
+        return (everywhere,)
+    return everywhere, _Group(frozenset(own.allow), frozenset((*own.allow, *editors.allow)), own.approvals)
+
+
+def _consent(policy: LoadedPolicy, group: _Group, author: Caller, approvers: Sequence[Caller]) -> Consent:
+    people, counted, notes = policy.people, dict[str, None](), list[str]()
+    proposer = people.all_of(author)
+    if group.approvals and not proposer:
+        return Consent(group.approvals, (), (_unknown(author),))
+    for caller in approvers:
+        person = people.of(caller)
+        if set(people.all_of(caller)) & set(proposer) or (caller.issuer, caller.identity) == (
+            author.issuer,
+            author.identity,
+        ):
+            notes.append(f"{caller.identity} is the author")
+        elif not roles_of(caller, policy) & group.approve:
+            notes.append(f"{caller.identity} has none of the roles")
+        elif person is None:
+            notes.append(f"{caller.identity} is nobody in `persons`")
+        else:
+            counted[person] = None
+    if len(counted) >= group.approvals:
+        return Consent(group.approvals, tuple(counted), ())
+    found = [f"{len(counted)} of {group.approvals}", *([", ".join(counted)] if counted else []), *notes]
+    missing = Reason(
+        "policy-approvals-missing",
+        "further persons must agree before this is in force",
+        "; ".join(found),
+        f"{group.approvals} besides the author, with {' or '.join(sorted(group.approve))}",
+        "have them run `tidegate policy approve`",
+    )
+    return Consent(group.approvals, tuple(counted), (missing,))
+
+
+def _short_of(consent: Consent) -> tuple[bool, int]:
+    return not consent, consent.needed - len(consent.persons)
+
+
+def _not_an_editor(policy: LoadedPolicy, name: str, author: Caller) -> Reason:
+    roles = sorted({role for group in _groups(policy, name) for role in group.propose})
+    held = sorted(roles_of(author, policy))
+    return Reason(
+        "policy-editor-missing",
+        f"{author.identity} may not change the policy {name}",
+        ", ".join(held) or "no role",
+        " or ".join(roles),
+        "ask somebody who has such a role; `tidegate policy show` says who",
+    )
+
+
+def _unknown(author: Caller) -> Reason:
+    return Reason(
+        "policy-person-unknown",
+        "the policy in force does not say which person the author is, so nobody can be told to be another one",
+        f"{author.identity} (issuer {author.issuer})",
+        "an identity that `persons` lists",
+        "have somebody whom `persons` lists propose to add it",
+    )
+
+
+def _named_exactly(policy: LoadedPolicy, editors: Editors) -> list[Caller]:
+    """Give those whom a role names by their whole identity: they are able before they are ever seen."""
+    found = []
+    for role in editors.allow:
+        for binding in policy.roles.get(role, ()):
+            identity = binding.claims.get("identity")
+            if isinstance(identity, str) and len(binding.claims) == 1:
+                found.append(Caller("named", binding.issuer, identity))
+    return found
