@@ -8,7 +8,14 @@ from pathlib import Path
 
 from tidegate.errors import InvalidInput, ReferenceInvalid
 
+QUIET = "say nothing but results and errors"
 DEFAULT_TRUST = "~/.config/tidegate/trust.yaml"
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Add `--quiet` to a verb, where it may stand as well as before it."""
+    # suppressed: without it, what stands before the verb counts
+    parser.add_argument("-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help=QUIET)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

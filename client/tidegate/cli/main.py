@@ -10,6 +10,7 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 from tidegate import __version__
+from tidegate.cli.common import QUIET, add_quiet
 from tidegate.cli.outcome import Misused, Parser, run_to_exit_code, tell_misuse
 
 if TYPE_CHECKING:
@@ -38,12 +39,14 @@ VERBS: dict[str, dict[str, str]] = {
         "export": "write a verified release with its evidence to one file",
         "import": "bring an exported release into a registry or a layout",
     },
+    "Admin": {
+        "policy": "write, test and change the policy of promotions",
+    },
     "Identity": {
         "login": "remember who you are",
         "whoami": "show who you are and what you may do",
     },
 }
-QUIET = "say nothing but results and errors"
 
 
 class _VerbParser(Parser):
@@ -89,10 +92,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     for verb in (verb for group in VERBS.values() for verb in group):
         if verb == named:  # importing one verb, not all of them, keeps start-up short
             import_module(f"tidegate.cli.{verb}{'_' * iskeyword(verb)}").add(commands)
-            # suppressed: without it, what stands before the verb counts
-            commands.choices[verb].add_argument(
-                "-q", "--quiet", action="store_true", default=argparse.SUPPRESS, help=QUIET
-            )
+            add_quiet(commands.choices[verb])
         else:
             commands.add_parser(verb, add_help=False)
     return parser

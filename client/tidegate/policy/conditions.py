@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from tidegate.errors import Reason
 from tidegate.policy.requirements import Requirement
 
 
@@ -13,6 +14,10 @@ class Program(Protocol):
     @property
     def reads(self) -> frozenset[str]:
         """The paths that it reads, each of which must be present in the evidence."""
+
+    @property
+    def warnings(self) -> tuple[Reason, ...]:
+        """What somebody who edits the policy should know of it."""
 
 
 def compile_condition(requirement: Requirement) -> tuple[Program | None, str | None]:

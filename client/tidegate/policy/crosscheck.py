@@ -14,6 +14,7 @@ from tidegate.formats.document import mistake_at
 from tidegate.formats.yamldoc import PathInside, YamlDocument
 from tidegate.policy.agents import shadowed
 from tidegate.policy.model import PersonIdentity, PolicyDocument, PublishersOf, Transition
+from tidegate.policy.people import People, most_holders
 from tidegate.policy.requirements import Requirement
 
 MAX_SHOWN = 12  # names in a message; a person picks from a few
@@ -236,12 +237,15 @@ def _check_glass(document: PolicyDocument, names: Vocabulary, mistakes: Mistakes
 def _check_editors(document: PolicyDocument, mistakes: Mistakes) -> None:
     """Whoever may change the policy must exist: a policy that nobody can change is never mended."""
     mistakes.all_known(("editors", "allow"), document.editors.allow, document.roles, "role")
-    if not any(document.roles.get(role) for role in document.editors.allow):
+    bindings = [binding for role in document.editors.allow for binding in document.roles.get(role, ())]
+    able, needed = most_holders(bindings, People(document.persons)), 1 + document.editors.approvals
+    if able is not None and able < needed:
         mistakes.add(
             ("editors", "allow"),
-            "nobody has these roles, so nobody could change the policy again",
-            found=", ".join(document.editors.allow),
-            expected="a role that `roles` binds to somebody",
+            "too few people have these roles, so nobody could change the policy again",
+            found=f"{able} in {', '.join(document.editors.allow)}",
+            expected=f"{needed}: who proposes, and {document.editors.approvals} who agree" if needed > 1 else "one",
+            hint="bind a role to more people, or to a group",
         )
     for namespace, editors in document.overlay_editors.items():
         mistakes.all_known(("overlayEditors", namespace, "allow"), editors.allow, document.roles, "role")

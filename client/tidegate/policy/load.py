@@ -85,6 +85,11 @@ class LoadedPolicy:
     _added: tuple[tuple[LoadedRequirement, ...], ...] = field(repr=False)
     _rules: dict[tuple[int, tuple[int, ...]], Rule] = field(default_factory=dict, repr=False)
 
+    @property
+    def requirements(self) -> tuple[tuple[tuple[LoadedRequirement, ...], ...], ...]:
+        """The requirements as they stand in the document and then in its overlay, transition by transition."""
+        return self._base, self._added
+
     @cached_property
     def digest(self) -> Digest:
         """See the class."""

@@ -47,12 +47,12 @@ def holders(role: str, policy: LoadedPolicy) -> tuple[str, ...]:
     return (*named, *described)
 
 
-def most_holders(role: str, policy: LoadedPolicy) -> int | None:
-    """Count the persons who can ever have a role; None where only tokens tell, as with groups."""
-    bindings = policy.roles.get(role, ())
-    if not all(_is_exact(binding) for binding in bindings):
+def most_holders(bindings: Iterable[RoleBinding], people: People) -> int | None:
+    """Count the persons whom bindings can ever mean; None where only tokens tell, as with groups."""
+    listed = tuple(bindings)
+    if not all(_is_exact(binding) for binding in listed):
         return None
-    return len({policy.people.of(found) or (found.issuer, found.identity) for found in map(_bound, bindings)})
+    return len({people.of(found) or (found.issuer, found.identity) for found in map(_bound, listed)})
 
 
 class People:

@@ -38,8 +38,13 @@ def test_every_mistake_is_told_with_its_line_and_what_was_probably_meant() -> No
         ("  to: stable\n", "  to: stabel\n", "transitions[3].to: no such channel"),
         ("agents: [acme/risky]", "agents: ['*/*']", "transitions[2]: never counts: transitions[1] comes first"),
         ("id: soaked, soak: {min: 24h}", "id: reviewed, sbom: {}", "another requirement of this transition"),
-        ("allow: [admin]", "allow: [reviewers]", "editors.allow: nobody has these roles"),
-        (': [{issuer: "https://idp.example", claims: {identity: bob@acme.example}}]', ": []", "nobody has these"),
+        ("allow: [admin]", "allow: [reviewers]", "editors.allow: too few people have these roles"),
+        (
+            ': [{issuer: "https://idp.example", claims: {identity: bob@acme.example}}]',
+            ": []",
+            "too few people have these",
+        ),
+        ("allow: [admin], approvals: 0", "allow: [admin], approvals: 1", "editors.allow: too few people"),
         ("channels: [dev, staging, stable]", "channels: [dev, staging, stable, dev]", "channels[3]: another channel"),
         (
             '[{issuer: "https://idp.example", identity: bob@',

@@ -75,5 +75,5 @@ def test_who_has_a_role_is_said_by_name_where_the_policy_has_names() -> None:
     assert holders("admin", policy) == ("bob",)
     assert holders("reviewer", policy) == ("groups review-* at https://idp.example",)
     assert holders("release-manager", policy) == ("email_verified true and groups managers at https://idp.example",)
-    assert most_holders("admin", policy) == 1
-    assert most_holders("reviewer", policy) is None
+    assert most_holders(policy.roles["admin"], policy.people) == 1
+    assert most_holders(policy.roles["reviewer"], policy.people) is None

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.client.policy.documents import OVERLAY, POLICY
+from tidegate.cli.main import main
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """A policy and an overlay to it."""
+    policy, overlay = tmp_path / "policy.yaml", tmp_path / "acme.yaml"
+    policy.write_text(POLICY)
+    overlay.write_text(OVERLAY)
+    return policy, overlay
+
+
+def test_lint_says_what_a_policy_asks(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    policy, overlay = files
+    assert main(["policy", "lint", str(policy), "--overlay", str(overlay)]) == 0
+    told = capsys.readouterr()
+    assert "staging → stable of acme/*, also\n    audited: 1 approval by auditor" in told.out
+    assert told.err == ""
+
+
+def test_lint_tells_every_mistake_and_a_hint(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    policy, overlay = files
+    overlay.write_text(
+        OVERLAY.replace("role: auditor", "role: audditor").replace("namespace: acme", "namespace: other")
+    )
+    assert main(["policy", "lint", str(policy), "--overlay", str(overlay), "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]  # noqa: TID251 - our own output
+    assert error["code"] == "policy-invalid"
+    assert [(reason["found"], reason["hint"]) for reason in error["reasons"]] == [("audditor", "write auditor")]
+
+
+def test_lint_can_be_strict_about_warnings(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    policy, _ = files
+    policy.write_text(POLICY.replace("  admin:", "  idle: []\n  admin:"))
+    assert main(["policy", "lint", str(policy)]) == 0
+    assert main(["policy", "lint", "-q", "--strict", str(policy)]) == 1
+    assert "nothing asks for this role (remove it, or use it) [role-unused]" in capsys.readouterr().err
