@@ -31,6 +31,7 @@ class Case:
     `bundle`: the checked config, or why the content was refused; None for an opaque bundle. `previous`: what was
     remembered of the agent's last release. `step`: the version step from the greatest release below, or why it cannot
     be judged. `further_reasons` are told only with a refusal.
+    `policy`: digest of the one that narrowed the publishers.
     """
 
     repository: str
@@ -43,6 +44,7 @@ class Case:
     previous: JsonObject | None
     further_reasons: Sequence[Reason] = ()
     step: VersionStep | Reason | None = None
+    policy: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def decide(case: Case) -> Admission:
         "charter": None
         if case.charter is None
         else {"digest": str(case.charter.digest), "version": case.charter.version},
+        "policy": None if case.policy is None else str(case.policy),
         "channels": list(verdict.channels),
         "step": case.step.as_json() if isinstance(case.step, VersionStep) else None,
         WARNINGS: [dict(reason.as_json()) for reason in verdict.warnings],

@@ -19,6 +19,8 @@ from tidegate.formats.charter import Charter
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.manifest import Manifest
 from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
+from tidegate.policy.load import LoadedPolicy
+from tidegate.policy.publishers import narrow_publishers
 from tidegate.verify.trust import Trust
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
@@ -77,6 +79,7 @@ class Grounds:
     evidence: EvidenceSet
     charter: Charter | None
     roots: tuple[tuple[str, Digest], ...]
+    policy: LoadedPolicy | None = None
 
     @property
     def number(self) -> int:
@@ -152,6 +155,7 @@ def read_grounds(app: Services, tx: Tx, trust: Trust, request: Request) -> Groun
         evidence=read_evidence(tx, request.repository, request.manifest.digest, limit=limit),
         charter=trust.charters.for_agent(request.repository),
         roots=root_digests(trust),
+        policy=app.policies.for_agent(tx, request.repository),
     )
 
 
@@ -179,6 +183,9 @@ def judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> Ad
             rows=grounds.evidence.rows,
             now=app.clock(),
         )
+    if grounds.policy is not None:
+        attestations, not_here = narrow_publishers(grounds.policy, request.repository, attestations)
+        refusals += not_here
     return decide(
         Case(
             repository=request.repository,
@@ -193,6 +200,7 @@ def judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> Ad
             if grounds.evidence.left_out
             else (),
             step=_step(app, request, grounds),
+            policy=grounds.policy.digest if grounds.policy else None,
         )
     )
 
@@ -224,7 +232,7 @@ def _lock_what_was_judged(
     app: Services, tx: Tx, trust: Callable[[], Trust], request: Request, grounds: Grounds
 ) -> None:
     """Lock the agent, and see that whatever was judged is still so: no release more, and with it none of this version,
-    the same deciding evidence, charter and roots.
+    the same deciding evidence, charter, roots and policy.
     """
     repository, limit = request.repository, app.settings.limits.evidence_per_decision
     naming.lock_agent(tx, repository, app.clock())
@@ -233,6 +241,7 @@ def _lock_what_was_judged(
         naming.count_releases(tx, repository) != grounds.number
         or deciding != grounds.evidence.deciding
         or not _same_rules(trust(), repository, grounds)
+        or not _same_policy(app.policies.for_agent(tx, repository, hold=True), grounds.policy)
     ):
         raise _OvertakenError
 
@@ -241,6 +250,10 @@ def _same_rules(trust: Trust, repository: str, grounds: Grounds) -> bool:
     charter = trust.charters.for_agent(repository)
     known = grounds.charter and grounds.charter.digest
     return (charter and charter.digest) == known and root_digests(trust) == grounds.roots
+
+
+def _same_policy(now: LoadedPolicy | None, judged: LoadedPolicy | None) -> bool:
+    return now is judged or (now is not None and judged is not None and now.digest == judged.digest)
 
 
 def _record(
