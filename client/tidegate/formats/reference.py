@@ -131,6 +131,16 @@ def parse_version(text: str) -> str:
     )
 
 
+def version_key(version: str) -> tuple[object, ...]:
+    """Give a key that sorts as semantic versions precede each other. Source: semver.org 2.0.0, item 11."""
+    core, _, pre = version.partition("-")
+    numbers = tuple(int(part) for part in core.split("."))
+    identifiers = (
+        tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".")) if pre else ()
+    )
+    return (numbers, not pre, identifiers)
+
+
 def suggest_version(text: str) -> str | None:
     """Give the nearest semantic version to something that looks like one, or None."""
     match = _VERSION_LIKE.fullmatch(text)

@@ -22,7 +22,8 @@ from tidegate.policy.requirements import Change
 class Caller:
     """Somebody as a checked token or certificate describes them: all that a role or a person can be bound to.
 
-    `claims`: every claim by name, each a list of texts; `identity` is repeated there under its own name.
+    `kind`: "human" for somebody who logged in, "ci" for a pipeline. `claims`: every claim by name, each a list of
+    texts; `identity` is repeated there under its own name.
     """
 
     kind: str
@@ -117,9 +118,10 @@ class Difference:
 class Channel:
     """The channel as it is. `serving`: what it serves, with the evidence about it; None: nothing yet.
 
-    `sequence`: of the last promotion that was asked for. `hold`: why nothing moves by itself. `debts`: uses of
-    break-glass for this agent whose review is overdue, each in words. `window`: the digests it served at its last
-    promotions, latest first, as many as the charter's rollback window has. `left`: digests that were left by rollback.
+    `sequence`: of the last promotion that was asked for. `hold`: why this release may not move in by itself. `debts`:
+    uses of break-glass for this agent whose review is overdue, each in words. `window`: the digests it served before
+    what it serves now, latest first, at least as many as the charter's rollback window has. `left`: digests that were
+    left by rollback.
     """
 
     name: str
@@ -134,7 +136,10 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for, by whom, since when. `glass`: a break-glass statement that was verified, its person in it."""
+    """What is asked for, by whom, since when. `glass`: a break-glass statement that was verified, its person in it.
+
+    `source`: None where the transition comes from no channel, and for a rollback.
+    """
 
     id: str
     action: Action

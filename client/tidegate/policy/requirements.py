@@ -104,7 +104,7 @@ class ReviewWanted(Closed):
     evaluation: Name = Field(description="One of `signers`: whose evaluations are compared.")
     role: Name = Field(description="The role that the reviewer must have.")
     suite: Text | None = Field(default=None, description="Compare this suite only; else the latest of each side.")
-    allow_flips: int = Field(default=0, ge=0, description="Cases that may flip from pass to fail without a review.")
+    allow_flips: int = Field(default=0, ge=0, description="Cases that may flip, either way, without a review.")
     not_author: bool = Field(default=True, description="Whether the author's own review does not count.")
 
 
@@ -200,7 +200,7 @@ class Requirement(Closed, json_schema_extra=_ONE_OF):
     )
     message: Text | None = Field(default=None, description="What people are told when it is not met.")
     warn_until: date | None = Field(
-        default=None, description="Until this day (UTC) it only warns: time to get ready for a new rule."
+        default=None, description="Before this day (UTC) it only warns: time to get ready for a new rule."
     )
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tidegate.formats.jcs import JsonObject
+from tidegate.formats.reference import version_key
 
 MAX_LINES = 20  # of the changes that demand a step: enough to see why
 MAX_LINE = 300  # characters of each
@@ -126,16 +127,6 @@ def greatest_below(version: str, among: Iterable[str]) -> str | None:
     """
     found = [other for other in among if "-" not in other and version_key(other) < version_key(version)]
     return max(found, key=version_key, default=None)
-
-
-def version_key(version: str) -> tuple[object, ...]:
-    """Give a key that sorts as semantic versions precede each other. Source: semver.org 2.0.0, item 11."""
-    core, _, pre = version.partition("-")
-    numbers = tuple(int(part) for part in core.split("."))
-    identifiers = (
-        tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".")) if pre else ()
-    )
-    return (numbers, not pre, identifiers)
 
 
 def _core(version: str) -> tuple[int, int, int]:

@@ -10,9 +10,9 @@ from tidegate.bundle.diff.step import (
     greatest_below,
     next_version,
     taken_step,
-    version_key,
     version_step,
 )
+from tidegate.formats.reference import version_key
 
 NONE, PATCH, MINOR, MAJOR = Step
 

@@ -1,0 +1,149 @@
+"""Which attestations count for a requirement, and which is the latest. Numbers: docs/spec/decision.md, part Q."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, cast
+
+from tidegate.formats.charter import IdentityRule, may_attest
+from tidegate.formats.identity import CertificateIdentity, ClaimName
+from tidegate.formats.jcs import JsonObject
+from tidegate.formats.moment import moment_text
+from tidegate.formats.predicates.types import short_name
+from tidegate.policy.inputs import Attested
+from tidegate.policy.judge.matter import MAX_SKEW, About, Matter, ago
+from tidegate.policy.requirements import show_duration
+from tidegate.policy.verdict import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What counts: statements of `predicate_type` by `signer` of the policy; None: by anybody the charter lets."""
+
+    predicate_type: str
+    signer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition on an attestation. `check` says in words why it does not count; nothing when it does."""
+
+    number: str
+    check: Callable[[Matter, Attested, Wanted], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was found: those that count, the latest first, and in words why others of that type do not."""
+
+    attestations: tuple[Attested, ...]
+    passed_over: tuple[str, ...]
+
+    @property
+    def latest(self) -> Attested | None:
+        """The one that counts: by verified signing time, then by place in the log."""
+        return self.attestations[0] if self.attestations else None
+
+
+def count(matter: Matter, wanted: Wanted, evidence: Mapping[str, tuple[Attested, ...]] | None = None) -> Counted:
+    """Sort out what counts, by default of the evidence about the release."""
+    counted, passed_over = [], []
+    for attested in (matter.attestations if evidence is None else evidence).get(wanted.predicate_type, ()):
+        reasons = tuple(reason for condition in CONDITIONS for reason in condition.check(matter, attested, wanted))
+        if reasons:
+            passed_over.append(f"one by {attested.identity} does not count: {'; '.join(reasons)}")
+        else:
+            counted.append(attested)
+    return Counted(tuple(counted), tuple(passed_over))
+
+
+def missing(about: About, matter: Matter, wanted: Wanted, counted: Counted) -> Finding:
+    """Say that there is none, and who can make one."""
+    kind = short_name(wanted.predicate_type)
+    by = f" by signer `{wanted.signer}`" if wanted.signer else ""
+    return about.unmet(
+        f"there is no {kind} attestation{by} for {matter.request.agent}:{matter.inputs.release.version}",
+        found="; ".join(counted.passed_over[:5]) or "none",
+        expected=f"a {kind} attestation{by} about {matter.inputs.release.digest[:19]}…",
+        hint=f"attach one with `tidegate attest {matter.request.agent}:{matter.inputs.release.version} --type {kind}`",
+        who_can=who_can_sign(matter, wanted),
+    )
+
+
+def too_old(
+    about: About, matter: Matter, attested: Attested, max_age: timedelta | None, wanted: Wanted
+) -> Finding | None:
+    """Say that the latest is older than may be; None when it is not."""
+    age = matter.now - attested.signed_at
+    if max_age is None or age <= max_age:
+        return None
+    kind = short_name(wanted.predicate_type)
+    return about.unmet(
+        f"the latest {kind} attestation is too old",
+        found=f"signed {ago(age)}, at {moment_text(attested.signed_at)}",
+        expected=f"at most {show_duration(max_age)} ago",
+        hint="run it again",
+        who_can=who_can_sign(matter, wanted),
+        measured=measured_of(attested),
+    )
+
+
+def who_can_sign(matter: Matter, wanted: Wanted) -> tuple[str, ...]:
+    """Say who can supply it."""
+    if wanted.signer is None:
+        return ("whoever the charter lets attest it",)
+    rule = matter.policy.signers[wanted.signer]
+    return (f"{wanted.signer} ({rule.subject})",)
+
+
+def measured_of(attested: Attested) -> JsonObject:
+    """Give what of an attestation goes into the record as measured."""
+    return {
+        "payload": str(attested.payload_digest),
+        "signedAt": moment_text(attested.signed_at),
+        "logIndex": attested.log_index,
+    }
+
+
+def _is_the_signer(matter: Matter, attested: Attested, wanted: Wanted) -> tuple[str, ...]:
+    """Q1: root, issuer, identity and claims are those of the policy's signer, under the root that it names."""
+    if wanted.signer is None:
+        return ()
+    rule = matter.policy.signers[wanted.signer]
+    if attested.root != rule.root:
+        return (f"its root is {attested.root}, not {rule.root}",)
+    return differences(rule, attested)
+
+
+def _the_charter_lets_it(matter: Matter, attested: Attested, wanted: Wanted) -> tuple[str, ...]:
+    """Q2: a rule of the charter that the verifier matched lets its holder attest such things."""
+    charter = matter.inputs.charter
+    if charter is not None and any(
+        rule.name in attested.signers and rule.root == attested.root and may_attest(role, rule, wanted.predicate_type)
+        for role, rule in charter.rules
+    ):
+        return ()
+    return ("the charter does not let it attest that",)
+
+
+def _is_not_from_the_future(matter: Matter, attested: Attested, _: Wanted) -> tuple[str, ...]:
+    """Q3: it was not signed later than now; MAX_SKEW for clocks that differ."""
+    if attested.signed_at <= matter.now + MAX_SKEW:
+        return ()
+    return (f"it was signed at {moment_text(attested.signed_at)}, which is yet to come",)
+
+
+CONDITIONS: Final = (
+    Condition("Q1", _is_the_signer),
+    Condition("Q2", _the_charter_lets_it),
+    Condition("Q3", _is_not_from_the_future),
+)
+
+
+def differences(rule: IdentityRule, attested: Attested) -> tuple[str, ...]:
+    """Say what of a signer a rule does not match."""
+    # the claims' names are those of certificates: a StrEnum's members are equal to their texts
+    claims = cast("Mapping[ClaimName, str]", attested.claims)
+    return rule.differences(CertificateIdentity(attested.issuer, attested.identity, claims))
