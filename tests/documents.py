@@ -16,3 +16,8 @@ def json_example(page: str, number: int = 0) -> dict[str, Any]:
     text = (SPEC / f"{page}.md").read_text(encoding="utf-8")
     found = re.findall(r"^```json\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     return parse_object(found[number].encode(), limit=1 << 16, what=f"the example of {page}")
+
+
+def evaluation(**changes: object) -> dict[str, Any]:
+    """Give the documented evaluation, changed."""
+    return json_example("evaluation") | changes

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tests.documents import json_example
 from tests.forge import dump, sign_statement
 from tidegate.digest import Digest
 from tidegate.formats.charter import Charter, SignerRule
@@ -19,8 +20,11 @@ from tidegate.formats.identity import ClaimName, from_oidc_claims
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.manifest import EMPTY_DESCRIPTOR, Manifest, image_manifest
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
+from tidegate.formats.predicates.approval import ApprovalPredicate
+from tidegate.formats.predicates.break_glass import BreakGlassPredicate
 from tidegate.formats.predicates.provenance import BUILD_TYPE_TIDEGATE, Provenance
 from tidegate.formats.predicates.release import ReleasePredicate
+from tidegate.formats.predicates.review import ReviewPredicate
 from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate.formats.statement import make_statement
 from tidegate.policy.evidence import VerifiedAttestation
@@ -126,6 +130,18 @@ class Workshop:
 
     def release_statement(self, **changes: object) -> bytes:
         return self.statement(PREDICATE_RELEASE, self.release_predicate(**changes))
+
+    def review_predicate(self, **changes: object) -> JsonObject:
+        fields = json_example("review") | {"agent": AGENT, "version": VERSION, "digest": str(self.subject)}
+        return ReviewPredicate.parse(fields | changes).as_json()
+
+    def approval_predicate(self, **changes: object) -> JsonObject:
+        fields = json_example("approval") | {"agent": AGENT, "version": VERSION, "digest": str(self.subject)}
+        return ApprovalPredicate.parse(fields | changes).as_json()
+
+    def break_glass_predicate(self, **changes: object) -> JsonObject:
+        fields = json_example("break-glass") | {"agent": AGENT, "version": VERSION, "digest": str(self.subject)}
+        return BreakGlassPredicate.parse(fields | changes).as_json()
 
     def provenance_statement(self, job: JobRequest = RELEASE_JOB, /, **changes: str) -> bytes:
         return self.statement(PREDICATE_SLSA_PROVENANCE, provenance_of(job, **changes))

@@ -17,9 +17,9 @@ from tidegate.errors import InvalidInput
 from tidegate.evidence import Attached, LayoutShelf, RegistryShelf, Shelf, release_statement
 from tidegate.formats.jcs import JsonObject, parse_object
 from tidegate.formats.manifest import Manifest
-from tidegate.formats.mediatypes import AGENT_BUNDLE, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates.release import ReleasePredicate
+from tidegate.formats.mediatypes import AGENT_BUNDLE, PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.predicates.types import PREDICATE_TYPES, predicate_type, short_name
+from tidegate.formats.predicates.views import PARSERS
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import MAX_STATEMENT_BYTES, PAE_PREFIX, make_statement, refuse_to_sign_pae
 from tidegate.policy.evidence import VerifiedAttestation
@@ -142,8 +142,8 @@ def _predicate(target: Target, signer: Signer, uri: str, raw: bytes | None) -> J
         return provenance_of(identity, target.manifest, target.config)
     refuse_to_sign_pae(raw, "the predicate")
     content = parse_object(raw, limit=MAX_STATEMENT_BYTES, what="the predicate")
-    if uri == PREDICATE_RELEASE:
-        ReleasePredicate.parse(content)
+    if (parse := PARSERS.get(uri)) is not None:
+        parse(content)  # what nobody will read is not signed
     return content
 
 

@@ -19,6 +19,7 @@ from tests.attacks.admission import (
     request_to_name,
     step_and_code,
 )
+from tests.documents import evaluation
 from tests.forge import dump
 from tests.registry.admission.world import GateWorld, codes_of
 from tests.workshop import AGENT, EVALS_JOB, RELEASE_JOB, VERSION
@@ -140,15 +141,15 @@ class TestWhatIsAttached:
     def test_an_attester_cannot_sign_another_kind_than_theirs(self, gate_world: GateWorld) -> None:
         _, manifest = pushed(gate_world)
         shop, evals = gate_world.about(manifest), gate_world.client(EVALS_JOB)
-        review = shop.sign(shop.statement(PREDICATE_REVIEW, {}), EVALS_JOB)
+        review = shop.sign(shop.statement(PREDICATE_REVIEW, shop.review_predicate()), EVALS_JOB)
         answer = gate_world.attach(evals, manifest, review, PREDICATE_REVIEW)
         assert step_and_code(answer) == ("A17", "predicate-type-not-allowed")
 
     def test_an_annotation_that_sells_one_kind_as_another_is_refused(self, gate_world: GateWorld) -> None:
         _, manifest = pushed(gate_world)
         shop, evals = gate_world.about(manifest), gate_world.client(EVALS_JOB)
-        evaluation = shop.sign(shop.statement(PREDICATE_EVALUATION, {}), EVALS_JOB)
-        answer = gate_world.attach(evals, manifest, evaluation, PREDICATE_SLSA_PROVENANCE)
+        measured = shop.sign(shop.statement(PREDICATE_EVALUATION, evaluation()), EVALS_JOB)
+        answer = gate_world.attach(evals, manifest, measured, PREDICATE_SLSA_PROVENANCE)
         assert step_and_code(answer) == ("E6", "referrer-annotations")
 
     def test_one_signature_is_attached_once_however_its_bundle_is_written(self, gate_world: GateWorld) -> None:
@@ -220,7 +221,7 @@ def test_a_flood_of_an_attesters_evidence_hides_nothing(gate_world: GateWorld) -
     evals = gate_world.client(EVALS_JOB)
     for number in range(12):
         shop = gate_world.about(manifest)
-        bundle = shop.sign(shop.statement(PREDICATE_EVALUATION, {"suite": str(number)}), EVALS_JOB)
+        bundle = shop.sign(shop.statement(PREDICATE_EVALUATION, evaluation(suite=str(number))), EVALS_JOB)
         assert gate_world.attach(evals, manifest, bundle, PREDICATE_EVALUATION).status_code == 201
     gate_world.limit(evidence_per_decision=8)
     assert gate_world.put(client, manifest, VERSION).status_code == 201

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.documents import evaluation
 from tests.forge import dump
 from tests.registry.admission.world import GateWorld, codes_of, reasons_of
 from tests.workshop import AGENT, EVALS_JOB, VERSION
@@ -32,15 +33,15 @@ def padded(referrer: Manifest, padding: str) -> Manifest:
     return Manifest.parse(canonical_bytes({**document, "annotations": annotations}))
 
 
-def evaluation(world: GateWorld, manifest: Manifest, suite: str) -> bytes:
+def signed_evaluation(world: GateWorld, manifest: Manifest, suite: str) -> bytes:
     shop = world.about(manifest)
-    return dump(shop.sign(shop.statement(PREDICATE_EVALUATION, {"suite": suite}), EVALS_JOB))
+    return dump(shop.sign(shop.statement(PREDICATE_EVALUATION, evaluation(suite=suite)), EVALS_JOB))
 
 
 def test_one_signature_is_attached_once_however_its_referrer_is_written(gate_world: GateWorld) -> None:
     manifest = gate_world.prepare(gate_world.client())
     evals = gate_world.client(EVALS_JOB)
-    bundle = evaluation(gate_world, manifest, "smoke")
+    bundle = signed_evaluation(gate_world, manifest, "smoke")
     first = evidence_manifest(bundle, manifest.descriptor, PREDICATE_EVALUATION)
     assert gate_world.attach(evals, manifest, bundle, PREDICATE_EVALUATION).status_code == 201
     for referrer in (padded(first, "x"), padded(first, "y")):
@@ -62,7 +63,7 @@ def test_annotations_beyond_the_limit_are_refused_on_evidence_and_on_whatever_el
 ) -> None:
     publisher = gate_world.client()
     manifest = gate_world.prepare(publisher)
-    bundle = evaluation(gate_world, manifest, "smoke")
+    bundle = signed_evaluation(gate_world, manifest, "smoke")
     evals = gate_world.client(EVALS_JOB)
     gate_world.push_blob(evals, bundle)
     large = padded(evidence_manifest(bundle, manifest.descriptor, PREDICATE_EVALUATION), "x" * MAX_REFERRER_BYTES)
@@ -82,7 +83,7 @@ def test_attesters_cannot_take_the_referrers_that_the_publisher_needs(gate_world
     gate_world.limit(referrers_per_subject=4)
     evals = gate_world.client(EVALS_JOB)
     answers = [
-        gate_world.attach(evals, manifest, evaluation(gate_world, manifest, str(n)), PREDICATE_EVALUATION)
+        gate_world.attach(evals, manifest, signed_evaluation(gate_world, manifest, str(n)), PREDICATE_EVALUATION)
         for n in range(3)
     ]
     assert [answer.status_code for answer in answers] == [201, 201, 403]
@@ -96,7 +97,7 @@ def test_attesters_cannot_take_the_bytes_that_the_publisher_needs(
 ) -> None:
     publisher, manifest = gate_world.client(), gate_world.bundle_for()
     gate_world.push(publisher, manifest)
-    bundles = [evaluation(gate_world, manifest, str(n)) for n in range(2)]
+    bundles = [signed_evaluation(gate_world, manifest, str(n)) for n in range(2)]
     monkeypatch.setattr(room, "MAX_EVIDENCE_BYTES", 4 * len(bundles[0]))
     evals = gate_world.client(EVALS_JOB)
     spaced = bundles[1] + b" " * (len(bundles[0]) + 100)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import evaluation
 from tests.e2e.conftest import AGENT, Done, RunningSandbox, Shell, with_version
 from tidegate.formats.jcs import JsonObject
 
@@ -223,11 +224,14 @@ def test_an_earlier_pull_is_replaced_and_a_failed_one_changes_nothing(
 def test_evidence_comes_from_those_the_charter_names(
     sandbox: RunningSandbox, bob: Shell, released: str, home: Path
 ) -> None:
-    (home / "score.json").write_text(json.dumps({"score": 0.97}))
+    (home / "score.json").write_text(json.dumps(evaluation()))
+    name, _, digest = released.partition("@")
+    review = {"agent": name.partition(":")[0], "version": name.partition(":")[2], "digest": digest}
+    (home / "review.json").write_text(json.dumps(review | {"verdict": "accepted", "reason": "Fine.", "scope": "all"}))
     evals = sandbox.job(home, repository="acme/evals", ref="refs/heads/main", workflow=".ci/workflows/eval.yml")
     made = evals.tidegate("attest", released, "--type", "evaluation", "--predicate", home / "score.json")
     assert made.succeeded().out.startswith("sha256:")
-    refused = evals.tidegate("attest", released, "--type", "review", "--predicate", home / "score.json", "--json")
+    refused = evals.tidegate("attest", released, "--type", "review", "--predicate", home / "review.json", "--json")
     assert refused.code == 1
     assert codes(refused) == ["predicate-type-not-allowed"]
     assert "evaluation by eval-workflow" in bob.tidegate("verify", released).succeeded().err

@@ -12,6 +12,7 @@ import pytest
 
 import tidegate
 from tests import forge
+from tests.documents import evaluation
 from tests.workshop import RELEASE_JOB, VERSION, WORKFLOW
 from tidegate.attest import attest, open_target, sign_release
 from tidegate.bundle.build import build
@@ -162,7 +163,7 @@ def test_an_altered_weights_file_is_noticed(layout: Path, job: Signer, trust: Tr
 
 def test_evidence_of_other_kinds_is_attached_and_named(layout: Path, job: Signer) -> None:
     with open_target(str(layout)) as target:
-        made = attest(target, job, "evaluation", b'{"score":0.9}')
+        made = attest(target, job, "evaluation", json.dumps(evaluation()).encode())
         assert made.as_json()["type"] == "evaluation"
         assert Layout.open(layout).referrers(target.manifest.digest)[0].digest == made.referrer
         uri = attest(target, job, "https://example.org/mine/v1", b"{}")
@@ -178,6 +179,8 @@ def test_evidence_of_other_kinds_is_attached_and_named(layout: Path, job: Signer
         (("evaluation", b'{"a":1,"a":2}'), InvalidInput, "json-invalid"),
         (("evaluation", b"DSSEv1 28 application/vnd.in-toto+json 2 {}"), SigningRefused, "looks-like-pae"),
         (("release", b"{}"), StatementInvalid, "release-malformed"),
+        (("evaluation", b'{"passRate":1.0}'), StatementInvalid, "evaluation-malformed"),
+        (("vulnerabilities", b"{}"), StatementInvalid, "vulnerabilities-malformed"),
     ],
 )
 def test_what_cannot_be_attested_is_refused(

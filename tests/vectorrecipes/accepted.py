@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from tests.documents import evaluation
 from tests.vectorrecipes.common import (
     BUILDER,
     Json,
     Made,
+    deciders,
     entry_of,
     publishers,
     recipe,
@@ -16,7 +18,12 @@ from tests.vectorrecipes.common import (
 from tests.workshop import AGENT, EVALS_JOB, RELEASE_JOB, Workshop
 from tidegate.formats.charter import SignerRule
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN
-from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_REVIEW
+from tidegate.formats.predicates.types import (
+    PREDICATE_APPROVAL,
+    PREDICATE_BREAK_GLASS,
+    PREDICATE_EVALUATION,
+    PREDICATE_REVIEW,
+)
 from tidegate_registry.sandbox.jobs import SERVER_URL
 
 
@@ -58,12 +65,22 @@ def reusable_workflow(w: Workshop) -> Made:
 
 @recipe("verified", "An evaluation by another repository's CI, which the charter lists as an attester of evaluations.")
 def evaluation_by_attester(w: Workshop) -> Json:
-    return w.sign(w.statement(PREDICATE_EVALUATION, {"passed": True}), EVALS_JOB)
+    return w.sign(w.statement(PREDICATE_EVALUATION, evaluation()), EVALS_JOB)
 
 
 @recipe("verified", "A person's review: an e-mail identity without build claims.")
 def review_by_person(w: Workshop) -> Json:
-    return w.sign(w.statement(PREDICATE_REVIEW, {"verdict": "good"}), "bob")
+    return w.sign(w.statement(PREDICATE_REVIEW, w.review_predicate()), "bob")
+
+
+@recipe("verified", "An approval by a person whom the charter lists as an approver.")
+def approval(w: Workshop) -> Made:
+    return Made(w.sign(w.statement(PREDICATE_APPROVAL, w.approval_predicate()), "bob"), charter=deciders(w))
+
+
+@recipe("verified", "A break-glass statement by a person whom the charter lists for it.")
+def break_glass(w: Workshop) -> Made:
+    return Made(w.sign(w.statement(PREDICATE_BREAK_GLASS, w.break_glass_predicate()), "carol"), charter=deciders(w))
 
 
 @recipe("verified", "Members that are null are members that are absent, as protobuf's JSON has it.")

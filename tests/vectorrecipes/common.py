@@ -20,7 +20,7 @@ from tests.forge import dump
 from tests.forge_certificate import ISSUER_V2, claims_of
 from tests.workshop import AGENT, RELEASE_JOB, WORKFLOW, Workshop
 from tidegate.digest import Digest
-from tidegate.formats.charter import Charter, SignerRule
+from tidegate.formats.charter import ApproverRule, Charter, SignerRule
 
 Json = dict[str, Any]
 BUILDER = "acme/builder/.ci/workflows/agent.yml@refs/tags/v2"
@@ -118,3 +118,12 @@ def envelope_of(bundle: Mapping[str, Any]) -> Json:
 
 def b64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
+
+
+def deciders(w: Workshop) -> Charter:
+    """Give the charter with bob as an approver and carol as one who may break the glass."""
+
+    def rule(user: str) -> ApproverRule:
+        return ApproverRule(name=user, root="main", issuer=w.main.issuer.url, identity=f"{user}@sandbox.example")
+
+    return w.charter.model_copy(update={"approvers": (rule("bob"),), "break_glass": (rule("carol"),)})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from tests.documents import evaluation
 from tests.vectorrecipes.common import (
     BUILDER,
     OTHER_DIGEST,
     Json,
     Made,
+    deciders,
     publishers,
     recipe,
     replace_rule,
@@ -16,7 +18,12 @@ from tests.vectorrecipes.common import (
 )
 from tests.workshop import AGENT, EVALS_JOB, Workshop
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE
-from tidegate.formats.predicates.types import PREDICATE_EVALUATION
+from tidegate.formats.predicates.types import (
+    PREDICATE_APPROVAL,
+    PREDICATE_BREAK_GLASS,
+    PREDICATE_EVALUATION,
+    PREDICATE_REVIEW,
+)
 from tidegate_registry.sandbox.jobs import SERVER_URL
 
 
@@ -90,7 +97,62 @@ def release_by_attester(w: Workshop) -> Json:
 
 @recipe("A17 predicate-type-not-allowed", "The publisher marks its own homework.")
 def evaluation_by_publisher(w: Workshop) -> Json:
-    return w.sign(w.statement(PREDICATE_EVALUATION, {"passed": True}))
+    return w.sign(w.statement(PREDICATE_EVALUATION, evaluation()))
+
+
+@recipe("A17 predicate-type-not-allowed", "The publisher approves its own release.")
+def approval_by_publisher(w: Workshop) -> Made:
+    return Made(w.sign(w.statement(PREDICATE_APPROVAL, w.approval_predicate())), charter=deciders(w))
+
+
+@recipe("A17 predicate-type-not-allowed", "Who may break the glass approves.")
+def approval_by_who_may_break_the_glass(w: Workshop) -> Made:
+    return Made(w.sign(w.statement(PREDICATE_APPROVAL, w.approval_predicate()), "carol"), charter=deciders(w))
+
+
+@recipe("A17 predicate-type-not-allowed", "An approver breaks the glass.")
+def break_glass_by_approver(w: Workshop) -> Made:
+    return Made(w.sign(w.statement(PREDICATE_BREAK_GLASS, w.break_glass_predicate()), "bob"), charter=deciders(w))
+
+
+@recipe("A18 approval-mismatch", "The subject is right, what is approved is another digest.")
+def approval_of_another_digest(w: Workshop) -> Made:
+    predicate = w.approval_predicate(digest=OTHER_DIGEST)
+    return Made(w.sign(w.statement(PREDICATE_APPROVAL, predicate), "bob"), charter=deciders(w))
+
+
+@recipe("A18 approval-mismatch", "The subject is right, what is approved is another agent.")
+def approval_of_another_agent(w: Workshop) -> Made:
+    predicate = w.approval_predicate(agent="acme/other-agent")
+    return Made(w.sign(w.statement(PREDICATE_APPROVAL, predicate), "bob"), charter=deciders(w))
+
+
+@recipe("A18 approval-malformed", "An approval that never ends.")
+def approval_without_expiry(w: Workshop) -> Made:
+    predicate = w.approval_predicate()
+    del predicate["expiresAt"]
+    return Made(w.sign(w.statement(PREDICATE_APPROVAL, predicate), "bob"), charter=deciders(w))
+
+
+@recipe("A18 break-glass-mismatch", "The subject is right, the predicate names another digest.")
+def break_glass_of_another_digest(w: Workshop) -> Made:
+    predicate = w.break_glass_predicate(digest=OTHER_DIGEST)
+    return Made(w.sign(w.statement(PREDICATE_BREAK_GLASS, predicate), "carol"), charter=deciders(w))
+
+
+@recipe("A18 review-mismatch", "The subject is right, what was reviewed is another digest.")
+def review_of_another_digest(w: Workshop) -> Json:
+    return w.sign(w.statement(PREDICATE_REVIEW, w.review_predicate(digest=OTHER_DIGEST)), "bob")
+
+
+@recipe("A18 evaluation-mismatch", "Eleven of twelve runs passed, and the predicate claims that all did.")
+def evaluation_with_a_better_rate(w: Workshop) -> Json:
+    return w.sign(w.statement(PREDICATE_EVALUATION, evaluation(claimed={"passRate": 1.0})), EVALS_JOB)
+
+
+@recipe("A18 evaluation-malformed", "Three of two runs passed.")
+def evaluation_with_too_many_passes(w: Workshop) -> Json:
+    return w.sign(w.statement(PREDICATE_EVALUATION, evaluation(repeats=2)), EVALS_JOB)
 
 
 @recipe("A18 release-mismatch", "The subject is right, the predicate names another agent.")

@@ -15,12 +15,15 @@ from tidegate.digest import Digest
 from tidegate.errors import EvidenceRefused
 from tidegate.formats.charter import Charter, Role, may_attest
 from tidegate.formats.identity import CertificateIdentity, ClaimName
-from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
+from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN
 from tidegate.formats.predicates.approval import ApprovalPredicate
 from tidegate.formats.predicates.break_glass import BreakGlassPredicate
 from tidegate.formats.predicates.provenance import Provenance
 from tidegate.formats.predicates.release import ReleasePredicate
-from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_BREAK_GLASS, short_name
+from tidegate.formats.predicates.review import ReviewPredicate
+from tidegate.formats.predicates.shadow import ShadowPredicate
+from tidegate.formats.predicates.types import short_name
+from tidegate.formats.predicates.views import PARSERS
 from tidegate.formats.reference import is_registry
 from tidegate.formats.statement import Statement
 from tidegate.policy.evidence import VerifiedAttestation
@@ -145,19 +148,28 @@ def _step_a17_predicate_type(attempt: StatementAttempt) -> None:
 
 
 def _step_a18_predicate(attempt: StatementAttempt) -> None:
-    kind, predicate = attempt.statement.predicate_type, attempt.statement.predicate
-    if kind == PREDICATE_RELEASE:
-        _compare_release(ReleasePredicate.parse(predicate), attempt)
-    elif kind == PREDICATE_SLSA_PROVENANCE:
-        compare_provenance(Provenance.parse(predicate), attempt.identity)
-    elif kind == PREDICATE_APPROVAL:
-        approval = ApprovalPredicate.parse(predicate)
-        pairs = (("agent", approval.agent, attempt.agent), ("digest", approval.digest, attempt.subject))
-        _refuse_differences("approval-mismatch", "the approval is of something else", pairs)
-    elif kind == PREDICATE_BREAK_GLASS:
-        broken = BreakGlassPredicate.parse(predicate)
-        pairs = (("agent", broken.agent, attempt.agent), ("digest", broken.digest, attempt.subject))
-        _refuse_differences("break-glass-mismatch", "the break-glass statement is about something else", pairs)
+    parse = PARSERS.get(attempt.statement.predicate_type)
+    if parse is None:
+        return  # of a kind whose content is not known; cosign's signature has none
+    predicate = parse(attempt.statement.predicate)
+    if isinstance(predicate, Provenance):
+        compare_provenance(predicate, attempt.identity)
+        return
+    match predicate:
+        case ReleasePredicate():
+            code, message = "release-mismatch", "the release statement is about something else"
+        case ApprovalPredicate():
+            code, message = "approval-mismatch", "the approval is of something else"
+        case BreakGlassPredicate():
+            code, message = "break-glass-mismatch", "the break-glass statement is about something else"
+        case ReviewPredicate():
+            code, message = "review-mismatch", "the review is of something else"
+        case ShadowPredicate():
+            code, message = "shadow-mismatch", "the shadow comparison is of something else"
+        case _:
+            return  # it names no agent and no digest of its own
+    pairs = (("agent", predicate.agent, attempt.agent), ("digest", predicate.digest, attempt.subject))
+    _refuse_differences(code, message, pairs)
 
 
 def _step_a19_age(attempt: StatementAttempt) -> None:
@@ -187,18 +199,13 @@ STATEMENT_STEPS: tuple[Step[StatementAttempt], ...] = (
     Step("A15", "the subject is this manifest", _step_a15_subject_digest),
     Step("A16", "the subject is named after this agent", _step_a16_subject_name),
     Step("A17", "the signer may attest this predicate type", _step_a17_predicate_type),
-    Step("A18", "what the predicate claims is what the certificate proves", _step_a18_predicate),
+    Step("A18", "the predicate is of its form, and what it claims is what is known", _step_a18_predicate),
     Step("A19", "the signature is not from the future, nor too old", _step_a19_age),
 )
 
 STEP_TITLES = {step.number: step.title for step in SIGNATURE_STEPS} | {
     step.number: step.title for step in STATEMENT_STEPS
 }
-
-
-def _compare_release(release: ReleasePredicate, attempt: StatementAttempt) -> None:
-    pairs = (("agent", release.agent, attempt.agent), ("digest", release.digest, attempt.subject))
-    _refuse_differences("release-mismatch", "the release statement is about something else", pairs)
 
 
 def compare_provenance(provenance: Provenance, identity: CertificateIdentity) -> None:

@@ -1,7 +1,8 @@
-"""Run the evaluation cases and print the metrics as one JSON object; exit status 1 if a case fails."""
+"""Run the evaluation cases and print what came of them, as Tidegate attests it; exit status 1 if a case fails."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import tempfile
@@ -31,19 +32,21 @@ def passes(agent: Agent, case: JsonObject) -> bool:
     )
 
 
+def digest(path: Path) -> str:
+    """Give the digest of a file."""
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
 def main() -> int:
     """Give the exit status."""
-    cases = objects_of(load_object(BUNDLE / "evals" / "cases.json"), "cases")
+    dataset = BUNDLE / "evals" / "cases.json"
+    cases = objects_of(load_object(dataset), "cases")
     with tempfile.TemporaryDirectory() as state:
         agent = Agent(BUNDLE, Path(state))
-        failed = [text_of(case, "name") for case in cases if not passes(agent, case)]
-    passed = len(cases) - len(failed)
-    print(
-        json.dumps(
-            {"metrics": {"cases": len(cases), "passed": passed, "pass_rate": passed / len(cases)}, "failed": failed}
-        )
-    )
-    return int(bool(failed))
+        outcomes = {text_of(case, "name"): int(passes(agent, case)) for case in cases}
+    result = {"suite": "support", "dataset": digest(dataset), "harness": digest(Path(__file__)), "repeats": 1}
+    print(json.dumps(result | {"outcomes": outcomes}))
+    return int(0 in outcomes.values())
 
 
 if __name__ == "__main__":

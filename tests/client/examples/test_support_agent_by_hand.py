@@ -15,6 +15,7 @@ from tests.client.examples.agent_host import (
 )
 from tidegate.digest import Digest
 from tidegate.formats.jcs import parse_object
+from tidegate.formats.predicates.evaluation import EvaluationPredicate
 
 
 def run_by_hand(*arguments: str, state: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -61,7 +62,6 @@ def test_by_hand_without_a_task_it_says_how_it_is_started() -> None:
 
 def test_all_evaluation_cases_pass() -> None:
     done = run_by_hand("evals/run.py")
-    metrics = parse_object(done.stdout.encode(), limit=1 << 16, what="the metrics")["metrics"]
-    assert isinstance(metrics, dict)
-    assert metrics["pass_rate"] == 1.0
+    measured = EvaluationPredicate.parse(parse_object(done.stdout.encode(), limit=1 << 16, what="the evaluation"))
+    assert measured.rates["passHatK"] == 1.0
     assert done.returncode == 0

@@ -50,6 +50,14 @@ def test_an_attesters_evidence_says_so() -> None:
     assert (verified.role, verified.signers, verified.release) == (Role.ATTESTER, ("evals",), None)
 
 
+@pytest.mark.parametrize(
+    ("case", "role", "signer"), [("approval", Role.APPROVER, "bob"), ("break-glass", Role.BREAK_GLASS, "carol")]
+)
+def test_who_approved_and_who_broke_the_glass_stands_in_the_role(case: str, role: Role, signer: str) -> None:
+    verified = load(case).verify()
+    assert (verified.role, verified.signers) == (role, (signer,))
+
+
 def test_refused_evidence_tells_its_first_reason_in_a_line() -> None:
     with pytest.raises(EvidenceRefused) as error:
         load("another-ref_fail").verify()

@@ -19,6 +19,7 @@ import httpx2
 from pydantic import SecretStr
 from sqlmodel import SQLModel
 
+from tests.documents import evaluation
 from tests.fixtures_sandbox import Sigstores
 from tests.forge import dump
 from tests.registry.world import store_settings
@@ -205,7 +206,7 @@ class GateWorld:
     def sign_evaluation(self, client: httpx2.Client, manifest: Manifest, job: JobRequest) -> httpx2.Response:
         """Sign and attach an evaluation."""
         shop = self.about(manifest)
-        payload = shop.statement(PREDICATE_EVALUATION, {"suite": "smoke"})
+        payload = shop.statement(PREDICATE_EVALUATION, evaluation(suite="smoke"))
         return self.attach(client, manifest, shop.sign(payload, job), PREDICATE_EVALUATION)
 
     def prepare(

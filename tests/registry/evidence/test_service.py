@@ -156,7 +156,7 @@ def test_the_entry_says_who_attached_and_who_signed_under_which_charter_and_root
     manifest = gate_world.bundle_for()
     gate_world.push_blob(client, EMPTY_BLOB)
     shop = gate_world.about(manifest)
-    payload = shop.statement(PREDICATE_REVIEW, {})
+    payload = shop.statement(PREDICATE_REVIEW, shop.review_predicate())
     answer = gate_world.attach(client, manifest, shop.sign(payload, "bob"), PREDICATE_REVIEW)
     assert answer.status_code == 201, answer.text
     (event,) = gate_world.events("evidence.verified")

@@ -59,6 +59,13 @@ class Members:
             raise self.refusal(f"{self._path(name)} is missing or no text of 1 to {limit:,} characters", _shown(value))
         return value
 
+    def name(self, name: str) -> str:
+        """Give a text of at most MAX_NAME_CHARACTERS, printable."""
+        value = self.text(name, MAX_NAME_CHARACTERS)
+        if not value.isprintable():
+            raise self.refusal(f"{self._path(name)} holds control characters", ascii(value))
+        return value
+
     def choice(self, name: str, choices: Collection[str]) -> str:
         """Give a text that is one of `choices`."""
         value = self.values.get(name)
@@ -121,6 +128,21 @@ class Members:
     def moment_or_none(self, name: str) -> datetime | None:
         """Give an aware time, or None when the member is absent or null."""
         return self.moment(name) if self.has(name) else None
+
+    def any_moment(self, name: str) -> datetime:
+        """Give an aware time as RFC 3339 allows it, for documents of others: with any offset and any decimals."""
+        text = self.text(name, MAX_NAME_CHARACTERS)
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            found = None
+        if found is None or found.tzinfo is None:
+            raise self.refusal(f"{self._path(name)} is not a time", text, "2026-03-01T09:30:00Z")
+        return found
+
+    def any_moment_or_none(self, name: str) -> datetime | None:
+        """As `any_moment`, or None when the member is absent or null."""
+        return self.any_moment(name) if self.has(name) else None
 
     def object(self, name: str) -> Members:
         """Give the members of an object."""

@@ -101,6 +101,19 @@ class Provenance:
             "runDetails": details,
         }
 
+    def view(self) -> JsonObject:
+        """Give what policies read: what A18 compared with the certificate. Which level a builder has, charters say."""
+        result: JsonObject = {
+            "buildType": self.build_type,
+            "repository": self.repository,
+            "ref": self.ref,
+            "path": self.path,
+            "commit": self.commit,
+            "builderId": self.builder_id,
+            "materials": len(self.materials),
+        }
+        return result | ({} if self.invocation_id is None else {"invocationId": self.invocation_id})
+
 
 def _materials(definition: Members) -> tuple[Material, ...]:
     result = []

@@ -13,10 +13,14 @@ from enum import Enum
 from typing import Final
 
 from tidegate.formats.jcs import JsonValue
-from tidegate.formats.mediatypes import PREDICATE_SLSA_PROVENANCE
+from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.moment import parse_moment
 from tidegate.formats.predicates.types import (
+    PREDICATE_CYCLONEDX,
     PREDICATE_EVALUATION,
+    PREDICATE_REVIEW,
+    PREDICATE_SHADOW,
+    PREDICATE_SPDX,
     PREDICATE_TEST_RESULT,
     PREDICATE_VULNERABILITIES,
 )
@@ -71,22 +75,65 @@ EVALUATION: Final = _message(
     dataset=STRING,
     harness=STRING,
     judge=STRING,
+    judgePin=STRING,
+    judgePinned=BOOL,
     repeats=INT,
     cases=INT,
+    runs=INT,
     passed=INT,
+    passedRuns=INT,
     passRate=DOUBLE,
     passRateLower=DOUBLE,
     passRateUpper=DOUBLE,
     passHatK=DOUBLE,
+    passHat=MapOf(DOUBLE),
     metrics=MapOf(_message("Metric", value=DOUBLE, n=INT, unit=STRING)),
     outcomes=ListOf(_message("Outcome", id=STRING, passes=INT, of=INT)),
+    startedAt=TIMESTAMP,
+    finishedAt=TIMESTAMP,
+)
+
+SHADOW: Final = _message(
+    "ShadowComparison",
+    agent=STRING,
+    digest=STRING,
+    baseline=STRING,
+    channel=STRING,
+    startedAt=TIMESTAMP,
+    finishedAt=TIMESTAMP,
+    seconds=DOUBLE,
+    tasks=INT,
+    succeeded=_message("Succeeded", both=INT, candidateOnly=INT, baselineOnly=INT, neither=INT),
+    candidateRate=DOUBLE,
+    candidateRateLower=DOUBLE,
+    candidateRateUpper=DOUBLE,
+    baselineRate=DOUBLE,
+    agreementRate=DOUBLE,
+    metrics=MapOf(_message("PairedMetric", candidate=DOUBLE, baseline=DOUBLE, n=INT, unit=STRING)),
+)
+
+REVIEW: Final = _message(
+    "Review",
+    agent=STRING,
+    version=STRING,
+    digest=STRING,
+    verdict=STRING,
+    reason=STRING,
+    scope=STRING,
+    flips=_message("Flips", suite=STRING, baseline=STRING, cases=ListOf(STRING)),
+)
+
+RELEASE_STATEMENT: Final = _message(
+    "ReleaseStatement", agent=STRING, version=STRING, digest=STRING, behaviour=STRING, channels=ListOf(STRING)
 )
 
 VULNERABILITIES: Final = _message(
     "Vulnerabilities",
     scanner=STRING,
     scannerVersion=STRING,
+    databaseUpdatedAt=TIMESTAMP,
     scanFinishedAt=TIMESTAMP,
+    total=INT,
     counts=_message("Counts", critical=INT, high=INT, medium=INT, low=INT, none=INT, unknown=INT),
     findings=ListOf(_message("Vulnerability", id=STRING, severity=STRING)),
 )
@@ -95,10 +142,15 @@ TEST_RESULT: Final = _message(
     "TestResult",
     result=STRING,
     url=STRING,
+    passed=INT,
+    warned=INT,
+    failed=INT,
     passedTests=ListOf(STRING),
     warnedTests=ListOf(STRING),
     failedTests=ListOf(STRING),
 )
+
+SBOM: Final = _message("Sbom", format=STRING, specVersion=STRING, components=INT)
 
 PROVENANCE: Final = _message(
     "Provenance",
@@ -109,6 +161,7 @@ PROVENANCE: Final = _message(
     commit=STRING,
     path=STRING,
     invocationId=STRING,
+    materials=INT,
 )
 
 RELEASE: Final = _message(
@@ -117,9 +170,14 @@ RELEASE: Final = _message(
 """The variable `release`: what is being promoted. `source` is absent where the first channel is entered."""
 
 SCHEMAS: Final[Mapping[str, Message]] = {
+    PREDICATE_RELEASE: RELEASE_STATEMENT,
     PREDICATE_EVALUATION: EVALUATION,
+    PREDICATE_REVIEW: REVIEW,
+    PREDICATE_SHADOW: SHADOW,
     PREDICATE_VULNERABILITIES: VULNERABILITIES,
     PREDICATE_TEST_RESULT: TEST_RESULT,
+    PREDICATE_CYCLONEDX: SBOM,
+    PREDICATE_SPDX: SBOM,
     PREDICATE_SLSA_PROVENANCE: PROVENANCE,
 }
 
