@@ -13,13 +13,14 @@ from typing import Literal
 from pydantic import BaseModel
 
 from tidegate.digest import Digest
-from tidegate.errors import PolicyInvalid
+from tidegate.errors import PolicyInvalid, Reason, WhenInvalid
 from tidegate.formats.charter import IdentityRule
-from tidegate.formats.document import MAX_MISTAKES, read_document, refusal
+from tidegate.formats.document import MAX_MISTAKES, mistake_at, read_document, refusal
 from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes
 from tidegate.formats.yamldoc import PathInside, YamlDocument, parse_yaml, path_text
 from tidegate.policy.agents import covers
-from tidegate.policy.conditions import Program, compile_condition
+from tidegate.policy.cel.program import Program
+from tidegate.policy.conditions import compile_condition
 from tidegate.policy.crosscheck import check_document, roles_named, signers_named
 from tidegate.policy.model import (
     Freeze,
@@ -191,24 +192,46 @@ def load_policy(
         over = read_document(over_source, PolicyOverlay, error=PolicyInvalid)
         # against a policy that is wrong itself every other complaint would be noise
         mistakes = mistakes or check_overlay(document, over, over_source)
-    required = tuple(
-        _loaded(transition.require, "policy", ("transitions", index))
-        for index, transition in enumerate(document.transitions)
-    )
-    added = tuple(
-        _loaded(transition.require, "overlay", ("transitions", index))
-        for index, transition in enumerate(over.transitions if over else ())
-    )
+    required, wrong = _loaded([transition.require for transition in document.transitions], "policy", source)
+    mistakes = (*mistakes, *wrong)
+    added: tuple[tuple[LoadedRequirement, ...], ...] = ()
+    if over is not None and over_source is not None:
+        added, wrong = _loaded([transition.require for transition in over.transitions], "overlay", over_source)
+        mistakes = (*mistakes, *wrong)
     if mistakes:
         raise refusal(PolicyInvalid, mistakes[:MAX_MISTAKES])
     return LoadedPolicy(document, over, source, over_source, required, added)
 
 
-def _loaded(require: Iterable[Requirement], origin: Origin, path: PathInside) -> tuple[LoadedRequirement, ...]:
-    return tuple(
-        LoadedRequirement(one, origin, path_text((*path, "require", index)), *compile_condition(one))
-        for index, one in enumerate(require)
+def _loaded(
+    required: Iterable[Iterable[Requirement]], origin: Origin, source: YamlDocument
+) -> tuple[tuple[tuple[LoadedRequirement, ...], ...], tuple[Reason, ...]]:
+    """Compile the conditions of a document's requirements, transition by transition; and say which cannot be."""
+    mistakes: list[Reason] = []
+
+    def load(one: Requirement, path: PathInside) -> LoadedRequirement:
+        try:
+            return LoadedRequirement(one, origin, path_text(path), *compile_condition(one))
+        except WhenInvalid as error:
+            mistakes.extend(
+                mistake_at(
+                    source,
+                    (*path, "when"),
+                    reason.message,
+                    code=reason.code,
+                    found=reason.found,
+                    expected=reason.expected,
+                    hint=reason.hint,
+                )
+                for reason in error.reasons
+            )
+            return LoadedRequirement(one, origin, path_text(path))
+
+    loaded = tuple(
+        tuple(load(one, ("transitions", index, "require", number)) for number, one in enumerate(require))
+        for index, require in enumerate(required)
     )
+    return loaded, tuple(mistakes)
 
 
 def _plain(model: BaseModel) -> JsonObject:

@@ -38,11 +38,12 @@ def refuse(
     """Make the error about the character `at` (from 0) of the condition `text`."""
     before = text[:at]
     start = before.rfind("\n") + 1
+    row, column = before.count("\n") + 1, at - start + 1
     return WhenInvalid(
-        message,
+        f"{row}:{column}: {message}",
         code=code,
-        line=before.count("\n") + 1,
-        column=at - start + 1,
+        line=row,
+        column=column,
         excerpt=_excerpt(text[start:].split("\n", 1)[0], at - start),
         expected=expected,
         hint=hint,
