@@ -17,6 +17,7 @@ from tidegate.formats.jcs import JsonObject, canonical_bytes
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.moment import moment_text
 from tidegate.formats.predicates.approval import Action
+from tidegate.formats.predicates.evaluation import EvaluationPredicate
 from tidegate.formats.predicates.types import (
     PREDICATE_APPROVAL,
     PREDICATE_BREAK_GLASS,
@@ -26,6 +27,7 @@ from tidegate.formats.predicates.types import (
     PREDICATE_TEST_RESULT,
     PREDICATE_VULNERABILITIES,
 )
+from tidegate.formats.predicates.vulnerabilities import VulnerabilitiesPredicate
 from tidegate.policy.decide import decide, rule_for
 from tidegate.policy.floor import ReleaseFacts
 from tidegate.policy.inputs import Approval, Attested, Caller, Channel, Inputs, Release, Request, Tenure
@@ -157,29 +159,21 @@ def attested(
 
 def evaluation(outcomes: dict[str, int], *, repeats: int = 1, **members: Any) -> Attested:
     """Give an evaluation with so many passed runs by case."""
-    rate = sum(outcomes.values()) / (len(outcomes) * repeats)
-    view: JsonObject = {
-        "suite": "regression",
-        "repeats": repeats,
-        "outcomes": {**outcomes},
-        "passRate": rate,
-        "cases": len(outcomes),
-        "metrics": {},
-    }
-    return attested(PREDICATE_EVALUATION, view, **members)
+    some = Digest.of(b"some")
+    predicate = EvaluationPredicate("regression", dataset=some, harness=some, repeats=repeats, outcomes=outcomes)
+    return attested(PREDICATE_EVALUATION, predicate.view(), **members)
 
 
-def scan(
-    *findings: tuple[str, str], finished: timedelta = timedelta(hours=1), omitted: int = 0, **members: Any
-) -> Attested:
-    """Give a vulnerability scan with findings as (id, severity), worst first."""
-    view: JsonObject = {
-        "scanner": "https://scanner.example",
-        "finishedAt": moment_text(NOW - finished),
-        "findings": [{"id": name, "severity": severity} for name, severity in findings],
-        "omitted": omitted,
+def scan(*findings: tuple[str, str], finished: timedelta = timedelta(hours=1), **members: Any) -> Attested:
+    """Give a vulnerability scan with findings as (id, severity)."""
+    result = [{"id": name, "severity": [{"method": "nvd", "score": severity}]} for name, severity in findings]
+    document: JsonObject = {
+        "scanner": {"uri": "https://scanner.example", "result": [*result]},
+        "metadata": {"scanFinishedOn": moment_text(NOW - finished)},
     }
-    return attested(PREDICATE_VULNERABILITIES, view, signer="scans", **members)
+    return attested(
+        PREDICATE_VULNERABILITIES, VulnerabilitiesPredicate.parse(document).view(), signer="scans", **members
+    )
 
 
 def provenance(builder: str = f"{BUILDER}@refs/tags/v1", **members: Any) -> Attested:

@@ -89,7 +89,7 @@ def _judge_scan(
     if (old := too_old(about, matter, latest, asked.max_age, wanted)) is not None:
         return old
     view, measured, who_can = latest.view or {}, measured_of(latest), who_can_sign(matter, wanted)
-    finished = moment_in(view, "finishedAt")
+    finished = moment_in(view, "scanFinishedAt")
     if asked.max_age is not None and (finished is None or matter.now - finished > asked.max_age):
         # a signature of today about a scan of last year says nothing of what has been found since
         return about.unmet(
@@ -102,9 +102,9 @@ def _judge_scan(
             who_can=who_can,
             measured=measured,
         )
-    worse, omitted = _worse_than_tolerated(view, asked)
+    worse = _worse_than_tolerated(view, asked)
     tolerated = f"nothing above {asked.at_most.value}"
-    if worse is None or (omitted and not worse):
+    if worse is None:
         return about.unmet(
             "the scan does not tell its findings one by one",
             expected=tolerated,
@@ -127,14 +127,14 @@ def _judge_scan(
     )
 
 
-def _worse_than_tolerated(view: JsonObject, asked: VulnerabilitiesWanted) -> tuple[list[str] | None, bool]:
-    """Give the findings above what is tolerated, and whether the view leaves some out; None when it tells none.
+def _worse_than_tolerated(view: JsonObject, asked: VulnerabilitiesWanted) -> list[str] | None:
+    """Give the findings above what is tolerated; None when the view does not tell them one by one.
 
     A severity that nobody can read counts as critical.
     """
-    findings, omitted = view.get("findings"), view.get("omitted", 0)
+    findings = view.get("findings")
     if not isinstance(findings, list):
-        return None, True
+        return None
     worse = []
     for finding in findings:
         one = finding if isinstance(finding, dict) else {}
@@ -142,6 +142,4 @@ def _worse_than_tolerated(view: JsonObject, asked: VulnerabilitiesWanted) -> tup
         rank = RANKS.get(severity, RANKS[Severity.CRITICAL])
         if rank > RANKS[asked.at_most] and one.get("id") not in asked.ignore:
             worse.append(f"{one.get('id')} ({severity})")
-    # what is left out is not worse than the least that is there
-    least = str(findings[-1].get("severity")) if findings and isinstance(findings[-1], dict) else ""
-    return worse, bool(omitted) and RANKS.get(least, RANKS[Severity.CRITICAL]) > RANKS[asked.at_most]
+    return worse

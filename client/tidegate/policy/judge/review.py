@@ -112,7 +112,8 @@ def _of_suite(counted: Counted, suite: str | None) -> Attested | None:
 def _outcomes(attested: Attested | None) -> Mapping[str, bool] | None:
     """Give for each case whether all its runs passed; None when the evaluation does not tell its cases."""
     view = {} if attested is None or attested.view is None else attested.view
-    outcomes, repeats = view.get("outcomes"), view.get("repeats")
-    if not isinstance(outcomes, dict) or type(repeats) is not int:
+    outcomes = view.get("outcomes")
+    if not isinstance(outcomes, list):
         return None
-    return {case: passes == repeats for case, passes in outcomes.items()}
+    cases = [outcome for outcome in outcomes if isinstance(outcome, dict)]
+    return {str(outcome.get("id")): outcome.get("passes") == outcome.get("of") for outcome in cases}
