@@ -13,7 +13,7 @@ from typing import Any
 from tests.client.policy.documents import loaded
 from tidegate.digest import Digest
 from tidegate.formats.charter import Charter, RefClass, RunnerClass
-from tidegate.formats.jcs import JsonObject, canonical_bytes
+from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.moment import moment_text
 from tidegate.formats.predicates.approval import Action
@@ -166,9 +166,11 @@ def evaluation(outcomes: dict[str, int], *, repeats: int = 1, **members: Any) ->
 
 def scan(*findings: tuple[str, str], finished: timedelta = timedelta(hours=1), **members: Any) -> Attested:
     """Give a vulnerability scan with findings as (id, severity)."""
-    result = [{"id": name, "severity": [{"method": "nvd", "score": severity}]} for name, severity in findings]
+    result: list[JsonValue] = [
+        {"id": name, "severity": [{"method": "nvd", "score": severity}]} for name, severity in findings
+    ]
     document: JsonObject = {
-        "scanner": {"uri": "https://scanner.example", "result": [*result]},
+        "scanner": {"uri": "https://scanner.example", "result": result},
         "metadata": {"scanFinishedOn": moment_text(NOW - finished)},
     }
     return attested(
