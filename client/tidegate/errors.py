@@ -71,7 +71,16 @@ class Reason:
         """Give the reason as indented text, one fact a line: the same in a terminal and in an OCI error message."""
         head = f"{self.code}: {self.message}" if self.step is None else f"{self.code} [{self.step}]: {self.message}"
         facts = (("found", self.found), ("expected", self.expected), ("hint", self.hint))
-        return [head, *(f"    {name}: {value}" for name, value in facts if value is not None)]
+        return [
+            head,
+            *(line for name, value in facts if value is not None for line in _lined_up(f"    {name}: ", value)),
+        ]
+
+
+def _lined_up(lead: str, value: str) -> list[str]:
+    """Put the lines of a value below each other: a caret then stands where it points."""
+    first, *others = value.split("\n")
+    return [f"{lead}{first}", *(f"{' ' * len(lead)}{other}" for other in others)]
 
 
 class TidegateError(Exception):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,19 @@ def test_lint_tells_every_mistake_and_a_hint(files: tuple[Path, Path], capsys: p
     error = json.loads(capsys.readouterr().out)["error"]  # noqa: TID251 - our own output
     assert error["code"] == "policy-invalid"
     assert [(reason["found"], reason["hint"]) for reason in error["reasons"]] == [("audditor", "write auditor")]
+
+
+@pytest.mark.skipif(find_spec("cel_expr_python") is None, reason="needs tidegate[policy]")
+def test_lint_points_at_what_is_wrong_in_a_condition(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy, _ = files
+    policy.write_text(POLICY.replace("maxAge: 7d}}", "maxAge: 7d}, when: predicate.metrix.accuracy > 1.0}"))
+    assert main(["policy", "lint", str(policy)]) == 2
+    told = capsys.readouterr().err.splitlines()
+    [found] = [number for number, line in enumerate(told) if "found: predicate" in line]
+    assert told[found + 1].index("^") == told[found].index("metrix")
+    assert "hint: did you mean `metrics`?" in told[-1]
 
 
 def test_lint_can_be_strict_about_warnings(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

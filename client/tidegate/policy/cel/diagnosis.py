@@ -77,6 +77,8 @@ def _problems(text: str, said: str) -> Iterator[_Problem]:
     found = False
     for line, column, message in _PROBLEM.findall(said):
         found = True
+        if "'*error*'" in message:  # it follows from another, which is told
+            continue
         row = min(max(int(line), 1), len(starts)) - 1
         yield _Problem(text, min(starts[row] + max(int(column), 1) - 1, len(text)), message)
     if not found:
