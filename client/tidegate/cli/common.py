@@ -76,13 +76,14 @@ def add_channel(parser: argparse.ArgumentParser) -> None:
         "--channel",
         action="append",
         default=[],
-        type=_channel,
+        type=channel_name,
         metavar="NAME",
         help="a channel it may enter by itself (repeatable)",
     )
 
 
-def _channel(text: str) -> str:
+def channel_name(text: str) -> str:
+    """Check an argument that names a channel. Raises ArgumentTypeError."""
     from tidegate.formats.reference import parse_channel
 
     try:

@@ -29,22 +29,29 @@ VERBS: dict[str, dict[str, str]] = {
         "publish": "build, push, sign, attest and name a release",
         "sign": "sign a bundle for an agent, a version and channels",
         "attest": "attach signed evidence to a bundle",
+        "promote": "ask that a channel serve a release",
+        "reject": "say no to a request to promote",
+        "withdraw": "take back a request to promote",
+        "rollback": "have a channel serve an earlier release again",
+        "revoke": "withdraw a release for good",
     },
     "Host": {
         "verify": "check a bundle against this host's trust file",
         "pull": "fetch a release, verify it and unpack it",
-    },
-    "Carry": {
         "copy": "copy a verified release with its evidence to another place",
         "export": "write a verified release with its evidence to one file",
         "import": "bring an exported release into a registry or a layout",
     },
+    "Audit": {
+        "promotions": "show what channels serve, and what is asked for",
+        "channels": "show what an agent's channels serve",
+        "break-glass": "list emergencies that went past the policy, review one",
+    },
     "Admin": {
         "policy": "write, test and change the policy of promotions",
-    },
-    "Identity": {
         "login": "remember who you are",
         "whoami": "show who you are and what you may do",
+        "lift-hold": "let what a rollback left be promoted again",
     },
 }
 
@@ -91,7 +98,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     named = next((argument for argument in arguments if not argument.startswith("-")), None)
     for verb in (verb for group in VERBS.values() for verb in group):
         if verb == named:  # importing one verb, not all of them, keeps start-up short
-            import_module(f"tidegate.cli.{verb}{'_' * iskeyword(verb)}").add(commands)
+            import_module(f"tidegate.cli.{verb.replace('-', '_')}{'_' * iskeyword(verb)}").add(commands)
             add_quiet(commands.choices[verb])
         else:
             commands.add_parser(verb, add_help=False)

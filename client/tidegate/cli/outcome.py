@@ -18,7 +18,14 @@ from tidegate.errors import InvalidInput, TidegateError, Unreachable
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
 
-EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_INTERRUPTED = 0, 1, 2, 3, 128 + signal.SIGINT
+EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE, EXIT_WAITING, EXIT_INTERRUPTED = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    128 + signal.SIGINT,
+)
 
 _EXITS: tuple[tuple[type[TidegateError], int], ...] = (
     (InvalidInput, EXIT_USAGE),

@@ -84,9 +84,9 @@ class Output:
         shown = self._stdout.isatty() and os.environ.get("TERM") != "dumb" and "NO_COLOR" not in os.environ
         return _painted(text, codes) if shown and text else text
 
-    def step(self, verb: str, what: str) -> None:
-        """Tell about a finished step: a right-aligned verb and what it was done to."""
-        self.say(f"{self.paint(f'{verb:>12}', 1, 32)}  {what}")
+    def step(self, verb: str, what: str, *codes: int) -> None:
+        """Tell about a finished step: a right-aligned verb and what it was done to. `codes`: of the verb."""
+        self.say(f"{self.paint(f'{verb:>12}', *(codes or (1, 32)))}  {what}")
 
     def error(self, error: TidegateError) -> None:
         """Render an error: what happened, every reason with found and expected, and each hint where it belongs."""

@@ -28,17 +28,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Ask the registry and tell."""
-    from tidegate.credentials.connect import open_registry
-    from tidegate.errors import InvalidInput
-    from tidegate.remote.address import RegistryAddress
+    from tidegate.credentials.connect import default_address, open_registry
 
-    if not args.registry:
-        raise InvalidInput(
-            "which registry shall say who you are?",
-            code="registry-missing",
-            hint="pass --registry HOST, or set TIDEGATE_REGISTRY",
-        )
-    address = RegistryAddress.parse(args.registry, plain_http=args.plain_http)
+    address = default_address(args.registry, plain_http=args.plain_http)
     credentials = open_credentials(args, out)
     with open_registry(address, credentials) as registry:
         answer = registry.whoami()

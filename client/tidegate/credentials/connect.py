@@ -25,6 +25,17 @@ def address_for(reference: Reference, default: str | None, *, plain_http: bool =
     return RegistryAddress.parse(host, plain_http=plain_http)
 
 
+def default_address(host: str | None, *, plain_http: bool = False) -> RegistryAddress:
+    """Give the registry `host` for a command that names no release. Raises InvalidInput when there is none."""
+    if not host:
+        raise InvalidInput(
+            "which registry?",
+            code="registry-missing",
+            hint="pass --registry HOST, or set TIDEGATE_REGISTRY",
+        )
+    return RegistryAddress.parse(host, plain_http=plain_http)
+
+
 @contextmanager
 def open_registry(address: RegistryAddress, credentials: Credentials | None) -> Iterator[Registry]:
     """Give a registry's client, with the identity that `credentials` has for it; None stays anonymous."""

@@ -70,8 +70,13 @@ class Api:
         A request is sent again when its answer was lost: the idempotency key tells the registry that it is the same.
         """
         given = {key: value for key, value in document.items() if value is not None}
-        sent = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())} | dict(headers or {})
         raw = canonical_bytes(given)
+        sent = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(raw)),
+            "Idempotency-Key": str(uuid.uuid4()),
+            **(headers or {}),
+        }
         return self._send(method, target, raw, what=what, scopes=scopes, headers=sent, expect=_DONE).body
 
     def items(
