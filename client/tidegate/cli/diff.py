@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from tidegate.cli.common import add_json, add_plain_http, add_registry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tidegate.bundle.diff.model import BundleDiff
     from tidegate.cli.output import Output
 
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if args.json:
         out.json(found.as_json())
     else:
-        out.pages(_lines(found, out, files=args.files), paged=not args.no_pager)
+        out.pages(diff_lines(found, out.paint_data, files=args.files), paged=not args.no_pager)
     if found.step is None or found.step.enough:
         return 0
     step = found.step
@@ -78,7 +80,8 @@ def _compare(args: argparse.Namespace) -> BundleDiff:
         return diff(before, after)
 
 
-def _lines(found: BundleDiff, out: Output, *, files: bool) -> list[str]:
+def diff_lines(found: BundleDiff, paint: Callable[..., str], *, files: bool) -> list[str]:
+    """Write a comparison; `paint` takes a text and SGR codes."""
     from tidegate.bundle.diff.show import describe
 
-    return [out.paint_data(text, *_SGR.get(style.value, ())) for style, text in describe(found, files=files)]
+    return [paint(text, *_SGR.get(style.value, ())) for style, text in describe(found, files=files)]

@@ -19,14 +19,15 @@ def tell_release(verified: Verified, out: Output, *, verbose: bool, folder: str 
 
     `verbose`: list every numbered step that passed. `folder`: where it was written, if it was.
     """
-    _show(verified, out, verbose=verbose)
+    show_release(verified, out, verbose=verbose)
     if out.as_json:
         out.json(verified.as_json() | ({} if folder is None else {"folder": folder}))
     else:
         out.data(str(verified.reference))
 
 
-def _show(verified: Verified, out: Output, *, verbose: bool) -> None:
+def show_release(verified: Verified, out: Output, *, verbose: bool) -> None:
+    """Tell about `verified` in words alone."""
     release = verified.release
     out.say(out.paint(f"{release.agent} {release.version}", 1))
     for label, text in _facts(verified):
