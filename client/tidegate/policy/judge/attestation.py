@@ -8,7 +8,7 @@ from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_TEST_RESULT, short_name
 from tidegate.policy.inputs import Attested
 from tidegate.policy.judge.evidence import Counted, Wanted, count, measured_of, missing, too_old, who_can_sign
-from tidegate.policy.judge.matter import About, Matter
+from tidegate.policy.judge.matter import About, Matter, shown
 from tidegate.policy.load import LoadedRequirement
 from tidegate.policy.verdict import Finding, State
 
@@ -100,7 +100,7 @@ def _judge_condition(
         baseline, measured = before.view, {**measured, "baseline": measured_of(before)}
     outcome = loaded.program.evaluate(latest.view, baseline, _release(matter), matter.now)
     measured = {**measured, "read": dict(outcome.measured)}
-    found = ", ".join(f"{path} is {value}" for path, value in outcome.measured.items()) or None
+    found = ", ".join(f"{path} is {shown(value)}" for path, value in outcome.measured.items()) or None
     if outcome.holds is True:
         return about.met(f"the {kind} attestation by {wanted.signer} fulfils it", found=found, measured=measured)
     if outcome.holds is None:

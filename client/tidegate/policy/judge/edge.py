@@ -94,6 +94,8 @@ def judge_charter(matter: Matter) -> tuple[Finding, ...]:
 def judge_publisher(matter: Matter) -> tuple[Finding, ...]:
     """D6: a publisher whom the policy, too, lets publish this agent signed the release."""
     wanted = matter.policy.publishers(matter.request.agent)
+    if matter.is_rollback:
+        return (PUBLISHER.not_applicable("a rollback leads to what was let in before"),)
     if not wanted:
         return (PUBLISHER.not_applicable("the policy leaves it to the charter who publishes"),)
     lacking = [names for names in wanted if not any(_signed(matter, name) for name in names)]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
 
-from tidegate.formats.jcs import JsonValue
+from tidegate.formats.jcs import JsonValue, canonical_bytes
 from tidegate.formats.predicates.approval import Action
 from tidegate.policy.inputs import Approval, Attested, Caller, Inputs, Request
 from tidegate.policy.judge.humans import Humans
@@ -149,3 +149,8 @@ def either(names: Iterable[str], word: str = "or") -> str:
     """Write a list as people do: `a, b or c`."""
     *first, last = tuple(names) or ("nobody",)
     return f"{', '.join(first)} {word} {last}" if first else last
+
+
+def shown(value: JsonValue) -> str:
+    """Write a measured value: the same whether it came from a predicate or back from a record."""
+    return value if isinstance(value, str) else canonical_bytes(value).decode()
