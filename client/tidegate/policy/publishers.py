@@ -1,4 +1,4 @@
-"""Which of the charter's publishers a policy lets publish an agent. It only narrows the charter: step P1.
+"""Which of the charter's publishers a policy lets publish an agent. It only narrows the charter: step R14.
 
 Pure. Source: docs/spec/policy.md, `publishers`.
 """
@@ -34,7 +34,7 @@ def narrow_publishers(
             found=f"{each.identity} under root {each.root}",
             expected=f"the policy's signer {' or '.join(sorted(lacking))}",
             hint="publish with one of these, or have the policy's editors add this one under `publishers`",
-            step="P1",
+            step="R14",
         )
         refused.append(RefusedEvidence(each.bundle_digest, (reason,), each.predicate_type))
     return kept, refused

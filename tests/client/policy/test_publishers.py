@@ -31,7 +31,7 @@ def test_what_another_publisher_of_the_charter_signed_does_not_count(other: Load
     kept, refused = narrow_publishers(other, AGENT, [release(), provenance()])
     assert kept == []
     assert [each.reasons[0].code for each in refused] == ["publisher-not-in-policy"] * 2
-    assert [each.reasons[0].step for each in refused] == ["P1"] * 2
+    assert [each.reasons[0].step for each in refused] == ["R14"] * 2
 
 
 def test_attesters_are_no_publishers_and_are_left_alone() -> None:
