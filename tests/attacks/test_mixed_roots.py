@@ -22,7 +22,7 @@ def two_rooted(workshop: Workshop) -> Charter:
 
 
 def test_each_root_vouches_for_its_own(workshop: Workshop) -> None:
-    review = workshop.statement("https://tidegate.dev/predicate/review/v1", {})
+    review = workshop.statement("https://tidegate.dev/predicate/review/v1", workshop.review_predicate())
     verified = workshop.verify(workshop.sign(review, "bob", instance=workshop.other), charter=two_rooted(workshop))
     assert verified.root == "other"
     assert workshop.verify(workshop.sign(workshop.release_statement()), charter=two_rooted(workshop)).root == "main"

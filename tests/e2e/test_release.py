@@ -11,6 +11,7 @@ import pytest
 from tests.documents import evaluation
 from tests.e2e.conftest import AGENT, Done, RunningSandbox, Shell, with_version
 from tidegate.formats.jcs import JsonObject
+from tidegate.formats.reference import Reference
 
 DEAD = "127.0.0.1:9"  # nothing listens on the discard port
 
@@ -225,8 +226,8 @@ def test_evidence_comes_from_those_the_charter_names(
     sandbox: RunningSandbox, bob: Shell, released: str, home: Path
 ) -> None:
     (home / "score.json").write_text(json.dumps(evaluation()))
-    name, _, digest = released.partition("@")
-    review = {"agent": name.partition(":")[0], "version": name.partition(":")[2], "digest": digest}
+    reference = Reference.parse(released)
+    review = {"agent": reference.name, "version": reference.version, "digest": reference.digest}
     (home / "review.json").write_text(json.dumps(review | {"verdict": "accepted", "reason": "Fine.", "scope": "all"}))
     evals = sandbox.job(home, repository="acme/evals", ref="refs/heads/main", workflow=".ci/workflows/eval.yml")
     made = evals.tidegate("attest", released, "--type", "evaluation", "--predicate", home / "score.json")

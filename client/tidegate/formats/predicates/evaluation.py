@@ -163,7 +163,7 @@ class EvaluationPredicate:
                 "passed": sum(passed == self.repeats for passed in passes),
                 "passHat": {str(k): share for k, share in enumerate(power, start=1)},
                 "outcomes": [
-                    {"id": case, "passes": passed, "of": self.repeats} for case, passed in self.outcomes.items()
+                    {"id": case, "passes": passed, "of": self.repeats} for case, passed in sorted(self.outcomes.items())
                 ],
             }
         result |= {**self.rates, **self._context()}

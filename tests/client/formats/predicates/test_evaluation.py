@@ -30,7 +30,7 @@ def test_rates_and_counts_are_computed_from_the_outcomes() -> None:
     assert view["passRateLower"] == wilson_bounds(11 / 12, 4)[0]
     assert (view["judge"], view["judgePinned"]) == ("openai/gpt-4o-2024-08-06", True)
     assert isinstance(view["outcomes"], list)
-    assert view["outcomes"][2] == {"id": "tone-angry", "passes": 2, "of": 3}
+    assert view["outcomes"][3] == {"id": "tone-angry", "passes": 2, "of": 3}
 
 
 @pytest.mark.parametrize(
