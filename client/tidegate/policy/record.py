@@ -57,7 +57,6 @@ def make_record(
     """Write a decision as canonical JSON; its sha256 is the record's digest. Raises LimitExceeded."""
     request = inputs.request
     rule = rule_for(policy, request.action, request.agent, request.source, request.channel)
-    evidence = (*inputs.attestations, *(each.attested for each in inputs.approvals))
     raw = canonical_bytes(
         {
             "format": FORMAT,
@@ -72,7 +71,7 @@ def make_record(
             "digests": {
                 "charter": None if inputs.charter is None else str(inputs.charter.digest),
                 "rule": None if rule is None else str(rule.digest),
-                "evidence": sorted({str(each.bundle_digest) for each in evidence}),
+                "evidence": sorted(_evidence(inputs)),
             },
             "inputs": inputs_json(inputs),
             "findings": [finding.as_json() for finding in said.findings],
@@ -135,13 +134,19 @@ def redecide(record: DecisionRecord, policy: LoadedPolicy | None = None) -> Allo
     return decide(policy_of(record) if policy is None else policy, record.inputs, record.decided_at)
 
 
+def _evidence(inputs: Inputs) -> set[str]:
+    """Give the digests of all bundles that the decision rests on."""
+    glass = (inputs.request.glass,) if inputs.request.glass is not None else ()
+    filed = (each.attested for each in (*inputs.approvals, *glass))
+    return {str(each.bundle_digest) for each in (*inputs.attestations, *inputs.channel.serving_evidence, *filed)}
+
+
 def _check_digests(members: Members, record: DecisionRecord) -> None:
     digests = members.object("digests").closed("charter", "rule", "evidence")
     charter = record.inputs.charter
     if digests.digest_or_none("charter") != (None if charter is None else charter.digest):
         raise _mismatch("its charter is another one", charter and charter.digest, digests.values.get("charter"))
-    evidence = (*record.inputs.attestations, *(each.attested for each in record.inputs.approvals))
-    if set(digests.digests("evidence", MAX_EVIDENCE * 2)) != {each.bundle_digest for each in evidence}:
+    if set(digests.texts("evidence", MAX_EVIDENCE * 3)) != _evidence(record.inputs):
         raise _mismatch("its evidence is other evidence", None, None)
     digests.digest_or_none("rule")  # of the policy, which has a digest of its own
     said = members.choice("verdict", ("allowed", "refused"))

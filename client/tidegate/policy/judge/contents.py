@@ -103,6 +103,8 @@ def _judge_scan(
             measured=measured,
         )
     worse = _worse_than_tolerated(view, asked)
+    if worse is None:
+        worse = _counted_worse(view, asked)
     tolerated = f"nothing above {asked.at_most.value}"
     if worse is None:
         return about.unmet(
@@ -118,7 +120,7 @@ def _judge_scan(
         return about.met(f"the scan found {tolerated}", measured=measured)
     more = f" and {len(worse) - MAX_TOLD} more" if len(worse) > MAX_TOLD else ""
     return about.unmet(
-        f"the scan found {len(worse)} vulnerabilities above {asked.at_most.value}",
+        f"the scan found vulnerabilities above {asked.at_most.value}",
         found=f"{', '.join(worse[:MAX_TOLD])}{more}",
         expected=tolerated,
         hint="mend them and publish the next version, or tolerate one by name under `ignore`",
@@ -143,3 +145,18 @@ def _worse_than_tolerated(view: JsonObject, asked: VulnerabilitiesWanted) -> lis
         if rank > RANKS[asked.at_most] and one.get("id") not in asked.ignore:
             worse.append(f"{one.get('id')} ({severity})")
     return worse
+
+
+def _counted_worse(view: JsonObject, asked: VulnerabilitiesWanted) -> list[str] | None:
+    """Give how many are worse than is tolerated where they are only counted; None when `ignore` may speak of them."""
+    counts = view.get("counts")
+    if not isinstance(counts, dict):
+        return None
+    worse = {
+        severity: number
+        for severity, number in counts.items()
+        if isinstance(number, int) and number and RANKS.get(severity, RANKS[Severity.CRITICAL]) > RANKS[asked.at_most]
+    }
+    if worse and sum(worse.values()) <= len(asked.ignore):
+        return None
+    return [f"{number} {severity}" for severity, number in worse.items()]
