@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.credentials.login import parse_env
+from tidegate.credentials.sandbox_login import parse_env
 from tidegate.formats.jcs import JsonObject, parse_object
 from tidegate_registry.sandbox.cli import register_job
 from tidegate_registry.sandbox.folder import SandboxFolder

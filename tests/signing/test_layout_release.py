@@ -17,8 +17,8 @@ from tests.workshop import RELEASE_JOB, VERSION, WORKFLOW
 from tidegate.attest import attest, open_target, sign_release
 from tidegate.bundle.build import build
 from tidegate.bundle.layout import Layout
-from tidegate.credentials.login import LoginStore
 from tidegate.credentials.sources import Credentials
+from tidegate.credentials.store import LoginStore
 from tidegate.errors import BundleRefused, InvalidInput, NotFound, SigningRefused, StatementInvalid, TidegateError
 from tidegate.formats.charter import Charter, CharterSet, SignerRule
 from tidegate.formats.manifest import EMPTY_DESCRIPTOR, image_manifest

@@ -14,8 +14,8 @@ import pytest
 from tests.client.remote.fake_registry import FakeRegistry, oci_error
 from tests.workshop import RELEASE_JOB, VERSION
 from tidegate.bundle.build import build
-from tidegate.credentials.login import LoginStore
 from tidegate.credentials.sources import Credentials
+from tidegate.credentials.store import LoginStore
 from tidegate.errors import LimitExceeded, TidegateError, TrustFileInvalid
 from tidegate.publish import Release, publish
 from tidegate.signing.signer import Signer

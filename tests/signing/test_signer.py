@@ -13,8 +13,9 @@ import httpx2
 import pytest
 
 from tests import forge
-from tidegate.credentials.login import LoginStore, SandboxLogin
+from tidegate.credentials.sandbox_login import SandboxLogin
 from tidegate.credentials.sources import Credentials
+from tidegate.credentials.store import LoginStore
 from tidegate.digest import Digest
 from tidegate.errors import SigningRefused, StatementInvalid, TrustFileInvalid, Unauthenticated, Unreachable
 from tidegate.formats.manifest import EMPTY_DESCRIPTOR, image_manifest
@@ -83,7 +84,7 @@ def test_a_job_signs_statement_and_provenance_with_one_certificate(job_signer: S
 def test_a_person_who_logged_in_to_the_sandbox_signs(
     sigstore: RunningSigstore, instance: Sigstore, tmp_path: Path
 ) -> None:
-    LoginStore(tmp_path).save(SandboxLogin(sigstore.url, "alice"))
+    LoginStore(tmp_path).keep_sandbox(SandboxLogin(sigstore.url, "alice"))
     signed = signer_with(instance, tmp_path, None).sign_statement(STATEMENT)
     assert signed.attestation.identity.san == "alice@sandbox.example"
 

@@ -10,6 +10,7 @@ from tidegate.errors import InvalidInput
 from tidegate.formats.reference import Reference
 from tidegate.remote.address import RegistryAddress, new_client
 from tidegate.remote.registry import Registry
+from tidegate.remote.tokens import Identity
 
 
 def address_for(reference: Reference, default: str | None, *, plain_http: bool = False) -> RegistryAddress:
@@ -37,7 +38,8 @@ def default_address(host: str | None, *, plain_http: bool = False) -> RegistryAd
 
 
 @contextmanager
-def open_registry(address: RegistryAddress, credentials: Credentials | None) -> Iterator[Registry]:
+def open_registry(address: RegistryAddress, credentials: Credentials | Identity | None) -> Iterator[Registry]:
     """Give a registry's client, with the identity that `credentials` has for it; None stays anonymous."""
+    identity = credentials.registry_token if isinstance(credentials, Credentials) else credentials
     with new_client(address) as client:
-        yield Registry(address, client, credentials.registry_token if credentials else None)
+        yield Registry(address, client, identity)

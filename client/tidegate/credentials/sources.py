@@ -10,7 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
-from tidegate.credentials.login import LoginStore
+from tidegate.credentials.login import renew
+from tidegate.credentials.store import LoginStore
 from tidegate.credentials.token import MAX_TOKEN_CHARACTERS, SIGSTORE_AUDIENCE, IdentityToken
 from tidegate.errors import InvalidInput, Unauthenticated
 
@@ -84,8 +85,7 @@ class Credentials:
         found = self._fetch(audience)
         if found is None:
             return None
-        raw, source = found
-        token = IdentityToken.parse(raw, audience=audience)
+        token, source = found
         if not token.is_fresh(self._clock()):
             raise Unauthenticated(
                 "the identity token has expired",
@@ -96,16 +96,32 @@ class Credentials:
         self._held[audience] = Held(token, source)
         return self._held[audience]
 
-    def _fetch(self, audience: str) -> tuple[str, Source] | None:
+    def _fetch(self, audience: str) -> tuple[IdentityToken, Source] | None:
         signing = audience == SIGSTORE_AUDIENCE
         given = self._signing_token if signing else self._environ.get(TOKEN_VARIABLE)
-        if given:
-            return given, Source.GIVEN
+        if not given and not self.in_ci and not signing and (token := self._logged_in(audience)):
+            return token, Source.LOGIN
+        found = (given, Source.GIVEN) if given else self._fetch_raw(audience, signing=signing)
+        return None if found is None else (IdentityToken.parse(found[0], audience=audience), found[1])
+
+    def _logged_in(self, registry: str) -> IdentityToken | None:
+        """Give the token of the login for a registry, renewed if need be; its audience is the login's client."""
+        login = self._store.find(registry)
+        if login is None:
+            return None
+        token = IdentityToken.parse(login.id_token, audience=login.client_id)
+        if token.is_fresh(self._clock()):
+            return token
+        login = renew(login, clock=self._clock)
+        self._store.keep(login, in_keyring=self._store.is_in_keyring(registry))
+        return IdentityToken.parse(login.id_token, audience=login.client_id)
+
+    def _fetch_raw(self, audience: str, *, signing: bool) -> tuple[str, Source] | None:
         if self.in_ci:
             if not signing and self._environ.get("GITHUB_ACTIONS") and not self._environ.get(GITHUB_PERMISSION):
                 return None  # a job without the permission may still pull what is open to everyone
             return _ambient_token(audience), Source.CI
-        login = self._store.load()
+        login = self._store.sandbox()
         if login is not None:
             return login.fetch_token(audience), Source.LOGIN
         if signing and self._browser is not None:

@@ -78,6 +78,10 @@ class Registry:
         """Ask who the registry takes us for."""
         return self.api.get("/whoami", what="say who we are")
 
+    def login_options(self) -> JsonObject:
+        """Ask where people log in to get a token for this registry."""
+        return self.api.get("/login-options", what="say where people log in")
+
     def resolve(self, name: str, version: str) -> Digest | None:
         """Ask which digest `version` names, None if it names none we may see. Only a hint: nothing is proven by it."""
         try:

@@ -23,8 +23,8 @@ MAX_LIFETIME_SECONDS = 3600.0  # believe nobody longer
 USERNAME = "oidc"  # what the registry takes with an OIDC token as password, as `docker login -u oidc` does
 
 LOGIN_HINT = (
-    "say who you are: run in CI with an id-token permission, set TIDEGATE_TOKEN to an OIDC token "
-    "whose audience is the registry's URL, or run `tidegate login --as NAME` with a sandbox"
+    "say who you are: run `tidegate login`, or `tidegate login --as NAME` with a sandbox; in CI give the job an "
+    "id-token permission; or set TIDEGATE_TOKEN to an OIDC token whose audience is the registry's URL"
 )
 
 _PARAMETER = re.compile(r'([a-zA-Z_]+)="((?:[^"\\]|\\.)*)"')

@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tidegate.credentials.login import LoginStore, SandboxLogin, find_sandbox_issuer, parse_env
+from tidegate.credentials.sandbox_login import SandboxLogin, find_sandbox_issuer, parse_env
 from tidegate.credentials.sources import Credentials, Source, read_signing_token
+from tidegate.credentials.store import LoginStore
 from tidegate.credentials.token import IdentityToken
 from tidegate.errors import InvalidInput, NotFound, Unauthenticated, Unreachable
 from tidegate.formats.identity import ClaimName
@@ -151,24 +152,24 @@ def test_a_federated_login_is_certified_under_the_issuer_behind_it() -> None:
 
 def test_a_login_is_remembered_for_its_owner_only(tmp_path: Path) -> None:
     store = LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)})
-    assert store.load() is None
+    assert store.sandbox() is None
     login = SandboxLogin("http://127.0.0.1:8080", "alice")
-    store.save(SandboxLogin("http://127.0.0.1:8080", "bob"))
-    store.save(login)
+    store.keep_sandbox(SandboxLogin("http://127.0.0.1:8080", "bob"))
+    store.keep_sandbox(login)
     assert store.path == tmp_path / "tidegate" / "credentials.json"
     assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
-    assert store.load() == login
+    assert store.sandbox() == login
     assert [path.name for path in store.path.parent.iterdir()] == ["credentials.json"]
     assert store.forget()
     assert not store.forget()
-    assert store.load() is None
+    assert store.sandbox() is None
 
 
 @pytest.mark.parametrize("content", [b"{", b"{}", b'{"format":"tidegate/credentials/v1","sandbox":[]}'])
 def test_a_login_file_that_cannot_be_read_is_said_so(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "credentials.json").write_bytes(content)
     with pytest.raises(InvalidInput) as caught:
-        LoginStore(tmp_path).load()
+        LoginStore(tmp_path).sandbox()
     assert caught.value.reasons[0].code == "credentials-unreadable"
 
 
