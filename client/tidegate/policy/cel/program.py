@@ -18,9 +18,9 @@ from tidegate.formats.jcs import JsonObject, JsonValue, is_storable
 from tidegate.formats.predicates.types import short_name
 from tidegate.policy.cel import diagnosis
 from tidegate.policy.cel.environment import Unavailable, check, compile_checked
-from tidegate.policy.cel.evidence import Mismatch, Pick, measured, missing, picks
-from tidegate.policy.cel.paths import path_text
-from tidegate.policy.cel.reads import Read, Reads, Unreadable, find_reads
+from tidegate.policy.cel.evidence import Look, look
+from tidegate.policy.cel.pick import Convert, Mismatch, converters
+from tidegate.policy.cel.reads import Reads, Unreadable, find_reads
 from tidegate.policy.cel.schemas import DYN, RELEASE, FieldType, Message, schema_of
 from tidegate.policy.cel.syntax import Call, Constant, Tree, TreeUnreadable, nodes, read_tree
 from tidegate.policy.requirements import MAX_EXPRESSION
@@ -59,8 +59,8 @@ class Program:
     reads: frozenset[str] = frozenset()
     warnings: tuple[Reason, ...] = ()
     unavailable: Reason | None = None
-    _reads: tuple[Read, ...] = ()
-    _picks: Mapping[str, Pick] = field(default_factory=dict)
+    _looks: tuple[Look, ...] = ()
+    _converters: Mapping[str, Convert] = field(default_factory=dict)
     _names: frozenset[str] = frozenset()
     _compiled: Expression | None = None
 
@@ -79,17 +79,21 @@ class Program:
             values["baseline"] = baseline
         elif "baseline" in self._names:
             return Outcome(None, Reason("baseline-missing", "there is nothing to compare with"))
-        found = measured(self._reads, values)
-        try:
-            data = {name: pick.of(values[name], name) for name, pick in self._picks.items()}
-        except Mismatch as error:
-            return Outcome(None, Reason("evidence-wrong-type", str(error), error.found, error.expected), found)
-        absent = missing(self._reads, values)
-        if absent:
-            return Outcome(None, _absent(absent), found)
+        seen = look(self._looks, values)
+        data: dict[str, object] = {}
+        for name, convert in self._converters.items():
+            try:
+                data[name] = convert(values[name])
+            except Mismatch as error:
+                error.within(name)
+                return Outcome(
+                    None, Reason("evidence-wrong-type", str(error), error.found, error.expected), seen.measured
+                )
+        if seen.absent:
+            return Outcome(None, _absent(sorted(set(seen.absent))), seen.measured)
         if "now" in self._names:
             data["now"] = now
-        return _outcome(self._compiled, data, found)
+        return _outcome(self._compiled, data, seen.measured)
 
 
 def compile_when(text: str, predicate_type: str, *, with_baseline: bool) -> Program:
@@ -136,14 +140,15 @@ def compile_when(text: str, predicate_type: str, *, with_baseline: bool) -> Prog
     except RuntimeError as error:
         messages = [RELEASE] if schema is None else [RELEASE, schema]
         raise diagnosis.explain(text, str(error), sorted(variables), messages) from None
+    looks = tuple(sorted((Look.at(read) for read in reads.reads), key=lambda one: one.text))
     return Program(
         text,
         predicate_type,
         with_baseline,
-        reads=frozenset(path_text(read.path) for read in reads.reads),
+        reads=frozenset(one.text for one in looks),
         warnings=tuple(_warnings(reads, predicate_type, schema)),
-        _reads=tuple(sorted(reads.reads, key=lambda read: path_text(read.path))),
-        _picks=picks(reads, variables),
+        _looks=looks,
+        _converters=converters(reads, variables),
         _names=reads.names,
         _compiled=compiled,
     )
@@ -195,7 +200,7 @@ def _unavailable(error: Unavailable) -> Reason:
     )
 
 
-def _absent(paths: tuple[str, ...]) -> Reason:
+def _absent(paths: list[str]) -> Reason:
     more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
     return Reason(
         "evidence-missing-member",
