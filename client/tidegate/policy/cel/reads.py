@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final
 
 from tidegate.policy.cel.paths import Each, Path, Step, binders, has_members, path_text, type_inside
-from tidegate.policy.cel.schemas import FieldType, ListOf, MapOf, Message, Scalar
+from tidegate.policy.cel.schemas import DYN, FieldType, ListOf, MapOf, Scalar
 from tidegate.policy.cel.syntax import Call, Constant, Fold, Made, Name, Node, Select
 
 # names of CEL's own types, which an expression compares `type(x)` with; google/cel-spec, doc/langdef.md, "Values"
@@ -26,7 +26,7 @@ TYPE_NAMES: Final = frozenset(
 
 
 class Use(Enum):
-    """What is looked at: the value itself; only how long it is or which keys it has; or what its parts are made of."""
+    """What is looked at: the value itself; its presence, length and keys; what its parts are made of."""
 
     VALUE = "value"
     SHAPE = "shape"
@@ -166,7 +166,7 @@ class _Finder:
                     self.names.add(name.removeprefix("."))
                 self._record(node, scope, guards, use)
             case Select(test=True):
-                self.visit(node.operand, scope, guards, Use.NOTHING)
+                self.visit(node.operand, scope, guards, Use.PARTS)
                 self.tests |= {path for depth, path in self._tested(node, scope) if not depth}
             case Select():
                 self.visit(node.operand, scope, guards, Use.NOTHING)
@@ -238,7 +238,7 @@ class _Finder:
     def _record(self, node: Node, scope: _Scope, guards: frozenset[Path], use: Use) -> None:
         for depth, path in self.aliases(node, scope):
             kind = self.type_of(path)
-            real = _real_use(use, depth, kind)
+            real = _real_use(use, path, depth, kind)
             if real is Use.VALUE and has_members(kind):
                 raise Unreadable(
                     f"{path_text(path)} is or holds objects with members of their own, and is used as a whole",
@@ -279,12 +279,14 @@ class _Finder:
         return _NONE
 
 
-def _real_use(use: Use, depth: int, kind: FieldType) -> Use:
+def _real_use(use: Use, path: Path, depth: int, kind: FieldType) -> Use:
     """Say what is looked at of a part whose whole is used as `use`. `depth`: lists that were made around the part."""
     if use is Use.NOTHING or (depth and use is not Use.VALUE):
         return Use.NOTHING
-    if isinstance(kind, Scalar):
+    if use is Use.PARTS:
+        if isinstance(kind, Scalar) and kind is not DYN:
+            return Use.VALUE
+        return Use.SHAPE if len(path) > 1 else Use.NOTHING  # a variable is always there
+    if use is Use.SHAPE and not isinstance(kind, ListOf | MapOf) and kind is not DYN:
         return Use.VALUE
-    if use is Use.SHAPE and isinstance(kind, Message):
-        return Use.VALUE
-    return Use.NOTHING if use is Use.PARTS else use
+    return use

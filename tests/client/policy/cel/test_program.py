@@ -59,6 +59,8 @@ def test_a_condition_says_what_it_says(text: str, holds: bool) -> None:  # noqa:
         ('predicate.metrics["p95 latency"].unit != "s"', 'predicate.metrics["p95 latency"].unit'),
         ('predicate.metrics.exists(m, predicate.metrics[m].unit == "usd")', 'predicate.metrics["p95 latency"].unit'),
         ("predicate.outcomes[2].passes < 1", "predicate.outcomes[2].passes"),
+        ("[predicate.outcomes[2]].size() == 1", "predicate.outcomes[2]"),
+        ("has(predicate.metrics.tone.unit)", "predicate.metrics.tone"),
         ("[predicate.cases, predicate.passed].exists(n, n > 1)", "predicate.passed"),
         ("has(predicate.judge) || predicate.passHatK < 0.05", "predicate.passHatK"),
         ('!has(predicate.judge) && predicate.judge == ""', "predicate.judge"),
