@@ -30,6 +30,7 @@ VERBS: dict[str, dict[str, str]] = {
         "sign": "sign a bundle for an agent, a version and channels",
         "attest": "attach signed evidence to a bundle",
         "promote": "ask that a channel serve a release",
+        "approve": "look at a request by your own trust file, and sign it",
         "reject": "say no to a request to promote",
         "withdraw": "take back a request to promote",
         "rollback": "have a channel serve an earlier release again",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tidegate.remote.promotions import Promotions
     from tidegate.remote.registry import Registry
 
-MAX_REASON = 1000  # characters
+MAX_REASON = 2000  # characters
 
 
 def add_release(parser: argparse.ArgumentParser) -> None:

@@ -55,6 +55,7 @@ class Promotion:
     opened_at: datetime
     reason: str | None
     allowed: bool
+    decided_at: datetime | None
     findings: tuple[Finding, ...]
     outcome: str | None = None
     document: JsonObject = field(default_factory=dict, repr=False)
@@ -84,6 +85,7 @@ class Promotion:
             opened_at=moment(document, "openedAt"),
             reason=text_or_none(document, "reason"),
             allowed=decision.get("allowed") is True,
+            decided_at=moment_or_none(decision, "decidedAt"),
             findings=tuple(findings(decision.get("findings"))),
             outcome=text_or_none(document, "outcome"),
             document=document,

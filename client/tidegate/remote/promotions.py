@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject
-from tidegate.remote.api import path
+from tidegate.remote.api import path, unintelligible
 from tidegate.remote.promotion_values import ChannelState, Debt, Promotion, RequestState, text
 from tidegate.remote.transport import promote_scope
 
@@ -40,7 +40,10 @@ class Promotions:
 
     def get(self, request: str) -> Promotion:
         """Ask how a request stands."""
-        return Promotion.parse(self._api.get(path("promotions", request), what=f"show the request {request}"))
+        found = Promotion.parse(self._api.get(path("promotions", request), what=f"show the request {request[:64]}"))
+        if found.id != request:
+            raise unintelligible("it is about another request", found.id)
+        return found
 
     def list(
         self, *, agent: str | None = None, channel: str | None = None, state: RequestState | None = None

@@ -1,0 +1,183 @@
+"""A registry lies about a request, to get somebody's signature for something else: it gets none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.promising import POLICY, REQUEST, Office, digest_of, open_office
+from tests.workshop import AGENT, Workshop
+from tidegate.errors import BundleRefused, SigningRefused, Unreachable
+from tidegate.formats.predicates.approval import ApprovalPredicate
+from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_CYCLONEDX
+from tidegate.policy.load import load_policy
+from tidegate.policy.verdict import State
+from tidegate.promotion.examine import ApprovalRefused
+
+
+@pytest.fixture
+def office(workshop: Workshop, tmp_path: Path) -> Office:
+    return open_office(workshop, tmp_path)
+
+
+def test_an_honest_request_is_approved_with_what_was_computed_here(office: Office) -> None:
+    filed = office.approve(reason="the flipped cases were wrong before")
+    (statement,) = office.pen.signed
+    said = ApprovalPredicate.parse(statement.predicate)
+    rule = load_policy(POLICY.encode()).rule(AGENT, "dev", "staging")
+    assert rule is not None
+    assert statement.predicate_type == PREDICATE_APPROVAL
+    assert statement.subject.digest == office.candidate.digest
+    assert (said.agent, said.version, said.digest) == (AGENT, "1.3.0", office.candidate.digest)
+    assert (said.channel, said.sequence, said.rule) == ("staging", 7, rule.digest)
+    assert (said.not_full_before - office.now).total_seconds() == 3 * 3600
+    assert (said.expires_at - office.now).days == 90
+    assert said.computed.difference is not None
+    assert said.computed.difference.against == office.serving.digest
+    assert {"capability-raised", "model-moved", "prompt-changed"} <= set(said.computed.difference.changes)
+    assert len(said.computed.evidence) == 3
+    assert office.filed == [f'{{"manifest":"{filed.referrer}"}}']
+
+
+def test_what_only_the_registry_can_know_is_shown_as_not_seen(office: Office) -> None:
+    _, found = office.examine()
+    states = {finding.id: finding.state for finding in found.findings}
+    assert states["sbom"] is State.MET
+    assert states["reviewed"] is State.INCONCLUSIVE
+    assert "requester" not in states
+
+
+def other_version(office: Office) -> None:
+    office.request["version"] = "1.4.0"
+
+
+def other_digest(office: Office) -> None:
+    office.request["digest"] = office.serving.digest
+
+
+def other_agent(office: Office) -> None:
+    office.request["agent"] = "acme/another-agent"
+
+
+def serving_another_version(office: Office) -> None:
+    office.channel["serving"] |= {"version": "1.1.0"}  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("lie", [other_version, other_digest, serving_another_version])
+def test_a_release_that_does_not_verify_as_what_it_is_called_is_never_signed(
+    office: Office, lie: Callable[[Office], None]
+) -> None:
+    lie(office)
+    with pytest.raises(BundleRefused) as caught:
+        office.approve()
+    assert "version-mismatch" in {reason.code for reason in caught.value.reasons}
+    assert office.pen.signed == []
+    assert office.filed == []
+
+
+def other_rule(office: Office) -> None:
+    office.request["ruleDigest"] = digest_of("another rule")
+
+
+def weaker_policy(office: Office) -> None:
+    office.serve_policy(POLICY.replace("count: 1", "count: 2"))
+
+
+def other_times(office: Office) -> None:
+    office.request["notFullBefore"] = "2026-06-01T12:00:00Z"
+
+
+def from_the_future(office: Office) -> None:
+    office.request["openedAt"] = office.request["notFullBefore"] = "2036-06-01T12:00:00Z"
+
+
+def passed_sequence(office: Office) -> None:
+    office.request["sequence"] = 6
+
+
+def request_is_over(office: Office) -> None:
+    office.request["state"] = "done"
+
+
+def no_such_transition(office: Office) -> None:
+    office.request["source"] = "stable"
+
+
+def evidence_that_is_not_there(office: Office) -> None:
+    office.hide_evidence(PREDICATE_CYCLONEDX)
+
+
+def charter_without_the_channel(office: Office) -> None:
+    findings = office.request["decision"]["findings"]  # type: ignore[index]
+    findings.append({"id": "charter", "kind": "rule", "state": "met", "message": "it has the channel"})
+    charter = office.trust.charters.for_agent(AGENT)
+    assert charter is not None
+    office.trust = office.shop.trusting(charter.model_copy(update={"approvals": {"dev": 0}}))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        other_rule,
+        weaker_policy,
+        other_times,
+        from_the_future,
+        passed_sequence,
+        request_is_over,
+        no_such_transition,
+        evidence_that_is_not_there,
+        charter_without_the_channel,
+    ],
+)
+def test_a_word_that_differs_from_what_is_computed_here_gets_no_signature(
+    office: Office, lie: Callable[[Office], None]
+) -> None:
+    lie(office)
+    with pytest.raises(ApprovalRefused) as caught:
+        office.approve()
+    assert {reason.code for reason in caught.value.reasons} == {"approval-mismatch"}
+    assert office.pen.signed == []
+    assert office.filed == []
+
+
+def test_every_lie_is_told(office: Office) -> None:
+    for lie in (other_rule, passed_sequence, evidence_that_is_not_there):
+        lie(office)
+    with pytest.raises(ApprovalRefused) as caught:
+        office.approve()
+    assert len(caught.value.reasons) == 3
+    assert all(reason.found and reason.expected for reason in caught.value.reasons)
+
+
+def test_what_is_compared_with_is_what_the_statement_names(office: Office) -> None:
+    # which release a channel serves only the registry knows; a lie about it stays in the public log
+    office.channel["serving"] = None
+    office.approve()
+    said = ApprovalPredicate.parse(office.pen.signed[0].predicate)
+    assert said.computed.difference is None
+
+
+def test_an_agent_without_a_charter_of_the_approvers_own_is_refused(office: Office) -> None:
+    other_agent(office)
+    office.trust = office.shop.trusting(office.shop.charter.model_copy(update={"agent": "other/agent"}))
+    with pytest.raises(ApprovalRefused) as caught:
+        office.approve()
+    assert caught.value.reasons[0].code == "approval-no-charter"
+
+
+def test_somebody_whom_the_charter_does_not_list_signs_nothing(office: Office) -> None:
+    office.pen.who = "alice"
+    with pytest.raises(SigningRefused) as caught:
+        office.approve()
+    assert caught.value.reasons[0].code == "not-in-charter"
+    assert office.pen.signed == []
+
+
+def test_a_request_of_another_id_is_refused(office: Office) -> None:
+    office.request["id"] = REQUEST.replace("1", "2")
+    with pytest.raises(Unreachable) as caught:
+        office.approve()
+    assert caught.value.reasons[0].code == "answer-malformed"
+    assert office.pen.signed == []
