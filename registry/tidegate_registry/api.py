@@ -76,10 +76,29 @@ class Out(BaseModel):
     )
 
 
-def answer(request: Request, body: Out) -> Response:
-    """Give `body` with a strong ETag, or 304 where the caller has it. Source: RFC 9110 section 13.1.2."""
+class In(Out):
+    """Base of what is sent here: unknown members are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ReasonOut(Out):
+    """One thing that was looked at and found wanting."""
+
+    code: str
+    message: str
+    found: str | None
+    expected: str | None
+    hint: str | None
+
+
+def answer(request: Request, body: Out, *, tag: str | None = None) -> Response:
+    """Give `body` with a strong ETag, or 304 where the caller has it. Source: RFC 9110 section 13.1.2.
+
+    `tag`: the ETag, where it is something that callers send back in `If-Match`; else it follows from the body.
+    """
     raw = body.model_dump_json(by_alias=True).encode()
-    tag = f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
+    tag = tag or f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
     known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}
     if tag in known or "*" in known:

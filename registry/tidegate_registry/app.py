@@ -29,6 +29,9 @@ from tidegate_registry.keeping.highwater import check_not_behind, note_progress
 from tidegate_registry.logs import get_logger
 from tidegate_registry.metrics import Metrics
 from tidegate_registry.observe import Observe
+from tidegate_registry.policies import routes as policies_routes
+from tidegate_registry.policies.members import PolicyMembers
+from tidegate_registry.policies.source import StoredPolicies
 from tidegate_registry.services import Clock, Services, utc_now
 from tidegate_registry.settings import Mode, Settings
 from tidegate_registry.storage.s3 import S3BlobStore
@@ -41,6 +44,7 @@ ROUTERS = (
     access_routes.router,
     admission_routes.router,
     evidence_routes.router,
+    policies_routes.router,
     keeping_routes.router,
     health.router,
 )
@@ -60,6 +64,7 @@ TAGS = [
     {"name": "access", "description": "Registry tokens, and who the caller is"},
     {"name": "agents", "description": "Agents and their releases"},
     {"name": "evidence", "description": "Verified attestations about a manifest"},
+    {"name": "policies", "description": "Who may do what, and what a release needs; versions and proposals"},
     {"name": "operations", "description": "Health and numbers, for the operator"},
 ]
 
@@ -71,20 +76,23 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
 
     trust = TrustSource(settings.trust_file, allow_sandbox=settings.allow_sandbox_roots)
     blobs = S3BlobStore(settings.s3)
+    db, policies = Db(settings.database_url.get_secret_value()), StoredPolicies()
     app = Services(
         settings=settings,
-        db=Db(settings.database_url.get_secret_value()),
+        db=db,
         blobs=blobs,
         staging=blobs.staging,
         access=open_gatekeeper(
             settings,
             charters=trust.charters,
             charters_at_hand=trust.charters_at_hand,
+            members=PolicyMembers(db, policies),
             http=issuer_client(),
             clock=clock,
         ),
         gate=open_gate(trust=trust.current, clock=clock),
         trust=trust,
+        policies=policies,
         clock=clock,
         reads=ReadCache(most_bytes=settings.read_cache_bytes),
     )

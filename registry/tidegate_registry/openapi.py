@@ -35,8 +35,10 @@ PROBLEMS = {
     403: "The caller may not; `reasons` says who may",
     404: "There is no such thing, or none that the caller may see",
     409: "Another request holds it; try again when that has ended",
+    412: "The edit was made from another version; `reasons` says what changed since",
     413: "Larger than allowed",
     422: "A parameter or the body is not of the form it must have",
+    428: "The edit does not say from which version it was made",
     429: "Too many, or too much, at once; `Retry-After` says when to come back",
     503: "A dependency does not answer; `Retry-After` says when to come back",
 }

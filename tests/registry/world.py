@@ -10,7 +10,7 @@ import contextlib
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
@@ -43,6 +43,8 @@ from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.evidence.tables import EvidenceRow
 from tidegate_registry.health import ReadinessCache
+from tidegate_registry.policies.members import PolicyMembers
+from tidegate_registry.policies.source import StoredPolicies
 from tidegate_registry.sandbox.ports import address, bind
 from tidegate_registry.sandbox.serve import ServerThread
 from tidegate_registry.services import Gate, Services
@@ -199,13 +201,18 @@ class World:
     _clients: contextlib.ExitStack
 
     def client(
-        self, name: str | None = PUBLISHER, *, repositories: tuple[str, ...] = (AGENT, SIBLING, FOREIGN)
+        self,
+        name: str | None = PUBLISHER,
+        *,
+        repositories: tuple[str, ...] = (AGENT, SIBLING, FOREIGN),
+        attributes: Mapping[str, tuple[str, ...]] | None = None,
     ) -> httpx2.Client:
-        """An HTTP client with a token of `name` for everything; None: without a token."""
+        """An HTTP client with a token of `name` for everything; None: without a token. `attributes`: claims in it."""
         headers = {}
         if name is not None:
             grants = [Grant("repository", each, frozenset({"pull", "push"})) for each in repositories]
-            who = Principal(PrincipalKind.HUMAN, identity_of(name), name, {}, tuple(grants))
+            grants.append(Grant("registry", "api", frozenset({"*", "manage"})))
+            who = Principal(PrincipalKind.HUMAN, identity_of(name), name, attributes or {}, tuple(grants))
             headers["Authorization"] = f"Bearer {self.tokens.issue(who, grants).text}"
         client = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=30, verify=NO_TLS)
         return self._clients.enter_context(client)
@@ -216,6 +223,8 @@ class World:
         with self.services.db.engine.begin() as connection:
             for table in reversed(SQLModel.metadata.sorted_tables):
                 connection.execute(table.delete())
+        with self.services.db.read() as tx:
+            self.services.policies.current(tx)
         self.services.reads.clear()
         self.services.checked_bundles.clear()
         self.services.verified_evidence.clear()
@@ -343,15 +352,16 @@ def running_world(
     )
     with contextlib.ExitStack() as stack:
         http = stack.enter_context(httpx2.Client(trust_env=False))
+        db, policies = Db(database_url), StoredPolicies()
+        stack.callback(db.close)
         access = Gatekeeper(
             public_url=url,
             oidc=OidcVerifier((), audience=url, fetch=HttpFetch(http), clock=clock),
             tokens=tokens,
             rules=AccessRules(anonymous_pull=anonymous_pull, authenticated_pull=authenticated_pull),
             charters=lambda: CHARTERS,
+            members=PolicyMembers(db, policies),
         )
-        db = Db(database_url)
-        stack.callback(db.close)
         blobs = S3BlobStore(settings.s3)
         services = Services(
             settings=settings,
@@ -360,6 +370,7 @@ def running_world(
             staging=blobs.staging,
             access=access,
             gate=gate or fake,
+            policies=policies,
             clock=clock,
         )
         services.roots.register("releases", naming.root_query)

@@ -24,7 +24,9 @@ class Consent:
     persons: tuple[str, ...]
     missing: tuple[Reason, ...]
 
-    def __bool__(self) -> bool:
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
         return not self.missing
 
 
@@ -37,16 +39,24 @@ class _Group:
     approvals: int
 
 
+def editing_roles(policy: LoadedPolicy) -> frozenset[str]:
+    """Name the roles that may propose a change of something: the company-wide document, or some overlay."""
+    overlays = (role for editors in policy.document.overlay_editors.values() for role in editors.allow)
+    return frozenset((*policy.document.editors.allow, *overlays))
+
+
 def may_edit(policy: LoadedPolicy, name: str, caller: Caller) -> bool:
     """Whether `caller` may propose a change of `name` (`_company`, or a namespace) under the policy in force."""
     held = roles_of(caller, policy)
     return any(held & group.propose for group in _groups(policy, name))
 
 
-def may_agree(policy: LoadedPolicy, name: str, caller: Caller) -> bool:
-    """Whether the agreement of `caller` could count for a change of `name`."""
-    held = roles_of(caller, policy)
-    return any(held & group.approve for group in _groups(policy, name))
+def judge_agreement(policy: LoadedPolicy, name: str, author: Caller, caller: Caller) -> Reason | None:
+    """Say why the agreement of `caller` to a proposal of `author` could not count; None: it counts."""
+    held = roles_of(author, policy)
+    groups = [group for group in _groups(policy, name) if held & group.propose] or _groups(policy, name)
+    against = [_why_not(policy, group, author, caller) for group in groups]
+    return None if None in against else against[0]
 
 
 def judge_consent(policy: LoadedPolicy, name: str, author: Caller, approvers: Sequence[Caller]) -> Consent:
@@ -57,7 +67,7 @@ def judge_consent(policy: LoadedPolicy, name: str, author: Caller, approvers: Se
     held = roles_of(author, policy)
     groups = [group for group in _groups(policy, name) if held & group.propose]
     if not groups:
-        return Consent(0, (), (_not_an_editor(policy, name, author),))
+        return Consent(0, (), (not_an_editor(policy, name, author),))
     return min((_consent(policy, group, author, approvers) for group in groups), key=_short_of)
 
 
@@ -77,7 +87,7 @@ def judge_lockout(policy: LoadedPolicy, known: Iterable[Caller]) -> tuple[Reason
             "policy-lockout",
             "too few people could change the policy again",
             f"{len(able)}: {', '.join(able)}" if able else "nobody that is known",
-            f"{needed} with {' or '.join(editors.allow)}{', each in `persons`' if editors.approvals else ''}",
+            f"{needed} with {_named(editors.allow)}{', each in `persons`' if editors.approvals else ''}",
             "keep a role in `editors` that people have by their present tokens, or name them by exact identity",
         ),
     )
@@ -106,23 +116,15 @@ def _groups(policy: LoadedPolicy, name: str) -> tuple[_Group, ...]:
 
 
 def _consent(policy: LoadedPolicy, group: _Group, author: Caller, approvers: Sequence[Caller]) -> Consent:
-    people, counted, notes = policy.people, dict[str, None](), list[str]()
-    proposer = people.all_of(author)
-    if group.approvals and not proposer:
+    counted, notes = dict[str, None](), list[str]()
+    if group.approvals and not policy.people.all_of(author):
         return Consent(group.approvals, (), (_unknown(author),))
     for caller in approvers:
-        person = people.of(caller)
-        if set(people.all_of(caller)) & set(proposer) or (caller.issuer, caller.identity) == (
-            author.issuer,
-            author.identity,
-        ):
-            notes.append(f"{caller.identity} is the author")
-        elif not roles_of(caller, policy) & group.approve:
-            notes.append(f"{caller.identity} has none of the roles")
-        elif person is None:
-            notes.append(f"{caller.identity} is nobody in `persons`")
+        against = _why_not(policy, group, author, caller)
+        if against is None:
+            counted[policy.people.of(caller) or ""] = None
         else:
-            counted[person] = None
+            notes.append(f"{caller.identity}: {against.message}")
     if len(counted) >= group.approvals:
         return Consent(group.approvals, tuple(counted), ())
     found = [f"{len(counted)} of {group.approvals}", *([", ".join(counted)] if counted else []), *notes]
@@ -130,24 +132,58 @@ def _consent(policy: LoadedPolicy, group: _Group, author: Caller, approvers: Seq
         "policy-approvals-missing",
         "further persons must agree before this is in force",
         "; ".join(found),
-        f"{group.approvals} besides the author, with {' or '.join(sorted(group.approve))}",
+        f"{group.approvals} besides the author, with {_named(group.approve)}",
         "have them run `tidegate policy approve`",
     )
     return Consent(group.approvals, tuple(counted), (missing,))
 
 
+def _why_not(policy: LoadedPolicy, group: _Group, author: Caller, caller: Caller) -> Reason | None:
+    """Say why the agreement of `caller` does not count in this group; None: it does."""
+    persons = policy.people.all_of(caller)
+    same = (caller.issuer, caller.identity) == (author.issuer, author.identity)
+    if same or set(persons) & set(policy.people.all_of(author)):
+        return Reason(
+            "policy-approver-is-author",
+            "is the author, by this identity or another one",
+            ", ".join(persons) or caller.identity,
+            "another person",
+        )
+    held = roles_of(caller, policy)
+    if not held & group.approve:
+        return Reason(
+            "policy-approver-without-role",
+            "has none of the roles whose agreement counts",
+            ", ".join(sorted(held)) or "no role",
+            _named(group.approve),
+        )
+    if not persons:
+        return Reason(
+            "policy-person-unknown",
+            "is nobody whom `persons` lists, so cannot be told from the author",
+            f"{caller.identity} (issuer {caller.issuer})",
+            "an identity that `persons` lists",
+        )
+    return None
+
+
+def _named(roles: Iterable[str]) -> str:
+    return " or ".join(sorted(roles))
+
+
 def _short_of(consent: Consent) -> tuple[bool, int]:
-    return not consent, consent.needed - len(consent.persons)
+    return not consent.complete, consent.needed - len(consent.persons)
 
 
-def _not_an_editor(policy: LoadedPolicy, name: str, author: Caller) -> Reason:
+def not_an_editor(policy: LoadedPolicy, name: str, author: Caller) -> Reason:
+    """Say who may change `name`, to somebody who may not."""
     roles = sorted({role for group in _groups(policy, name) for role in group.propose})
     held = sorted(roles_of(author, policy))
     return Reason(
         "policy-editor-missing",
         f"{author.identity} may not change the policy {name}",
         ", ".join(held) or "no role",
-        " or ".join(roles),
+        _named(roles),
         "ask somebody who has such a role; `tidegate policy show` says who",
     )
 

@@ -139,6 +139,7 @@ class Gatekeeper:
                 hint="take `service` from the WWW-Authenticate header as it is",
             )
         principal = self._identify(credential)
+        self.members.refresh()
         return self._tokens.issue(
             principal,
             grantable(
@@ -190,7 +191,9 @@ class Gatekeeper:
     ) -> Permitted | Forbidden:
         rule, charter, membership = RULES[permission], None, NO_ROLE
         if rule.standings is not None:  # else every token that counts will do
-            charters = self.charters() if charters is None else charters
+            if charters is None:  # else from memory alone: see `recall`
+                charters = self.charters()
+                self.members.refresh()
             charter = _naming(charters, principal) if agent is None else charters.for_agent(agent)
             membership = self.members.of(principal, agent)
         return may(principal, permission, agent=agent, charter=charter, rules=self.rules, membership=membership)

@@ -21,7 +21,10 @@ NO_ROLE = Membership()
 
 
 class Members(Protocol):
-    """The policies in force, as far as this room asks them. Both answer from memory."""
+    """The policies in force, as far as this room asks them. `state` and `of` answer from memory."""
+
+    def refresh(self) -> None:
+        """See whether the policies have changed elsewhere. May ask the database: never on the event loop."""
 
     def state(self) -> object:
         """Give what stands for the policies in force: the very same object as long as they do not change."""
@@ -32,6 +35,9 @@ class Members(Protocol):
 
 class NoMembers:
     """A registry without a policy: nobody holds a role."""
+
+    def refresh(self) -> None:
+        """Do nothing."""
 
     def state(self) -> object:
         """Give always the same."""

@@ -13,7 +13,7 @@ from tidegate.policy.model import COMPANY
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.policies.errors import NoPolicy, PolicyInstalled
 from tidegate_registry.policies.source import PolicyVersion
-from tidegate_registry.policies.store import NewVersion, lock_policies, record_version
+from tidegate_registry.policies.store import NewVersion, changing, record_version
 from tidegate_registry.policies.validate import check_overlays, check_text
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def install(
     Raises PolicyInvalid with every mistake, NoPolicy for an overlay without a company-wide document, PolicyInstalled.
     """
     author = Caller(operator.kind, operator.issuer, operator.name)
-    with app.db.begin() as tx:
-        head = lock_policies(tx)
+    with changing(app) as (tx, head):
         current = app.policies.current(tx)
         before = current.versions.get(name)
         if before is not None and not recover:

@@ -92,6 +92,11 @@ class StoredPolicies:
     def __init__(self) -> None:
         self._known: tuple[Stamp | None, PolicySet] = (None, PolicySet({}, {}))
 
+    @property
+    def known(self) -> PolicySet:
+        """What was in force when somebody last asked: never for a decision."""
+        return self._known[1]
+
     def current(self, tx: Tx, *, hold: bool = False) -> PolicySet:
         """Give what is in force as `tx` sees it.
 

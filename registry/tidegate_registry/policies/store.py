@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,6 +46,15 @@ def lock_policies(tx: Tx) -> PolicyHeadRow:
         insert_once(tx, PolicyHeadRow(id=THE_HEAD, revision=0, event_id=""))
         found = tx.exec(query).one()
     return found
+
+
+@contextmanager
+def changing(app: Services) -> Iterator[tuple[Tx, PolicyHeadRow]]:
+    """Open the transaction of a change, with the lock; afterwards memory is told, for whoever may knock."""
+    with app.db.begin() as tx:
+        yield tx, lock_policies(tx)
+    with app.db.read() as tx:
+        app.policies.current(tx)
 
 
 def record_version(tx: Tx, app: Services, head: PolicyHeadRow, new: NewVersion, *, by: Actor) -> PolicyVersion:

@@ -63,6 +63,16 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/agents/{namespace}/{agent}/releases/{version}"): Permission.RELEASE_READ,
     ("GET", "/api/v1/agents/{namespace}/{agent}/releases/{version}/evidence"): Permission.EVIDENCE_READ,
     ("GET", "/api/v1/agents/{namespace}/{agent}/evidence/{digest}"): Permission.EVIDENCE_READ,
+    ("GET", "/api/v1/policies"): Permission.POLICY_READ,
+    ("GET", "/api/v1/policies/{name}"): Permission.POLICY_READ,
+    ("GET", "/api/v1/policies/{name}/versions"): Permission.POLICY_READ,
+    ("GET", "/api/v1/policies/{name}/versions/{number}"): Permission.POLICY_READ,
+    ("GET", "/api/v1/policies/{name}/proposals"): Permission.POLICY_READ,
+    ("POST", "/api/v1/policies/{name}/proposals"): Permission.POLICY_PROPOSE,
+    ("GET", "/api/v1/policies/{name}/proposals/{proposal}"): Permission.POLICY_READ,
+    ("POST", "/api/v1/policies/{name}/proposals/{proposal}/approvals"): Permission.POLICY_APPROVE,
+    ("POST", "/api/v1/policies/{name}/proposals/{proposal}/application"): Permission.POLICY_APPLY,
+    ("POST", "/api/v1/policies/{name}/reverts"): Permission.POLICY_PROPOSE,
 }
 
 
@@ -105,6 +115,9 @@ def test_whoever_shows_no_token_or_a_bad_one_is_challenged(gate_world: GateWorld
     )
     examples = {
         "name:path": AGENT,
+        "name": "_company",
+        "number": "1",
+        "proposal": "0190d7c0-0000-7000-8000-000000000000",
         "namespace": AGENT.partition("/")[0],
         "agent": AGENT.partition("/")[2],
         "digest": f"sha256:{'0' * 64}",

@@ -45,6 +45,8 @@ from tidegate_registry.app import create_app
 from tidegate_registry.artifacts import naming
 from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db
+from tidegate_registry.policies.members import PolicyMembers
+from tidegate_registry.policies.source import StoredPolicies
 from tidegate_registry.sandbox.jobs import SERVER_URL, JobRequest
 from tidegate_registry.sandbox.ports import address, bind
 from tidegate_registry.sandbox.serve import ServerThread
@@ -110,6 +112,8 @@ class GateWorld:
                 connection.execute(table.delete())
         assert isinstance(self.services.blobs, S3BlobStore)
         self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
+        with self.services.db.read() as tx:
+            self.services.policies.current(tx)
         self.services.reads.clear()
         self.let_time_pass()
 
@@ -289,7 +293,7 @@ def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, 
     in_force = TrustInForce()
     with contextlib.ExitStack() as stack:
         http = stack.enter_context(httpx2.Client(trust_env=False, verify=NO_TLS))
-        db = Db(database_url)
+        db, policies = Db(database_url), StoredPolicies()
         stack.callback(db.close)
         blobs = S3BlobStore(settings.s3)
         services = Services(
@@ -297,7 +301,10 @@ def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, 
             db=db,
             blobs=blobs,
             staging=blobs.staging,
-            access=open_gatekeeper(settings, charters=in_force.charters, http=http, clock=clock),
+            access=open_gatekeeper(
+                settings, charters=in_force.charters, members=PolicyMembers(db, policies), http=http, clock=clock
+            ),
+            policies=policies,
             gate=open_gate(trust=in_force.current, clock=clock),
             clock=clock,
         )

@@ -14,8 +14,7 @@ def policy(**changes: Any) -> dict[str, Any]:
     """A policy that admins change with one further person; members of the document can be replaced."""
     document: dict[str, Any] = {
         "format": "tidegate/policy/v1",
-        "persons": {name: [person(name)] for name in ("anna", "ben", "cleo")}
-        | {"dora": [person("dora"), person("d2")]},
+        "persons": {name: [person(name), person(f"{name}-2")] for name in ("anna", "ben", "cleo")},
         "roles": {
             "admin": [{"issuer": IDP, "claims": {"groups": "admins"}}],
             "developer": [{"issuer": IDP, "claims": {"groups": "developers"}}],

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from tidegate.digest import Digest
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
-from tidegate_registry.api import AgentName, Namespace, Out
+from tidegate_registry.api import AgentName, In, Namespace, Out
 from tidegate_registry.artifacts.direct import commit, plan
 from tidegate_registry.artifacts.direct.blobs import Announced, State
 from tidegate_registry.artifacts.http.strict import StrictJsonRoute
@@ -42,12 +42,6 @@ Sha256 = Annotated[
     Digest, AfterValidator(_is_sha256), Field(description="`sha256:` and 64 digits", examples=[Digest.of(b"")])
 ]
 Size = Annotated[int, Field(ge=0, le=MAX_OBJECT_BYTES, strict=True, description="Bytes")]
-
-
-class In(Out):
-    """Base of what is sent here: unknown members are refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class BlobIn(In):

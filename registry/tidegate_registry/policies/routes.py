@@ -1,0 +1,350 @@
+"""Policies: what is in force, what was, what is proposed, and what that would change. HTTP only."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
+from pydantic import Field
+
+from tidegate.policy.inputs import Caller
+from tidegate.policy.load import MAX_POLICY_BYTES
+from tidegate_registry.access.principal import Principal
+from tidegate_registry.access.requires import Requires
+from tidegate_registry.access.rights import Permission
+from tidegate_registry.api import In, Out, Paging, ReasonOut, answer
+from tidegate_registry.artifacts.http.strict import StrictJsonRoute
+from tidegate_registry.policies import lists, service
+from tidegate_registry.policies.errors import PolicyStale, PolicyUnconditional
+from tidegate_registry.policies.proposals import Proposal
+from tidegate_registry.policies.source import PolicyVersion
+from tidegate_registry.services import App
+
+router = APIRouter(prefix="/api/v1/policies", tags=["policies"], route_class=StrictJsonRoute)
+
+MAX_REASON = 2000
+_TAG = re.compile(r'(?:W/)?"([0-9]{1,9})\.[0-9a-f]{32}"')
+
+PolicyName = Annotated[
+    str, Path(max_length=255, examples=["_company"], description="`_company`, or the namespace of an overlay")
+]
+VersionNumber = Annotated[int, Path(ge=1, le=1_000_000_000, examples=[3])]
+ProposalId = Annotated[str, Path(max_length=36, examples=["0190d7c0-0000-7000-8000-000000000000"])]
+Reason = Annotated[
+    str, Field(min_length=1, max_length=MAX_REASON, examples=["two reviewers before stable"], description="Why")
+]
+Document = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_POLICY_BYTES,
+        examples=["format: tidegate/policy/v1\n…"],
+        description="The whole text, YAML or JSON",
+    ),
+]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        max_length=200,
+        examples=['"3.2bf8790d0e898ad35671b6e85d7282ac"'],
+        description="The `ETag` of the version that the edit was made from; of one in force",
+    ),
+]
+IfNoneMatch = Annotated[
+    str | None, Header(max_length=200, examples=["*"], description="`*`: there is no version of this overlay yet")
+]
+Reader = Annotated[Principal, Depends(Requires(Permission.POLICY_READ))]
+Proposer = Annotated[Principal, Depends(Requires(Permission.POLICY_PROPOSE))]
+Approver = Annotated[Principal, Depends(Requires(Permission.POLICY_APPROVE))]
+Applier = Annotated[Principal, Depends(Requires(Permission.POLICY_APPLY))]
+
+
+class IdentityOut(Out):
+    """Somebody by the identity that a token gave them."""
+
+    kind: str = Field(examples=["human"])
+    issuer: str
+    identity: str
+
+
+class VersionOut(Out):
+    """One version of a policy, without its text."""
+
+    name: str = Field(examples=["_company"])
+    number: int
+    digest: str = Field(description="Of the text")
+    author: IdentityOut
+    reason: str
+    proposal: str | None = Field(description="The proposal that it was; none: an operator installed it")
+    reverts: int | None = Field(description="The number of the version whose text this is")
+    event_id: str
+    applied_at: datetime
+
+
+class PolicyListedOut(VersionOut):
+    """What is in force under a name."""
+
+    open_proposals: list[str] = Field(description="Proposals that wait for others to agree")
+
+
+class PolicyOut(PolicyListedOut):
+    """What is in force under a name, with its text."""
+
+    text: str
+
+
+class PolicyPageOut(Out):
+    """A page of policies by name."""
+
+    items: list[PolicyListedOut]
+    next: str | None
+
+
+class VersionTextOut(VersionOut):
+    """One version with its text."""
+
+    text: str
+
+
+class VersionPageOut(Out):
+    """A page of versions, the latest first."""
+
+    items: list[VersionOut]
+    next: str | None
+
+
+class ProposalOut(Out):
+    """A text that somebody wants to be the next version."""
+
+    id: str
+    policy: str
+    base: int = Field(description="The version that it was made from; 0: there was none")
+    digest: str
+    author: IdentityOut
+    person: str | None = Field(description="Who the author is, by `persons` of the policy then in force")
+    reason: str
+    reverts: int | None
+    state: str = Field(description="`open`, `applied`, or `stale`: another version came in force since")
+    applied: int | None = Field(description="The number that it became")
+    needed: int | None = Field(description="How many others must agree, while it is open")
+    agreed: list[str] = Field(description="The persons who did and count, while it is open")
+    approvers: list[IdentityOut] = Field(description="Everybody who agreed")
+    missing: list[ReasonOut]
+    event_id: str
+    proposed_at: datetime
+    closed_at: datetime | None
+
+    @classmethod
+    def of(cls, found: Proposal, **more: object) -> ProposalOut:
+        """Show a proposal."""
+        names = cls.model_fields.keys() - {"author", "needed", "agreed", "approvers", "missing", "text", "changes"}
+        consent = found.consent
+        return cls(
+            **{name: getattr(found, name) for name in names},
+            author=_identity(found.author),
+            needed=consent.needed if consent is not None else None,
+            agreed=list(consent.persons) if consent is not None else [],
+            approvers=[_identity(each) for each in found.approvers],
+            missing=[ReasonOut.model_validate(reason) for reason in found.missing],
+            **more,
+        )
+
+
+class ProposalDetailOut(ProposalOut):
+    """A proposal with its text, and what that changes."""
+
+    text: str
+    changes: list[str] = Field(examples=[["staging → stable: reviewed now needs 2 approvals by reviewer, was 1"]])
+
+
+class ProposalPageOut(Out):
+    """A page of proposals, the latest first."""
+
+    items: list[ProposalOut]
+    next: str | None
+
+
+class ProposalIn(In):
+    """A change."""
+
+    document: Document
+    reason: Reason
+
+
+class RevertIn(In):
+    """A change back."""
+
+    number: int = Field(ge=1, le=1_000_000_000, description="The version whose text shall be in force again")
+    reason: Reason
+
+
+@router.get("", operation_id="listPolicies", summary="List the policies in force", response_model=PolicyPageOut)
+def list_policies(*, request: Request, app: App, who: Reader, page: Paging) -> Response:  # noqa: ARG001
+    """The company-wide document, `_company`, and the overlays of namespaces."""
+    found, following = lists.list_policies(app, after=page.after, size=page.size)
+    items = [PolicyListedOut(**_version(each.version), open_proposals=list(each.open_proposals)) for each in found]
+    return answer(request, PolicyPageOut(items=items, next=following))
+
+
+@router.get("/{name}", operation_id="getPolicy", summary="Show a policy in force", response_model=PolicyOut)
+def get_policy(*, name: PolicyName, request: Request, app: App, who: Reader) -> Response:  # noqa: ARG001
+    """With its text. The `ETag` names the version: an edit of it is sent with that as `If-Match`."""
+    found = lists.find_policy(app, name)
+    body = PolicyOut(
+        **_version(found.version), open_proposals=list(found.open_proposals), text=_text(found.version.text)
+    )
+    return answer(request, body, tag=_tag(found.version))
+
+
+@router.get(
+    "/{name}/versions",
+    operation_id="listPolicyVersions",
+    summary="List the versions of a policy",
+    response_model=VersionPageOut,
+)
+def list_versions(*, name: PolicyName, request: Request, app: App, who: Reader, page: Paging) -> Response:  # noqa: ARG001
+    """All that were ever in force, the latest first."""
+    found, following = lists.list_versions(app, name, after=page.after, size=page.size)
+    return answer(request, VersionPageOut(items=[VersionOut(**_version(each)) for each in found], next=following))
+
+
+@router.get(
+    "/{name}/versions/{number}",
+    operation_id="getPolicyVersion",
+    summary="Show a version of a policy",
+    response_model=VersionTextOut,
+)
+def get_version(
+    *,
+    name: PolicyName,
+    number: VersionNumber,
+    request: Request,
+    app: App,
+    who: Reader,  # noqa: ARG001
+) -> Response:
+    """With its text. A version is never edited."""
+    with app.db.read() as tx:
+        found = service.find_version(tx, name, number)
+    return answer(request, VersionTextOut(**_version(found), text=_text(found.text)), tag=_tag(found))
+
+
+@router.get(
+    "/{name}/proposals",
+    operation_id="listPolicyProposals",
+    summary="List the proposals for a policy",
+    response_model=ProposalPageOut,
+)
+def list_proposals(*, name: PolicyName, request: Request, app: App, who: Reader, page: Paging) -> Response:  # noqa: ARG001
+    """The latest first, whatever became of them."""
+    found, following = lists.list_proposals(app, name, after=page.after, size=page.size)
+    return answer(request, ProposalPageOut(items=[ProposalOut.of(each) for each in found], next=following))
+
+
+@router.post(
+    "/{name}/proposals",
+    operation_id="proposePolicy",
+    summary="Propose a change of a policy",
+    status_code=201,
+    responses={400: {}, 409: {}, 412: {}, 413: {}, 428: {}},
+)
+def post_proposal(
+    *,
+    name: PolicyName,
+    body: ProposalIn,
+    app: App,
+    who: Proposer,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+) -> ProposalOut:
+    """Judged under the policy in force, never under this one. Where nobody else must agree, it is in force at once."""
+    base = _base(name, if_match, if_none_match)
+    return ProposalOut.of(service.propose(app, who, name, body.document.encode(), reason=body.reason, base=base))
+
+
+@router.get(
+    "/{name}/proposals/{proposal}",
+    operation_id="getPolicyProposal",
+    summary="Show a proposal",
+    response_model=ProposalDetailOut,
+)
+def get_proposal(
+    *,
+    name: PolicyName,
+    proposal: ProposalId,
+    request: Request,
+    app: App,
+    who: Reader,  # noqa: ARG001
+) -> Response:
+    """With its text, and in sentences what it changes."""
+    found, changed = lists.find_proposal(app, name, proposal)
+    return answer(request, ProposalDetailOut.of(found, text=_text(found.text), changes=list(changed)))
+
+
+@router.post(
+    "/{name}/proposals/{proposal}/approvals",
+    operation_id="approvePolicy",
+    summary="Agree to a proposal",
+    status_code=201,
+    responses={400: {}, 409: {}, 412: {}},
+)
+def post_approval(*, name: PolicyName, proposal: ProposalId, app: App, who: Approver) -> ProposalOut:
+    """As a further person than the author. The last agreement that it needs puts it in force."""
+    return ProposalOut.of(service.approve(app, who, name, proposal))
+
+
+@router.post(
+    "/{name}/proposals/{proposal}/application",
+    operation_id="applyPolicy",
+    summary="Put a proposal in force",
+    responses={400: {}, 409: {}, 412: {}},
+)
+def post_application(*, name: PolicyName, proposal: ProposalId, app: App, who: Applier) -> ProposalOut:
+    """That has all it needs. Everything is looked at again: roles, overlays, and who could change it afterwards."""
+    return ProposalOut.of(service.apply(app, who, name, proposal))
+
+
+@router.post(
+    "/{name}/reverts",
+    operation_id="revertPolicy",
+    summary="Propose the text of an older version again",
+    status_code=201,
+    responses={400: {}, 409: {}, 412: {}, 428: {}},
+)
+def post_revert(*, name: PolicyName, body: RevertIn, app: App, who: Proposer, if_match: IfMatch = None) -> ProposalOut:
+    """It becomes a new version by the same gate as every change."""
+    base = _base(name, if_match, None)
+    return ProposalOut.of(service.revert(app, who, name, body.number, reason=body.reason, base=base))
+
+
+def _base(name: str, if_match: str | None, if_none_match: str | None) -> int:
+    """Read from which version an edit was made. Source: RFC 9110 sections 13.1.1 and 13.1.2, RFC 6585 section 3."""
+    if if_match is None and if_none_match == "*":
+        return 0
+    if if_match is None:
+        raise PolicyUnconditional(
+            f"the edit does not say from which version of {name} it was made",
+            expected="`If-Match` with the ETag of that version, or `If-None-Match: *` for a first overlay",
+        )
+    matched = _TAG.fullmatch(if_match.strip())
+    if matched is None:
+        raise PolicyStale("that is the ETag of no version", found=if_match[:80], hint="fetch the policy again")
+    return int(matched[1])
+
+
+def _tag(version: PolicyVersion) -> str:
+    return f'"{version.number}.{version.digest.hex[:32]}"'
+
+
+def _version(version: PolicyVersion) -> dict[str, object]:
+    names = VersionOut.model_fields.keys() - {"author"}
+    return {name: getattr(version, name) for name in names} | {"author": _identity(version.author)}
+
+
+def _identity(caller: Caller) -> IdentityOut:
+    return IdentityOut.model_validate(caller)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8")  # no other text was ever accepted: see formats.yamldoc
