@@ -10,6 +10,7 @@ from tidegate.cli.common import add_quiet
 # command -> what it does; the module tidegate.cli.policy_<command> adds its arguments
 COMMANDS = {
     "lint": "say what is wrong with a policy, and what it asks",
+    "test": "decide the cases of a policy, and say which come out otherwise",
 }
 
 

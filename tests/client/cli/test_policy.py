@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.policy.documents import OVERLAY, POLICY
+from tests.client.policy.test_cases import CASES
 from tidegate.cli.main import main
 
 
@@ -57,3 +58,20 @@ def test_lint_can_be_strict_about_warnings(files: tuple[Path, Path], capsys: pyt
     assert main(["policy", "lint", str(policy)]) == 0
     assert main(["policy", "lint", "-q", "--strict", str(policy)]) == 1
     assert "nothing asks for this role (remove it, or use it) [role-unused]" in capsys.readouterr().err
+
+
+def test_test_says_which_cases_come_out_otherwise(files: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    policy, _ = files
+    cases = policy.with_name("policy.cases.yaml")
+    cases.write_text(CASES)
+    assert main(["policy", "test", str(policy)]) == 0
+    assert capsys.readouterr().out == "PASS it has all that it needs\n"
+    cases.write_text(CASES.replace("{carol: 1h}", "{}"))
+    assert main(["policy", "test", str(policy), str(cases)]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith(
+        f"FAIL it has all that it needs ({cases}:9)\n     it is refused, and should be allowed\n"
+    )
+    assert "0 of 1 cases" in told.err
+    assert main(["policy", "test", str(policy), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["failed"] == 1  # noqa: TID251 - our own output
