@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from tests.attacks.promising import POLICY, REQUEST, Office, digest_of, open_off
 from tests.workshop import AGENT, Workshop
 from tidegate.errors import BundleRefused, SigningRefused, Unreachable
 from tidegate.formats.predicates.approval import ApprovalPredicate
+from tidegate.formats.predicates.break_glass import BreakGlassPredicate
 from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_CYCLONEDX
 from tidegate.policy.load import load_policy
 from tidegate.policy.verdict import State
-from tidegate.promotion.examine import ApprovalRefused
+from tidegate.promotion.approve import file_break_glass
+from tidegate.promotion.examine import ApprovalRefused, Workplace, charter_of
 
 
 @pytest.fixture
@@ -181,3 +184,34 @@ def test_a_request_of_another_id_is_refused(office: Office) -> None:
         office.approve()
     assert caught.value.reasons[0].code == "answer-malformed"
     assert office.pen.signed == []
+
+
+def test_an_emergency_moves_only_what_verifies_here(office: Office) -> None:
+    place = Workplace(office.fake.registry(), office.trust, lambda: office.now)
+    other_digest(office)
+    request = place.promotions.get(REQUEST)
+    with pytest.raises(BundleRefused):
+        place.verify(request.agent, request.version, request.digest)
+
+
+def test_an_approver_does_not_break_the_glass(office: Office) -> None:
+    place, found = office.examine()
+    with pytest.raises(SigningRefused) as caught:
+        file_break_glass(place, found.request, found.release, office.pen, reason="now")
+    assert caught.value.reasons[0].code == "not-in-charter"
+    assert office.pen.signed == []
+
+
+def test_whoever_may_breaks_the_glass_for_the_one_release_that_was_verified(office: Office) -> None:
+    charter = charter_of(office.trust, AGENT)
+    office.trust = office.pen.trust = office.shop.trusting(
+        charter.model_copy(update={"break_glass": charter.approvers})
+    )
+    place, found = office.examine()
+    file_break_glass(place, found.request, found.release, office.pen, reason="orders are lost")
+    (statement,) = office.pen.signed
+    said = BreakGlassPredicate.parse(statement.predicate)
+    assert statement.subject.digest == said.digest == office.candidate.digest
+    assert (said.version, said.channel, said.sequence, said.reason) == ("1.3.0", "staging", 7, "orders are lost")
+    assert said.expires_at <= office.now + timedelta(hours=1)
+    assert len(office.filed) == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.cli.common import channel_name, trust_path
 from tidegate.cli.identity import add_signing, open_signer
-from tidegate.cli.moves import add_connection, add_reason, open_desk, seconds_of
+from tidegate.cli.moves import add_connection, add_reason, agreed, open_desk, seconds_of
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
@@ -142,11 +142,7 @@ def _ask(found: Examined, args: argparse.Namespace, out: Output) -> None:
     from tidegate.cli.checklist import move
     from tidegate.promotion.examine import ApprovalRefused
 
-    if args.yes:
-        return
-    sys.stderr.write(f"\n{out.paint('approve', 1)} {move(found.request)}? [yes/no] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    if not args.yes and not agreed(f"{out.paint('approve', 1)} {move(found.request)}", out):
         raise ApprovalRefused("you did not say yes, so nothing was signed", code="approval-declined")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -120,6 +121,13 @@ def seconds_of(text: str, flag: str) -> float:
         return parse_duration(text).total_seconds()
     except ValueError as error:
         raise InvalidInput(f"{flag} {text[:40]} {error}", found=text[:40], expected="such as 30m") from error
+
+
+def agreed(question: str, out: Output) -> bool:
+    """Ask the person at the terminal, and say whether they said yes; an end of the input is no yes."""
+    sys.stderr.write(f"\n{question}? {out.paint('[yes/no]', 2)} ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def tell_request(request: Promotion, out: Output) -> None:

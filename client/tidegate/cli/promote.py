@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.cli.common import channel_name
+from tidegate.cli.emergency import add_break_glass, break_glass, open_glass
 from tidegate.cli.moves import (
     Desk,
     add_connection,
@@ -45,16 +46,24 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--timeout", default=DEFAULT_TIMEOUT, metavar="TIME", help=f"how long to --wait (default: {DEFAULT_TIMEOUT})"
     )
     add_connection(parser)
+    add_break_glass(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
-    """Ask, tell, and wait if that was asked for."""
+    """Ask, tell, break the glass or wait if that was asked for."""
+    from tidegate.remote.promotion_values import RequestState
+
     seconds = seconds_of(args.timeout, "--timeout")
     reference = named_release(args)
-    with open_desk(args, out, reference) as desk:
-        request = desk.promotions.open(reference.name, reference.version or "", args.to, reason=args.reason)
+    glass = open_glass(args, reference.name, args.to, out)
+    with open_desk(args, out, reference, glass.credentials if glass else None) as desk:
+        request = desk.promotions.open(
+            reference.name, reference.version or "", args.to, reason=args.reason, break_glass=args.break_glass
+        )
         tell_request(request, out)
+        if glass is not None and request.state is RequestState.OPEN:
+            request = break_glass(glass, desk, request, out)
         if args.wait:
             try:
                 request = _wait(desk, request, seconds, out)

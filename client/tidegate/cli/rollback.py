@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from tidegate.cli.emergency import add_break_glass, break_glass, open_glass
 from tidegate.cli.moves import (
     add_agent,
     add_channel_argument,
@@ -36,6 +37,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--to", type=_version, metavar="VERSION", help="the release to go back to")
     add_reason(parser, required=True)
     add_connection(parser)
+    add_break_glass(parser)
     parser.set_defaults(run=run)
 
 
@@ -44,10 +46,13 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from tidegate.remote.promotion_values import RequestState
 
     reference = named_agent(args.what)
-    with open_desk(args, out, reference) as desk:
+    glass = open_glass(args, reference.name, args.channel, out)
+    with open_desk(args, out, reference, glass.credentials if glass else None) as desk:
         request = desk.promotions.rollback(reference.name, args.channel, args.to, args.reason)
-    if request.state is not RequestState.DONE:
-        tell_request(request, out)
+        if request.state is not RequestState.DONE:
+            tell_request(request, out)
+        if glass is not None and request.state is RequestState.OPEN:
+            request = break_glass(glass, desk, request, out)
     return finish(request, out, "Rolled back")
 
 

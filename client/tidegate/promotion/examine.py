@@ -45,6 +45,18 @@ class ApprovalRefused(SigningRefused):
     code = "approval-mismatch"
 
 
+def charter_of(trust: Trust, agent: str) -> Charter:
+    """Give the agent's charter. Raises ApprovalRefused (code "approval-no-charter")."""
+    charter = trust.charters.for_agent(agent)
+    if charter is None:
+        raise ApprovalRefused(
+            f"your trust file has no charter for {agent}",
+            code="approval-no-charter",
+            hint="sign only for what you can verify: add the agent's charter to your trust file",
+        )
+    return charter
+
+
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """Where somebody approves: a registry that is not believed, their own trust file, and their clock."""
@@ -60,14 +72,7 @@ class Workplace:
 
     def charter(self, agent: str) -> Charter:
         """Give the agent's charter. Raises ApprovalRefused (code "approval-no-charter")."""
-        charter = self.trust.charters.for_agent(agent)
-        if charter is None:
-            raise ApprovalRefused(
-                f"your trust file has no charter for {agent}",
-                code="approval-no-charter",
-                hint="sign only for what you can verify: add the agent's charter to your trust file",
-            )
-        return charter
+        return charter_of(self.trust, agent)
 
     def verify(self, agent: str, version: str, digest: Digest | None) -> tuple[Verified, Side]:
         """Fetch a manifest, by digest where one is given, and verify that it is that release. Raises BundleRefused."""
