@@ -32,6 +32,8 @@ from tidegate_registry.observe import Observe
 from tidegate_registry.policies import routes as policies_routes
 from tidegate_registry.policies.members import PolicyMembers
 from tidegate_registry.policies.source import StoredPolicies
+from tidegate_registry.promotion import channels
+from tidegate_registry.promotion import routes as promotion_routes
 from tidegate_registry.services import Clock, Services, utc_now
 from tidegate_registry.settings import Mode, Settings
 from tidegate_registry.storage.s3 import S3BlobStore
@@ -45,6 +47,7 @@ ROUTERS = (
     admission_routes.router,
     evidence_routes.router,
     policies_routes.router,
+    promotion_routes.router,
     keeping_routes.router,
     health.router,
 )
@@ -65,6 +68,8 @@ TAGS = [
     {"name": "agents", "description": "Agents and their releases"},
     {"name": "evidence", "description": "Verified attestations about a manifest"},
     {"name": "policies", "description": "Who may do what, and what a release needs; versions and proposals"},
+    {"name": "promotions", "description": "Requests that a channel serve a release, and the decisions about them"},
+    {"name": "channels", "description": "What each channel serves; going back; withdrawing a release"},
     {"name": "operations", "description": "Health and numbers, for the operator"},
 ]
 
@@ -99,6 +104,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
     app.roots.register("releases", naming.root_query)
     app.roots.register("working-tags", naming.working_tag_query)
     app.roots.register("pending", pending.root_query)
+    app.roots.register("channels", channels.root_query)
     return app
 
 

@@ -1,6 +1,6 @@
 """What the registry does by itself while it runs: drop uploads that nobody continued, write entries of what was only
-counted, tell the bucket how far the database has come, end what a collection that died left half-done. What fails is
-tried again a turn later, whatever it was.
+counted, tell the bucket how far the database has come, end what a collection that died left half-done, look again at
+promotions that wait for a time. What fails is tried again a turn later, whatever it was.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tidegate_registry.audit.events import SYSTEM
 from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.logs import get_logger
+from tidegate_registry.promotion.service import TURN_SECONDS, take_turn
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
@@ -47,6 +48,7 @@ class Background:
             asyncio.create_task(repeat(self._tidy_claims, SWEEP_SECONDS, self._stop)),
             asyncio.create_task(repeat(self._record_counts, COUNT_SECONDS, self._stop)),
             asyncio.create_task(repeat(self._note_progress, NOTE_SECONDS, self._stop)),
+            asyncio.create_task(repeat(self._look_at_promotions, TURN_SECONDS, self._stop)),
         )
         return self
 
@@ -61,6 +63,9 @@ class Background:
 
     def _note_progress(self) -> None:
         note_progress(self._app)
+
+    def _look_at_promotions(self) -> None:
+        take_turn(self._app)
 
     def _sweep(self) -> None:
         dropped = sweep_uploads(self._app)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tidegate.formats.config import AgentConfig
     from tidegate.formats.manifest import Manifest
     from tidegate.policy.evidence import VerifiedAttestation
+    from tidegate.policy.inputs import Difference
     from tidegate.policy.load import LoadedPolicy
     from tidegate_registry.artifacts.naming import Named
     from tidegate_registry.artifacts.pending import PendingTag
@@ -103,9 +104,8 @@ class Gate(Protocol):
         """
 
     def complete(self, app: Services, who: Principal, *, repository: str, subject: Digest) -> None:
-        """Decide again about version tags that wait for evidence about `subject`, which `who` has just brought.
-
-        A decision against one leaves it waiting and raises nothing.
+        """Decide again about what waits for evidence about `subject`, which `who` has just brought: version tags and
+        promotions. A decision against one leaves it waiting and raises nothing.
         """
 
 
@@ -145,6 +145,7 @@ class Services:
     reads: ReadCache = field(default_factory=lambda: ReadCache(most_bytes=READ_CACHE_BYTES))
     checked_bundles: Recent[tuple[str, Digest], AgentConfig] = field(default_factory=Recent)
     verified_evidence: Recent[EvidenceKey, VerifiedAttestation] = field(default_factory=Recent)
+    differences: Recent[tuple[str, Digest, Digest], Difference] = field(default_factory=Recent)
 
 
 async def services(request: Request) -> Services:

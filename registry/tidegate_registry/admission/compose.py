@@ -18,6 +18,7 @@ from tidegate_registry.admission.service import Request, admit
 from tidegate_registry.artifacts.naming import Named
 from tidegate_registry.artifacts.pending import PendingTag
 from tidegate_registry.evidence.service import PendingEvidence, verify_referrer
+from tidegate_registry.promotion.service import evidence_arrived
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
@@ -51,6 +52,7 @@ class SigstoreGate:
     def complete(self, app: Services, who: Principal, *, repository: str, subject: Digest) -> None:
         """See `services.Gate`."""
         complete_pending(app, self.trust, who, repository=repository, subject=subject)
+        evidence_arrived(app, who, repository=repository, subject=subject)
 
 
 def open_gate(*, trust: Callable[[], Trust], clock: Callable[[], datetime]) -> SigstoreGate:

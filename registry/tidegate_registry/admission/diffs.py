@@ -43,10 +43,14 @@ def compare_releases(app: Services, who: Principal, agent: str, before: str, aft
     """Compare two releases of an agent. Raises AgentUnknown, ReleaseUnknown; StoredBytesDiffer, BlobMissing."""
     releases = [find_release(app, who, agent, version) for version in (before, after)]
     try:
-        one, two = (_side_of(app, release) for release in releases)
-        return diff(one, two, bounds=BOUNDS)
+        return diff_of(app, *releases)
     except BundleRefused as error:  # both were admitted, so it is not the caller's mistake
         raise StoredBytesDiffer("a release is not what was admitted", found=error.reasons[0].message) from error
+
+
+def diff_of(app: Services, before: Release, after: Release) -> BundleDiff:
+    """Compare two releases, whoever asks. Raises BundleRefused, NotFound, StoredBytesDiffer, BlobMissing."""
+    return diff(_side_of(app, before), _side_of(app, after), bounds=BOUNDS)
 
 
 def step_from(app: Services, base: Release, newcomer: Newcomer) -> VersionStep | Reason | None:

@@ -178,6 +178,12 @@ class ChannelNotMovable(Refusal):
     code = "channel-not-movable"
 
 
+class ReleaseRevoked(Refusal):
+    """The release was withdrawn: it is not served under its version any more."""
+
+    code = "release-revoked"
+
+
 class DeletesRefused(TidegateError):
     """Nothing is deleted through this API."""
 

@@ -12,7 +12,7 @@ from tidegate.formats.manifest import MAX_REFERRER_BYTES, Manifest
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.content import check_content, check_references
-from tidegate_registry.artifacts.errors import ManifestUnknown, ReferrerTooLarge, TooManyReferrers
+from tidegate_registry.artifacts.errors import ManifestUnknown, ReferrerTooLarge, ReleaseRevoked, TooManyReferrers
 from tidegate_registry.artifacts.events import ManifestStored, WorkingTagMoved
 from tidegate_registry.artifacts.members import check_complete
 from tidegate_registry.artifacts.names import (
@@ -31,6 +31,7 @@ from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor, timestamp
 from tidegate_registry.evidence.referrer import claims_evidence, refuse_legacy_tag
 from tidegate_registry.keeping import claims
+from tidegate_registry.promotion.revoked import why_revoked
 from tidegate_registry.storage.uploads import DigestDiffers
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ if TYPE_CHECKING:
 class StoredManifest:
     """A manifest that the caller may see, byte for byte.
 
-    `lasting`: whoever may pull from `repository` gets this very manifest for this reference, now and for ever.
+    `lasting`: whoever may pull from `repository` gets this very manifest for this reference, for ever unless it is
+    revoked. `revoked`: why it was; then it is there by its digest alone, for auditors.
     """
 
     repository: str
@@ -55,6 +57,7 @@ class StoredManifest:
     media_type: str
     raw: bytes
     lasting: bool
+    revoked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class Accepted:
 def read_manifest(app: Services, who: Principal, repository: str, target: Target) -> StoredManifest:
     """Find a manifest. What the caller may not see is answered like what does not exist.
 
-    Raises LoginNeeded, AccessDenied, ManifestUnknown.
+    Raises LoginNeeded, AccessDenied, ManifestUnknown, ReleaseRevoked for a version that was withdrawn.
     """
     app.access.demand(who, Permission.ARTIFACT_PULL, repository)
     quarantined_too = app.access.may(who, Permission.QUARANTINE_READ, repository)
@@ -86,9 +89,18 @@ def read_manifest(app: Services, who: Principal, repository: str, target: Target
             waiting = find_pending(tx, repository, target.text, who=who, now=app.clock())
             digest = waiting.digest if waiting is not None else None
         row = None if digest is None else tx.get(ManifestRow, (repository, digest))
+        revoked = None if row is None else why_revoked(tx, repository, row.digest)
     if row is None or not (row.released or quarantined_too):
         raise _unknown(target)
-    return StoredManifest(repository, Digest(row.digest), row.media_type, row.raw, row.released and never_moves)
+    if revoked is not None and isinstance(target, Version):
+        raise ReleaseRevoked(
+            f"{repository}:{target.text} was revoked: {revoked}",
+            found=row.digest,
+            expected="a release that is not revoked",
+            hint="pull another version; auditors get this one by its digest",
+        )
+    lasting = row.released and never_moves and revoked is None
+    return StoredManifest(repository, Digest(row.digest), row.media_type, row.raw, lasting, revoked)
 
 
 def demand_put(app: Services, who: Principal, repository: str, target: Target) -> None:

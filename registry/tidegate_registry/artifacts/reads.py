@@ -1,8 +1,9 @@
 """Answers that can never change, kept in memory: what a release names, byte for byte as the routes answered it.
 
 Only what is released gets in, and only under its digest or its version: a release is never unset and a version never
-moves, so nothing here can become wrong, whichever replica wrote it. Never in: what is not there, what is in quarantine,
-working tags, and decisions about callers, which the access room makes for each request.
+moves, so nothing here can become wrong, whichever replica wrote it, but by a revocation: manifests are kept for
+REVOCATION_SECONDS, and dropped at once where the revocation was made. Never in: what is not there, what is in
+quarantine, what is revoked, working tags, and decisions about callers, which the access room makes for each request.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_ANSWERS = 16_384
+REVOCATION_SECONDS = 2  # how long another replica may still answer with a manifest that was revoked
 ANSWER_BYTES = 2048  # what an answer takes besides its body: key, headers, objects; measured 1.3 to 1.9 KB
 
 Header = tuple[bytes, bytes]
@@ -81,6 +83,12 @@ class ReadCache:
             self._bytes += size
             while self._bytes > self._most_bytes or len(self._answers) > self._most_answers:
                 self._drop(next(iter(self._answers)))
+
+    def drop(self, repository: str) -> None:
+        """Forget every answer about one repository: one of its releases was revoked."""
+        with self._lock:
+            for key in [key for key, answer in self._answers.items() if answer.repository == repository]:
+                self._drop(key)
 
     def clear(self) -> None:
         """Forget everything, for tests that start over with another database."""

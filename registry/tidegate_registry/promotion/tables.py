@@ -41,7 +41,7 @@ class ChannelRow(SQLModel, table=True):
 class TenureRow(SQLModel, table=True):
     """A time in which a channel served a release: from `since` until before `until`, which is None while it does.
 
-    `how` it began and `ended_how` are `promote`, `rollback` or `break-glass`.
+    `how` it began: `promote`, `rollback` or `break-glass`; `ended_how`: by a `promote` or a `rollback`.
     """
 
     __tablename__ = "tenure"
@@ -130,6 +130,7 @@ class CallerClaimsRow(SQLModel, table=True):
 class DecisionRow(SQLModel, table=True):
     """One decision, allowed or refused. `record`: its record, byte for byte; `digest` is the record's.
 
+    `findings` are those of the record, as it has them: a list of requests shows them without reading the records.
     `promotion` is None where it was refused so that no request was opened.
     """
 
@@ -146,6 +147,7 @@ class DecisionRow(SQLModel, table=True):
     allowed: bool
     digest: str = Field(sa_type=SHA256)
     record: bytes
+    findings: bytes
     decided_at: datetime = Field(sa_type=Moment)
     event_id: str = Field(sa_type=ID)
 

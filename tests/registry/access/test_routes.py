@@ -73,6 +73,21 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/policies/{name}/proposals/{proposal}/approvals"): Permission.POLICY_APPROVE,
     ("POST", "/api/v1/policies/{name}/proposals/{proposal}/application"): Permission.POLICY_APPLY,
     ("POST", "/api/v1/policies/{name}/reverts"): Permission.POLICY_PROPOSE,
+    ("POST", "/api/v1/promotions"): Permission.PROMOTION_REQUEST,
+    ("GET", "/api/v1/promotions"): Permission.PROMOTION_READ,
+    ("GET", "/api/v1/promotions/{promotion}"): Permission.PROMOTION_READ,
+    ("GET", "/api/v1/promotions/{promotion}/decisions"): Permission.DECISION_READ,
+    ("POST", "/api/v1/promotions/{promotion}/approvals"): Permission.PROMOTION_APPROVE,
+    ("POST", "/api/v1/promotions/{promotion}/rejection"): Permission.PROMOTION_REJECT,
+    ("POST", "/api/v1/promotions/{promotion}/withdrawal"): Permission.PROMOTION_WITHDRAW,
+    ("GET", "/api/v1/agents/{namespace}/{agent}/channels"): Permission.CHANNEL_READ,
+    ("GET", "/api/v1/agents/{namespace}/{agent}/channels/{channel}"): Permission.CHANNEL_READ,
+    ("POST", "/api/v1/agents/{namespace}/{agent}/channels/{channel}/rollback"): Permission.CHANNEL_ROLLBACK,
+    ("DELETE", "/api/v1/agents/{namespace}/{agent}/channels/{channel}/hold"): Permission.CHANNEL_LIFT_HOLD,
+    ("POST", "/api/v1/revocations"): Permission.RELEASE_REVOKE,
+    ("GET", "/api/v1/revocations"): Permission.PROMOTION_READ,
+    ("GET", "/api/v1/break-glass"): Permission.PROMOTION_READ,
+    ("POST", "/api/v1/break-glass/{promotion}/review"): Permission.BREAK_GLASS_REVIEW,
 }
 
 
@@ -124,6 +139,8 @@ def test_whoever_shows_no_token_or_a_bad_one_is_challenged(gate_world: GateWorld
         "reference": "1.0.0",
         "version": "1.0.0",
         "session": "0190d7c0-0000-7000-8000-000000000000",
+        "promotion": "0190d7c0-0000-7000-8000-000000000000",
+        "channel": "stable",
     }
     with httpx2.Client(base_url=gate_world.url, trust_env=False, verify=NO_TLS) as client:
         for (method, path), headers in itertools.product(

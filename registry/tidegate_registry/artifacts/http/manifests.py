@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -24,6 +25,7 @@ from tidegate_registry.artifacts.http.body import read_body
 from tidegate_registry.artifacts.http.fast import keep
 from tidegate_registry.artifacts.manifests import StoredManifest, demand_put, put_manifest, read_manifest
 from tidegate_registry.artifacts.names import parse_repository, parse_tags, parse_target
+from tidegate_registry.artifacts.reads import REVOCATION_SECONDS
 from tidegate_registry.services import App, Caller, Services
 
 router = APIRouter(tags=["manifests"])
@@ -157,12 +159,16 @@ def _is_strict(prefer: list[str] | None) -> bool:
 
 def _answer(app: Services, request: Request, manifest: StoredManifest, answer: Response) -> Response:
     if manifest.lasting:
-        keep(app, request, manifest.repository, answer)
+        until = app.clock() + timedelta(seconds=REVOCATION_SECONDS)
+        keep(app, request, manifest.repository, answer, until=until)
     return conditional(request, answer)
 
 
 def _headers(manifest: StoredManifest) -> dict[str, str]:
-    return content_headers(manifest.digest, manifest.media_type, len(manifest.raw))
+    headers = content_headers(manifest.digest, manifest.media_type, len(manifest.raw))
+    if manifest.revoked is not None:
+        headers["Warning"] = _warnings([f"this release was revoked: {manifest.revoked}"])
+    return headers
 
 
 def _warnings(messages: Sequence[str]) -> str:

@@ -106,6 +106,7 @@ def _requests() -> None:
         sa.Column("allowed", sa.Boolean, nullable=False),
         sa.Column("digest", SHA256, nullable=False),
         sa.Column("record", sa.LargeBinary, nullable=False),
+        sa.Column("findings", sa.LargeBinary, nullable=False),
         sa.Column("decided_at", MOMENT, nullable=False),
         sa.Column("event_id", ID, nullable=False),
         sa.Index("decision_by_promotion", "promotion", "id"),

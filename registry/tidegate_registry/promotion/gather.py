@@ -1,0 +1,280 @@
+"""What a decision rests on: slow parts first and outside, then everything else in the transaction that decides.
+
+`prepare` verifies signatures again and compares bundles. `collect` runs under the agent's lock, sees whether that is
+still what there is, and makes the plain values that `tidegate.policy.decide` judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from sqlmodel import select
+
+from tidegate.digest import Digest
+from tidegate.errors import StatementInvalid
+from tidegate.formats.charter import ApproverRule, Charter, Role
+from tidegate.formats.predicates.approval import Action
+from tidegate.formats.predicates.types import APPROVER_TYPES, BREAK_GLASS_TYPES, PREDICATE_BREAK_GLASS
+from tidegate.formats.predicates.views import view_of
+from tidegate.policy import inputs as given
+from tidegate.policy.inputs import Approval, Attested, Caller, Difference, Inputs
+from tidegate_registry.access.callers import parse_caller
+from tidegate_registry.artifacts import naming
+from tidegate_registry.evidence.service import read_evidence, root_digests, verify_again
+from tidegate_registry.promotion import channels, glass
+from tidegate_registry.promotion.asked import newest_sequence
+from tidegate_registry.promotion.difference import difference_from, floor_of
+from tidegate_registry.promotion.people import known_as
+from tidegate_registry.promotion.tables import FilingRow, HoldRow, PromotionRow, RevocationRow
+
+if TYPE_CHECKING:
+    from tidegate.formats.jcs import JsonObject
+    from tidegate.policy.evidence import VerifiedAttestation
+    from tidegate.verify.trust import Trust
+    from tidegate_registry.artifacts.naming import Release
+    from tidegate_registry.db import Tx
+    from tidegate_registry.evidence.tables import EvidenceRow
+    from tidegate_registry.services import Services
+
+FILED_TYPES: Final = frozenset({*APPROVER_TYPES, *BREAK_GLASS_TYPES})  # what persons sign, and file with a token
+NOT_COMPARED: Final = Difference(unknown="a rollback compares nothing")
+
+
+class Overtaken(Exception):
+    """While it was prepared, what the decision rests on changed. Never leaves this room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What was read before the slow work, and must still be so when it is decided.
+
+    `evidence`, `baseline`: the signatures about the release and about what the channel serves, `serving`.
+    """
+
+    evidence: frozenset[str]
+    serving: Digest | None
+    baseline: frozenset[str]
+    charter: Digest | None
+    roots: tuple[tuple[str, Digest], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The slow parts, done."""
+
+    basis: Basis
+    charter: Charter | None
+    attestations: tuple[VerifiedAttestation, ...]
+    baseline: tuple[VerifiedAttestation, ...]
+    difference: Difference | None
+
+
+def prepare(app: Services, trust: Trust, release: Release, channel: str, action: Action) -> Prepared:
+    """Verify again what is attached to `release` and to what the channel serves, and compare the two."""
+    now = app.clock()
+    charter = trust.charters.for_agent(release.repository)
+    with app.db.read() as tx:
+        serving = _serving(tx, release.repository, channel)
+        rows = _evidence(app, tx, release, action)
+        before = _evidence(app, tx, serving, action) if serving is not None else ()
+    return Prepared(
+        basis=_basis(rows, serving, before, trust, release.repository),
+        charter=charter,
+        attestations=_verified(app, trust, release, rows, now),
+        baseline=_verified(app, trust, serving, before, now) if serving is not None else (),
+        difference=_difference(app, serving, release, action),
+    )
+
+
+def collect(app: Services, tx: Tx, prepared: Prepared, row: PromotionRow, *, trust: Trust, now: datetime) -> Inputs:
+    """Read what is left and give everything that the decision about `row` rests on, its break-glass statement included.
+
+    Call `naming.lock_agent` first; `row` and what was filed for it are flushed. Raises Overtaken.
+    """
+    release = naming.find_release(tx, row.repository, row.version)
+    if release is None:
+        raise Overtaken
+    action = Action(row.action)
+    serving = _serving(tx, row.repository, row.channel)
+    rows = _evidence(app, tx, release, action)
+    before = _evidence(app, tx, serving, action) if serving is not None else ()
+    if _basis(rows, serving, before, trust, row.repository) != prepared.basis:
+        raise Overtaken
+    filed = {each.payload: each for each in tx.exec(select(FilingRow).where(FilingRow.promotion == row.id))}
+    attested = tuple(attested_of(each) for each in prepared.attestations)
+    approvals = tuple(_approvals(tx, prepared, row.channel, attested, filed))
+    broken = [each for each in approvals if each.attested.predicate_type == PREDICATE_BREAK_GLASS and each.filed_by]
+    latest = max(broken, key=lambda each: each.attested.order, default=None)
+    return Inputs(
+        request=_request(tx, row, latest),
+        release=release_input(tx, release),
+        channel=_channel(tx, prepared, row, serving, now),
+        charter=prepared.charter,
+        attestations=attested,
+        approvals=tuple(each for each in approvals if each.attested.predicate_type != PREDICATE_BREAK_GLASS),
+        difference=prepared.difference,
+        tenures=tuple(
+            given.Tenure(each.channel, each.since, each.until)
+            for each in channels.tenures_of(tx, row.repository, row.digest)
+        ),
+        tasks=None,  # no host reports yet
+        roots=prepared.basis.roots,
+    )
+
+
+def release_input(tx: Tx, release: Release) -> given.Release:
+    """Describe a release to a policy."""
+    facts = release.facts
+    revoked = tx.get(RevocationRow, (release.repository, release.digest))
+    listed = facts.get("channels")
+    return given.Release(
+        version=release.version,
+        digest=release.digest,
+        author=naming.author_of(release),
+        admitted_at=release.admitted_at,
+        facts=floor_of(release),
+        channels=tuple(map(str, listed)) if isinstance(listed, list) else (),
+        opaque=facts.get("opaque") is True,
+        revoked=None if revoked is None else revoked.reason,
+    )
+
+
+def attested_of(found: VerifiedAttestation) -> Attested:
+    """Describe a verified attestation to a policy."""
+    return Attested(
+        predicate_type=found.predicate_type,
+        root=found.root,
+        issuer=found.identity.issuer,
+        identity=found.identity.san,
+        signers=found.signers,
+        signed_at=found.signed_at,
+        log_index=found.log_index,
+        payload_digest=found.payload_digest,
+        bundle_digest=found.bundle_digest,
+        view=_view(found),
+        claims={str(name): value for name, value in found.identity.claims.items()},
+    )
+
+
+def approver_rule(charter: Charter, found: VerifiedAttestation, channel: str) -> ApproverRule | None:
+    """Give the charter's rule by which a statement's signer counts for a channel: an approver, or who may break glass.
+
+    None for everybody else. One that counts for other channels only is given where there is no better.
+    """
+    role = Role.BREAK_GLASS if found.predicate_type == PREDICATE_BREAK_GLASS else Role.APPROVER
+    rules = [
+        rule
+        for held, rule in charter.rules_for(found.root, found.identity)
+        if held is role and isinstance(rule, ApproverRule)
+    ]
+    return next((rule for rule in rules if rule.is_for(channel)), rules[0] if rules else None)
+
+
+def _serving(tx: Tx, repository: str, channel: str) -> Release | None:
+    row = channels.find_channel(tx, repository, channel)
+    return None if row is None else naming.find_release(tx, repository, row.version)
+
+
+def _evidence(app: Services, tx: Tx, release: Release, action: Action) -> tuple[EvidenceRow, ...]:
+    limit = app.settings.limits.evidence_per_decision
+    rows = read_evidence(tx, release.repository, release.digest, limit=limit).rows
+    if action is Action.PROMOTE:
+        return rows
+    return tuple(each for each in rows if each.predicate_type in FILED_TYPES)  # nothing else holds it up
+
+
+def _basis(
+    rows: Sequence[EvidenceRow],
+    serving: Release | None,
+    before: Sequence[EvidenceRow],
+    trust: Trust,
+    repository: str,
+) -> Basis:
+    charter = trust.charters.for_agent(repository)
+    return Basis(
+        frozenset(each.signature for each in rows),
+        None if serving is None else serving.digest,
+        frozenset(each.signature for each in before),
+        None if charter is None else charter.digest,
+        root_digests(trust),
+    )
+
+
+def _verified(
+    app: Services, trust: Trust, release: Release, rows: Sequence[EvidenceRow], now: datetime
+) -> tuple[VerifiedAttestation, ...]:
+    charter = trust.charters.for_agent(release.repository)
+    if charter is None:
+        return ()
+    good, _ = verify_again(
+        app, trust, charter, repository=release.repository, subject=release.digest, rows=rows, now=now
+    )
+    return tuple(good)
+
+
+def _difference(app: Services, serving: Release | None, release: Release, action: Action) -> Difference | None:
+    if serving is None:
+        return None
+    return difference_from(app, serving, release) if action is Action.PROMOTE else NOT_COMPARED
+
+
+def _request(tx: Tx, row: PromotionRow, broken: Approval | None) -> given.Request:
+    asked = parse_caller(row.requester)
+    return given.Request(
+        id=row.id,
+        action=Action(row.action),
+        agent=row.repository,
+        source=row.source,
+        channel=row.channel,
+        sequence=row.sequence,
+        requester=known_as(tx, asked.issuer, asked.identity) or asked,  # whoever has lost a role since has lost it here
+        opened_at=row.opened_at,
+        reason=row.reason,
+        glass=broken,
+    )
+
+
+def _channel(tx: Tx, prepared: Prepared, row: PromotionRow, serving: Release | None, now: datetime) -> given.Channel:
+    history = channels.history_of(tx, row.repository, row.channel)
+    size = prepared.charter.rollback_window if prepared.charter is not None else 0
+    held = tx.get(HoldRow, (row.repository, row.channel, row.digest))
+    return given.Channel(
+        name=row.channel,
+        serving=None if serving is None else release_input(tx, serving),
+        serving_evidence=tuple(attested_of(each) for each in prepared.baseline),
+        sequence=newest_sequence(tx, row.repository, row.channel),
+        hold=None if held is None else f"a rollback left {held.version}: {held.reason}",
+        debts=glass.overdue(tx, row.repository, now),
+        window=channels.window_of(history, size),
+        left=channels.left_by_rollback(history),
+    )
+
+
+def _approvals(
+    tx: Tx, prepared: Prepared, channel: str, attested: Sequence[Attested], filed: dict[str, FilingRow]
+) -> list[Approval]:
+    """Give every statement by somebody whom the charter lists as approver or for break-glass."""
+    found: list[Approval] = []
+    for verified, each in zip(prepared.attestations, attested, strict=True):
+        if prepared.charter is None:
+            break
+        rule = approver_rule(prepared.charter, verified, channel) if each.predicate_type in FILED_TYPES else None
+        if rule is None:
+            continue
+        filing = filed.get(each.payload_digest)
+        found.append(Approval(each, rule.human, _filer(filing), known_as(tx, each.issuer, each.identity)))
+    return found
+
+
+def _filer(filing: FilingRow | None) -> Caller | None:
+    return None if filing is None else parse_caller(filing.filer)
+
+
+def _view(found: VerifiedAttestation) -> JsonObject | None:
+    try:
+        return view_of(found.predicate_type, found.statement.predicate)
+    except StatementInvalid:
+        return None  # of a known kind and not of its form: it is there and says nothing

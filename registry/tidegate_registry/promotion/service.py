@@ -1,0 +1,375 @@
+"""Requests: opened, decided, carried out. Read, decide and write in one transaction under the agent's lock.
+
+Slow work (signatures, comparing bundles) comes first and outside; where what it rested on has changed, it is done
+again. Source: docs/concepts/how-a-decision-is-made.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sqlmodel import col, select
+
+from tidegate.digest import Digest
+from tidegate.errors import Reason, TidegateError, TrustFileInvalid
+from tidegate.formats.predicates.approval import Action
+from tidegate.policy.decide import rule_for
+from tidegate.policy.inputs import Caller
+from tidegate.policy.people import roles_of
+from tidegate.policy.verdict import Allowed
+from tidegate_registry.access.callers import caller_bytes, caller_of, owner_of
+from tidegate_registry.access.rights import Permission
+from tidegate_registry.admission.lists import find_release
+from tidegate_registry.admission.service import DecisionOvertaken
+from tidegate_registry.artifacts import naming
+from tidegate_registry.audit import service as audit
+from tidegate_registry.audit.events import SYSTEM, Actor
+from tidegate_registry.logs import get_logger
+from tidegate_registry.policies.errors import NoPolicy
+from tidegate_registry.promotion import channels, glass
+from tidegate_registry.promotion.asked import newest_sequence, open_requests
+from tidegate_registry.promotion.decisions import Decided, judge, record_decision, says_the_same
+from tidegate_registry.promotion.errors import IdempotencyKeyReused, PromotionOvertaken, PromotionRefused
+from tidegate_registry.promotion.events import PromotionClosed, PromotionOpened
+from tidegate_registry.promotion.gather import Overtaken, Prepared, collect, prepare
+from tidegate_registry.promotion.people import note_caller
+from tidegate_registry.promotion.states import PromotionState
+from tidegate_registry.promotion.tables import DecisionRow, PromotionRow
+
+if TYPE_CHECKING:
+    from tidegate.policy.load import LoadedPolicy
+    from tidegate.verify.trust import Trust
+    from tidegate_registry.access.principal import Principal
+    from tidegate_registry.artifacts.naming import Release
+    from tidegate_registry.db import Tx
+    from tidegate_registry.services import Services
+
+T = TypeVar("T")
+log = get_logger()
+
+MAX_ATTEMPTS: Final = 20  # each lost one is evidence that came, or a charter that changed, within milliseconds
+# findings that nothing which can be supplied for a request ever mends: no request is opened
+HOPELESS: Final = frozenset({"transition", "charter", "publisher", "revoked", "forward", "back"})
+REQUESTER: Final = "requester"  # nor this, but by breaking the glass
+TURN_SECONDS: Final = 30  # between the looks that the registry takes by itself: soak is over, a freeze has ended
+TURN_BATCH: Final = 50  # requests looked at in one turn; each takes some signatures
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody asks. `key`: their Idempotency-Key, if any.
+
+    `break_glass`: they mean to sign a break-glass statement for it, so that it is opened whatever role they lack.
+    """
+
+    agent: str
+    version: str
+    channel: str
+    action: Action
+    reason: str | None
+    key: str | None = None
+    break_glass: bool = False
+
+
+def open_promotion(app: Services, who: Principal, wanted: Wanted) -> str:
+    """Open a request and carry it out if it lacks nothing; give its id. A newer one supersedes an older open one.
+
+    Raises LoginNeeded, AccessDenied, AgentUnknown, ReleaseUnknown, NoPolicy, PromotionRefused with every reason where
+    nothing could mend it, PromotionOvertaken, IdempotencyKeyReused, DecisionOvertaken.
+    """
+    permission = Permission.BREAK_GLASS_USE if wanted.break_glass else Permission.PROMOTION_REQUEST
+    app.access.demand(who, permission, wanted.agent)
+    return open_request(app, who, wanted, find_release(app, who, wanted.agent, wanted.version))
+
+
+def open_request(app: Services, who: Principal, wanted: Wanted, release: Release) -> str:
+    """Open a request for `release` by somebody who may knock; see `open_promotion`."""
+    seen = _counter(app, wanted)
+
+    def attempt() -> str:
+        prepared = prepare(app, trust_of(app), release, wanted.channel, wanted.action)
+        refused = None
+        with app.db.begin() as tx:
+            now = app.clock()
+            naming.lock_agent(tx, wanted.agent, now)
+            known = _repeated(tx, who, wanted)
+            if known is not None:
+                return known.id
+            if _counter_in(tx, wanted) != seen:
+                raise PromotionOvertaken(
+                    f"{wanted.channel} of {wanted.agent} was moved by somebody else meanwhile; nothing was opened",
+                    hint="look at what the channel serves now, and ask again if you still want to",
+                )
+            policy = policy_for(app, tx, wanted.agent)
+            row = _insert(tx, app, note_caller(tx, who, now), wanted, release, policy=policy, now=now)
+            decided = judge(policy, collect(app, tx, prepared, row, trust=trust_of(app), now=now), now)
+            reasons = _hopeless(decided, wanted)
+            if reasons:
+                tx.delete(row)
+                tx.flush()
+                record_decision(tx, app, decided, promotion=None, actor=Actor.of(who), now=now)
+                refused = PromotionRefused.because(_no(wanted), reasons)
+            else:
+                _announce(tx, app, row, Actor.of(who), now)
+                follow(tx, app, row, decided, actor=Actor.of(who), now=now)
+        if refused is not None:
+            raise refused  # after the commit: the refusal is recorded
+        return row.id
+
+    return with_patience(app, wanted.agent, attempt)
+
+
+def settle(app: Services, promotion: str, actor: Actor, *, repository: str) -> None:
+    """Decide an open request again, and carry it out if it lacks nothing now. Recorded only if anything changed."""
+
+    def attempt() -> None:
+        with app.db.read() as tx:
+            row = tx.get(PromotionRow, promotion)
+            release = None if row is None else naming.find_release(tx, row.repository, row.version)
+        if row is None or release is None or row.state != PromotionState.OPEN:
+            return
+        prepared = prepare(app, trust_of(app), release, row.channel, Action(row.action))
+        with app.db.begin() as tx:
+            now = app.clock()
+            naming.lock_agent(tx, repository, now)
+            row = tx.get_one(PromotionRow, promotion)
+            if row.state != PromotionState.OPEN:
+                return
+            decided = decide_again(tx, app, row, prepared, now)
+            last = None if row.decision is None else tx.get(DecisionRow, row.decision)
+            if isinstance(decided.verdict, Allowed) or not says_the_same(decided, last):
+                follow(tx, app, row, decided, actor=actor, now=now)
+
+    with_patience(app, repository, attempt)
+
+
+def decide_again(tx: Tx, app: Services, row: PromotionRow, prepared: Prepared, now: datetime) -> Decided:
+    """Judge an open request under the policy in force. Call `naming.lock_agent` first. Raises Overtaken, NoPolicy."""
+    policy = policy_for(app, tx, row.repository)
+    return judge(policy, collect(app, tx, prepared, row, trust=trust_of(app), now=now), now)
+
+
+def follow(tx: Tx, app: Services, row: PromotionRow, decided: Decided, *, actor: Actor, now: datetime) -> None:
+    """Record a decision about `row`, and carry it out where it is a yes."""
+    request = decided.inputs.request
+    rule = rule_for(decided.policy, request.action, request.agent, request.source, request.channel)
+    row.rule_digest = None if rule is None else rule.digest
+    row.decision = record_decision(tx, app, decided, promotion=row.id, actor=actor, now=now).id
+    if isinstance(decided.verdict, Allowed):
+        how = channels.How.BREAK_GLASS if decided.broke_glass else channels.How(row.action)
+        row.state, row.closed_at = PromotionState.DONE, now
+        channels.move_channel(tx, app, row, how=how, actor=actor, now=now)
+        if decided.broke_glass:
+            glass.record_use(tx, app, row, decided, actor=actor, now=now)
+    tx.add(row)
+    tx.flush()
+
+
+def close(
+    tx: Tx,
+    app: Services,
+    row: PromotionRow,
+    state: PromotionState,
+    *,
+    reason: str | None,
+    actor: Actor,
+    now: datetime,
+    by: str | None = None,
+) -> None:
+    """End an open request without moving its channel. `by`: the request that supersedes it."""
+    row.state, row.closed_at, row.outcome = state, now, reason
+    event = PromotionClosed(
+        at=now,
+        actor=actor,
+        repository=row.repository,
+        promotion=row.id,
+        channel=row.channel,
+        version=row.version,
+        digest=row.digest,
+        state=state,
+        reason=reason,
+        superseded_by=by,
+    )
+    audit.append(tx, event, entropy=app.entropy)
+    tx.add(row)
+    tx.flush()
+
+
+def evidence_arrived(app: Services, who: Principal, *, repository: str, subject: Digest) -> None:
+    """Decide again about requests for `subject`, or to channels that serve it. Raises nothing: evidence is stored."""
+    with app.db.read() as tx:
+        compared = {channel.name for channel in channels.serving(tx, repository, subject)}
+        concerned = [
+            row.id for row in open_requests(tx, repository) if row.digest == subject or row.channel in compared
+        ]
+    for promotion in concerned:
+        settle_quietly(app, promotion, Actor.of(who), repository)
+
+
+def take_turn(app: Services) -> int:
+    """Look again at some open requests, as time alone may have completed them; say at how many.
+
+    Which ones depends on the clock, so that each has its turn and replicas need not agree.
+    """
+    with app.db.read() as tx:
+        query = select(PromotionRow.id, PromotionRow.repository).where(PromotionRow.state == str(PromotionState.OPEN))
+        waiting = tx.exec(query.order_by(col(PromotionRow.id))).all()
+    begin = int(app.clock().timestamp() // TURN_SECONDS) * TURN_BATCH % max(len(waiting), 1)
+    batch = [*waiting[begin:], *waiting[:begin]][:TURN_BATCH]
+    for promotion, repository in batch:
+        settle_quietly(app, promotion, SYSTEM, repository)
+    return len(batch)
+
+
+def settle_quietly(app: Services, promotion: str, actor: Actor, repository: str) -> None:
+    """Settle a request; what goes wrong is logged, and tried again at the next turn."""
+    try:
+        settle(app, promotion, actor, repository=repository)
+    except TidegateError as error:
+        log.info("promotion.not-decided", repository=repository, promotion=promotion, code=error.reasons[0].code)
+
+
+def policy_for(app: Services, tx: Tx, agent: str) -> LoadedPolicy:
+    """Give the policy in force, which stays so until `tx` ends. Raises NoPolicy."""
+    policy = app.policies.for_agent(tx, agent, hold=True)
+    if policy is None:
+        raise NoPolicy.told()
+    return policy
+
+
+def trust_of(app: Services) -> Trust:
+    """Give the trust in force. Raises TrustFileInvalid where nobody is trusted."""
+    if app.trust is None:
+        raise TrustFileInvalid("nobody is trusted here", code="trust-file-missing")
+    return app.trust.current()
+
+
+def with_patience(app: Services, repository: str, attempt: Callable[[], T]) -> T:
+    """Do `attempt` in the agent's turn, again as long as it is overtaken. Raises DecisionOvertaken."""
+    with app.turns.of(repository):
+        for _ in range(MAX_ATTEMPTS):
+            try:
+                return attempt()
+            except Overtaken:
+                continue
+    raise DecisionOvertaken(
+        f"{repository} changed while it was decided",
+        found="every attempt was overtaken",
+        expected="evidence, charter and channels that stay as they are for a moment",
+        hint="ask again",
+    )
+
+
+def _insert(
+    tx: Tx, app: Services, caller: Caller, wanted: Wanted, release: Release, *, policy: LoadedPolicy, now: datetime
+) -> PromotionRow:
+    source = _source(tx, policy, wanted, release) if wanted.action is Action.PROMOTE else None
+    row = PromotionRow(
+        id=audit.make_event_id(now, app.entropy),
+        repository=wanted.agent,
+        channel=wanted.channel,
+        source=source,
+        version=release.version,
+        digest=release.digest,
+        sequence=newest_sequence(tx, wanted.agent, wanted.channel) + 1,
+        action=wanted.action,
+        state=PromotionState.OPEN,
+        requester=caller_bytes(caller),
+        owner=owner_of(caller),
+        request_key=_request_key(caller, wanted),
+        reason=wanted.reason,
+        opened_at=now,
+        event_id="",
+    )
+    tx.add(row)
+    tx.flush()
+    return row
+
+
+def _source(tx: Tx, policy: LoadedPolicy, wanted: Wanted, release: Release) -> str | None:
+    """Say from which channel: one that serves the release, else from nowhere if there is such a way, else the first."""
+    sources = [rule.source for rule in policy.rules_to(wanted.agent, wanted.channel)]
+    there = {channel.name for channel in channels.serving(tx, wanted.agent, release.digest)}
+    fitting = [source for source in sources if source is None or source in there]
+    return next(iter([*(each for each in fitting if each is not None), *fitting, *sources]), None)
+
+
+def _announce(tx: Tx, app: Services, row: PromotionRow, actor: Actor, now: datetime) -> None:
+    event = PromotionOpened(
+        at=now,
+        actor=actor,
+        repository=row.repository,
+        promotion=row.id,
+        channel=row.channel,
+        source=row.source,
+        version=row.version,
+        digest=row.digest,
+        sequence=row.sequence,
+        action=row.action,
+        reason=row.reason,
+    )
+    row.event_id = audit.append(tx, event, entropy=app.entropy)
+    for older in open_requests(tx, row.repository):
+        if older.channel == row.channel and older.id != row.id:
+            words = f"superseded by request {row.sequence} for {row.version}"
+            close(tx, app, older, PromotionState.SUPERSEDED, reason=words, actor=actor, now=now, by=row.id)
+
+
+def _hopeless(decided: Decided, wanted: Wanted) -> tuple[Reason, ...]:
+    """Give every reason of a refusal that nothing mends; nothing for one that a request can wait out."""
+    if isinstance(decided.verdict, Allowed):
+        return ()
+    fatal = HOPELESS if wanted.break_glass and _may_break_glass(decided) else HOPELESS | {REQUESTER}
+    missing = decided.verdict.missing
+    if not any(each.kind == "rule" and each.id in fatal for each in missing):
+        return ()
+    # what stands first is what the answer's code and hint are about
+    return tuple(each.reason for each in sorted(missing, key=lambda each: each.id not in fatal))
+
+
+def _may_break_glass(decided: Decided) -> bool:
+    request, allowed = decided.inputs.request, decided.policy.document.break_glass
+    return (
+        allowed is not None
+        and request.channel in allowed.channels
+        and request.action.value in allowed.actions
+        and not roles_of(request.requester, decided.policy).isdisjoint(allowed.allow)
+    )
+
+
+def _no(wanted: Wanted) -> str:
+    verb = "promoted" if wanted.action is Action.PROMOTE else "rolled back"
+    return f"{wanted.agent}:{wanted.version} is not {verb} to {wanted.channel}"
+
+
+def _counter(app: Services, wanted: Wanted) -> int:
+    with app.db.read() as tx:
+        return _counter_in(tx, wanted)
+
+
+def _counter_in(tx: Tx, wanted: Wanted) -> int:
+    channel = channels.find_channel(tx, wanted.agent, wanted.channel)
+    return 0 if channel is None else channel.counter
+
+
+def _request_key(caller: Caller, wanted: Wanted) -> str | None:
+    return None if wanted.key is None else Digest.of(f"{owner_of(caller)} {wanted.key}".encode())
+
+
+def _repeated(tx: Tx, who: Principal, wanted: Wanted) -> PromotionRow | None:
+    """Give the request that was opened under the same key. Raises IdempotencyKeyReused if it was another."""
+    key = _request_key(caller_of(who), wanted)
+    row = None if key is None else tx.exec(select(PromotionRow).where(PromotionRow.request_key == key)).first()
+    if row is None:
+        return None
+    asked = (wanted.agent, wanted.version, wanted.channel, wanted.action.value)
+    if asked != (row.repository, row.version, row.channel, row.action):
+        raise IdempotencyKeyReused(
+            "that Idempotency-Key was used for another request",
+            found=f"{row.action} {row.repository}:{row.version} to {row.channel}",
+            hint="send a new key with each new request",
+        )
+    return row
