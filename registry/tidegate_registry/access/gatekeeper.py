@@ -1,6 +1,6 @@
 """The access room's shell: a request's Authorization header in, a Principal out or the refusal that says why.
 
-One `Gatekeeper` per process. Nothing here reads a database; charters come from the trust file that the operator owns.
+One `Gatekeeper` per process. Charters come from the trust file that the operator owns, roles from policies.
 """
 
 from __future__ import annotations
