@@ -8,7 +8,8 @@ from typing import Any
 
 from tidegate.formats.jcs import parse_object
 
-SPEC = Path(__file__).resolve().parent.parent / "docs" / "spec"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+SPEC, GUIDES = DOCS / "spec", DOCS / "guides"
 
 
 def json_example(page: str, number: int = 0) -> dict[str, Any]:
@@ -21,3 +22,10 @@ def json_example(page: str, number: int = 0) -> dict[str, Any]:
 def evaluation(**changes: object) -> dict[str, Any]:
     """Give the documented evaluation, changed."""
     return json_example("evaluation") | changes
+
+
+def guide_example(page: str, language: str, number: int = 0) -> bytes:
+    """Give the example of that language and number in `docs/guides/<page>.md`."""
+    text = (GUIDES / f"{page}.md").read_text(encoding="utf-8")
+    found = re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return str(found[number]).encode()

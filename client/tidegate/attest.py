@@ -18,7 +18,7 @@ from tidegate.evidence import Attached, LayoutShelf, RegistryShelf, Shelf, relea
 from tidegate.formats.jcs import JsonObject, parse_object
 from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import AGENT_BUNDLE, PREDICATE_SLSA_PROVENANCE
-from tidegate.formats.predicates.types import PREDICATE_TYPES, predicate_type, short_name
+from tidegate.formats.predicates.types import predicate_type, short_name
 from tidegate.formats.predicates.views import PARSERS
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import MAX_STATEMENT_BYTES, PAE_PREFIX, make_statement, refuse_to_sign_pae
@@ -122,11 +122,6 @@ def attest(target: Target, signer: Signer, kind: str, predicate: bytes | None) -
     uri = predicate_type(kind)
     content = _predicate(target, signer, uri, predicate)
     return _attach(target, signer, make_statement(target.name, target.manifest.digest, uri, content))
-
-
-def known_types() -> str:
-    """Give the short names that `--type` takes."""
-    return ", ".join(PREDICATE_TYPES)
 
 
 def _predicate(target: Target, signer: Signer, uri: str, raw: bytes | None) -> JsonObject:

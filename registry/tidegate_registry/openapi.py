@@ -48,7 +48,7 @@ REASON_EXAMPLE: Node = {
     "message": "no SLSA provenance by a publisher of acme/support-agent",
     "found": "none",
     "expected": "https://slsa.dev/provenance/v1",
-    "hint": "run `tidegate attest --type provenance` in the pipeline that the charter names",
+    "hint": "run `tidegate attest provenance` in the pipeline that the charter names",
 }
 
 HEADERS: dict[str, str] = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.documents import evaluation
 from tests.e2e.conftest import AGENT, Done, RunningSandbox, Shell, with_version
+from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.reference import Reference
 
@@ -122,7 +122,7 @@ def test_everything_a_release_lacks_is_listed_at_once(sandbox: RunningSandbox, h
     done = publisher.tidegate("publish", layout, "--no-sign", "--json")
     assert done.code == 1
     assert codes(done) == ["provenance-missing"]  # told before anything was sent
-    job.tidegate("attest", layout, "--type", "provenance").succeeded()
+    job.tidegate("attest", "provenance", layout).succeeded()
     done = publisher.tidegate("publish", layout, "--no-sign", "--json")
     assert done.code == 1
     assert "no-signature" in codes(done)
@@ -145,7 +145,7 @@ def test_a_person_publishes_what_ci_has_built_and_attested(
     reusable = "acme/workflows/.ci/workflows/release.yml@refs/heads/main"
     job = sandbox.job(home, repository="acme/other", ref="refs/heads/main", job_workflow_ref=reusable)
     job.tidegate("build", agent, "--out", home / "layout").succeeded()
-    job.tidegate("attest", home / "layout", "--type", "provenance").succeeded()
+    job.tidegate("attest", "provenance", home / "layout").succeeded()
     (bundle,) = [p for p in (home / "layout/blobs/sha256").iterdir() if b"dsseEnvelope" in p.read_bytes()[:200000]]
     shell.tidegate("login", "--as", "alice").succeeded()
     done = shell.tidegate("publish", agent, "--provenance", bundle)
@@ -225,14 +225,16 @@ def test_an_earlier_pull_is_replaced_and_a_failed_one_changes_nothing(
 def test_evidence_comes_from_those_the_charter_names(
     sandbox: RunningSandbox, bob: Shell, released: str, home: Path
 ) -> None:
-    (home / "score.json").write_text(json.dumps(evaluation()))
+    (home / "results.csv").write_text("case,passed,cost [USD]\nrefund,true,0.01\nrefund,true,0.02\n")
     reference = Reference.parse(released)
     review = {"agent": reference.name, "version": reference.version, "digest": reference.digest}
     (home / "review.json").write_text(json.dumps(review | {"verdict": "accepted", "reason": "Fine.", "scope": "all"}))
     evals = sandbox.job(home, repository="acme/evals", ref="refs/heads/main", workflow=".ci/workflows/eval.yml")
-    made = evals.tidegate("attest", released, "--type", "evaluation", "--predicate", home / "score.json")
+    about = ("--suite", "support", "--dataset", home / "results.csv", "--harness", Digest.of(b"harness"))
+    what = ("--from", home / "results.csv", "--repeats", "2", "--judge", "openai/gpt-4o-2024-08-06", *about)
+    made = evals.tidegate("attest", "evaluation", released, *what)
     assert made.succeeded().out.startswith("sha256:")
-    refused = evals.tidegate("attest", released, "--type", "review", "--predicate", home / "review.json", "--json")
+    refused = evals.tidegate("attest", "review", released, "--predicate", home / "review.json", "--json")
     assert refused.code == 1
     assert codes(refused) == ["predicate-type-not-allowed"]
     assert "evaluation by eval-workflow" in bob.tidegate("verify", released).succeeded().err

@@ -60,7 +60,7 @@ def test_what_oras_pushes_waits_is_signed_and_comes_back(
 
     sign = ("--as", f"{OPAQUE}:5.0.0")
     tool.job.shell.tidegate("sign", f"{OPAQUE}@{digest}", *sign).succeeded()
-    tool.job.shell.tidegate("attest", f"{OPAQUE}@{digest}", "--type", "provenance", *sign).succeeded()
+    tool.job.shell.tidegate("attest", "provenance", f"{OPAQUE}@{digest}", *sign).succeeded()
     assert tool.job.release(OPAQUE, "5.0.0")["state"] == "admitted"
 
     assert "5.0.0" in tool("tags", "5.0.0").succeeded().out.split()

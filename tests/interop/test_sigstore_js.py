@@ -73,7 +73,7 @@ def test_what_sigstore_js_attaches_is_evidence(sigstore_js: Callable[[str], Sigs
     layout = js.job.layout("4.1.0")
     digest = Layout.open(layout).root().digest
     tidegate = js.job.shell.tidegate
-    tidegate("attest", layout, "--type", "provenance").succeeded()
+    tidegate("attest", "provenance", layout).succeeded()
     refused = tidegate("publish", layout, "--no-sign", "--json")
     assert "no-signature" in refused.err  # so the bundle is in quarantine now
     known = set(js.bundles(layout))

@@ -61,7 +61,7 @@ def test_what_skopeo_copies_waits_is_signed_and_comes_back_unchanged(
     assert again.out.encode() == Layout.open(layout).manifest(digest).raw
     where = f"{AGENT}@{digest}"
     tool.job.shell.tidegate("sign", where).succeeded()
-    tool.job.shell.tidegate("attest", where, "--type", "provenance").succeeded()
+    tool.job.shell.tidegate("attest", "provenance", where).succeeded()
     assert tool.job.release(AGENT, "2.0.0")["state"] == "admitted"
     assert digest in reader.tidegate("verify", f"{AGENT}:2.0.0").succeeded().out
     copied = tool.job.home / "copied"

@@ -24,7 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="list what a bundle is made of, as CycloneDX",
         description="Write a CycloneDX 1.6 document: packages from lock files and metadata, models, prompts, tools and "
         "data, with their hashes. The same bundle gives the same document. Signatures are not verified.",
-        epilog="Attest it with `tidegate attest --type sbom-cyclonedx --predicate FILE`, or `tidegate publish --sbom`.",
+        epilog="Attest it with `tidegate attest sbom-cyclonedx … --predicate FILE`, or `tidegate publish --sbom`.",
     )
     parser.add_argument(
         "bundle",

@@ -296,7 +296,7 @@ def _step_r7_provenance(case: ReleaseCase) -> tuple[Reason, ...]:
             "no publisher has attested how this was built",
             _what_there_is(case),
             f"SLSA provenance v1 by {_publishers(case)}",
-            "publish from CI with `tidegate publish`, or attach it with `tidegate attest --type provenance`",
+            "publish from CI with `tidegate publish`, or attach it with `tidegate attest provenance`",
             "R7",
         ),
     )

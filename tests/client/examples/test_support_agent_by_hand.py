@@ -14,8 +14,7 @@ from tests.client.examples.agent_host import (
     text_of,
 )
 from tidegate.digest import Digest
-from tidegate.formats.jcs import parse_object
-from tidegate.formats.predicates.evaluation import EvaluationPredicate
+from tidegate.evaluation.readers import table
 
 
 def run_by_hand(*arguments: str, state: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -62,6 +61,7 @@ def test_by_hand_without_a_task_it_says_how_it_is_started() -> None:
 
 def test_all_evaluation_cases_pass() -> None:
     done = run_by_hand("evals/run.py")
-    measured = EvaluationPredicate.parse(parse_object(done.stdout.encode(), limit=1 << 16, what="the evaluation"))
-    assert measured.rates["passHatK"] == 1.0
+    runs = table.read_runs(done.stdout.encode())
+    assert len(runs) > 5
+    assert all(run.passed for run in runs)
     assert done.returncode == 0

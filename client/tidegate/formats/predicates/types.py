@@ -32,7 +32,7 @@ PREDICATE_TYPES: Final[Mapping[str, str]] = {
     "shadow": PREDICATE_SHADOW,
     "test-result": PREDICATE_TEST_RESULT,
 }
-"""Short names, as `tidegate attest --type` and charters take them."""
+"""Short names, as `tidegate attest` and charters take them."""
 
 SIGNATURE_TYPES: Final = frozenset({PREDICATE_RELEASE, PREDICATE_COSIGN_SIGN})
 """What counts as the signature of a release."""
