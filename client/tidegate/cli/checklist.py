@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tidegate.formats.predicates.approval import Action
+from tidegate.policy.judge.matter import RULE
 from tidegate.policy.verdict import Finding, State
 from tidegate.remote.promotion_values import RequestState
 
@@ -25,9 +26,12 @@ SIGNS: dict[State, tuple[str, tuple[int, ...]]] = {
     State.EXCEPTED: ("~", (33,)),
     State.NOT_APPLICABLE: ("·", (2,)),
 }
+_QUIET = frozenset({State.MET, State.NOT_APPLICABLE})
+_RULE = "the rule"
+_FACTS = 6  # columns before `found` and the like
 _LABEL = 10  # columns of `expected`, `who can` and the like, with the space after them
 _MOST, _LEAST = 110, 50  # columns of a line: more is hard to read, and less is no terminal
-_SHOWN_ID = 22  # columns of a requirement's id before the text moves to a line of its own
+_SHOWN_ID = 20  # columns of a requirement's id before the text moves to a line of its own
 
 
 def width() -> int:
@@ -36,28 +40,39 @@ def width() -> int:
 
 
 def checklist(findings: Iterable[Finding], paint: Paint) -> list[str]:
-    """List findings in their order: one line for what passes, and all that is known of what does not."""
+    """List findings in their order: one line for what passes, and all that is known of what does not.
+
+    What the policy demands of every promotion and is met goes into one line, as it would hide the rest.
+    """
     listed = list(findings)
-    longest = min(max((len(each.id) for each in listed), default=0), _SHOWN_ID)
-    return [line for finding in listed for line in _entry(finding, longest, paint)]
+    plain = [each for each in listed if each.kind == RULE and each.state in _QUIET]
+    shown = [each for each in listed if each not in plain]
+    met = ", ".join(each.id for each in plain if each.state is State.MET)
+    names = [_RULE if met else "", *(each.id for each in shown)]
+    longest = min(max(map(len, names)), _SHOWN_ID)
+    lines = [line for finding in shown for line in _entry(finding, longest, paint)]
+    return [*_signed(State.MET, _RULE, longest, met, paint), *lines] if met else lines
 
 
 def _entry(finding: Finding, longest: int, paint: Paint) -> list[str]:
-    sign, codes = SIGNS[finding.state]
-    said = finding.message if finding.state is State.MET else f"{_said(finding.state)}{finding.message}"
-    indent = longest + 6
-    first, *more = _wrapped(said, indent)
-    lines = [f"  {paint(sign, *codes)} {finding.id:<{longest}}  {first}"]
-    if len(finding.id) > longest:
-        lines = [f"  {paint(sign, *codes)} {finding.id}", f"{'':<{indent}}{first}"]
-    lines += [f"{'':<{indent}}{line}" for line in more]
-    if finding.state in {State.MET, State.NOT_APPLICABLE}:
+    lines = _signed(finding.state, finding.id, longest, f"{_said(finding.state)}{finding.message}", paint)
+    if finding.state in _QUIET:
         return lines
     for label, text in _facts(finding):
-        head, *rest = _wrapped(text, indent + _LABEL)
-        lines.append(f"{'':<{indent}}{paint(f'{label:<{_LABEL}}', 2)}{head}")
-        lines += [f"{'':<{indent + _LABEL}}{line}" for line in rest]
+        head, *rest = _wrapped(text, _FACTS + _LABEL)
+        lines.append(f"{'':<{_FACTS}}{paint(f'{label:<{_LABEL}}', 2)}{head}")
+        lines += [f"{'':<{_FACTS + _LABEL}}{line}" for line in rest]
     return lines
+
+
+def _signed(state: State, name: str, longest: int, text: str, paint: Paint) -> list[str]:
+    sign, codes = SIGNS[state]
+    indent = longest + 6
+    first, *more = _wrapped(text, indent)
+    lines = [f"  {paint(sign, *codes)} {name:<{longest}}  {first}"]
+    if len(name) > longest:
+        lines = [f"  {paint(sign, *codes)} {name}", f"{'':<{indent}}{first}"]
+    return [*lines, *(f"{'':<{indent}}{line}" for line in more)]
 
 
 def _said(state: State) -> str:
@@ -83,7 +98,7 @@ def tally(findings: Sequence[Finding]) -> str:
 def move(request: Promotion) -> str:
     """Say what a request wants."""
     if request.action is Action.ROLLBACK:
-        return f"{request.agent} {request.channel} back to {request.version}"
+        return f"{request.channel} of {request.agent} back to {request.version}"
     return f"{request.agent} {request.version} → {request.channel}"
 
 
@@ -124,14 +139,18 @@ def channel_lines(channel: ChannelState, paint: Paint, now: datetime) -> list[st
     else:
         since = f"since {when(serving.since, now)}, by promotion {serving.sequence}"
         lines = [f"{paint(channel.name, 1)}  {serving.version}", f"  digest  {serving.digest}", f"  {since}"]
+        if serving.revoked:
+            lines += _hanging(f"  {paint('revoked', 1, 31)} ", serving.revoked)
     if channel.sequence and (serving is None or channel.sequence != serving.sequence):
         lines.append(f"  last asked for: promotion {channel.sequence}")
     for hold in channel.holds:
         lines += _hanging(
             f"  {paint('hold', 1, 33)}    ", f"{hold.version}, by {hold.by}: {hold.reason or 'no reason'}"
         )
-    for debt in channel.debts:
-        lines += [paint("  break-glass, to be reviewed by somebody else:", 1, 33), *debt_lines(debt, now)]
+    debts = [debt for debt in channel.debts if debt.channel == channel.name]  # each channel lists those of the agent
+    if debts:
+        lines.append(paint("  break-glass, to be reviewed by somebody else:", 1, 33))
+    lines += [line for debt in debts for line in debt_lines(debt, now)]
     return lines
 
 
@@ -167,7 +186,8 @@ def _cell(channel: ChannelState | None, request: Promotion | None, now: datetime
     if channel is None or channel.serving is None:
         lines = ["-"]
     else:
-        lines = [channel.serving.version, ago(now - channel.serving.since)]
+        revoked = ["revoked"] if channel.serving.revoked else []
+        lines = [channel.serving.version, *revoked, ago(now - channel.serving.since)]
         lines += [f"hold {hold.version}" for hold in channel.holds]
     if request is not None:
         lines.append(f"← {request.version}?")

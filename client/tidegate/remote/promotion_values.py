@@ -94,12 +94,13 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What a channel serves."""
+    """What a channel serves. `revoked`: why the release was withdrawn, if it was."""
 
     version: str
     digest: Digest
     since: datetime
     sequence: int
+    revoked: str | None = None
 
     @classmethod
     def parse(cls, document: JsonObject) -> Served:
@@ -109,6 +110,7 @@ class Served:
             digest(document, "digest"),
             moment(document, "since"),
             number(document, "sequence"),
+            text_or_none(document, "revoked"),
         )
 
 

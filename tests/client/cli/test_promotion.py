@@ -247,7 +247,7 @@ def test_a_rollback_is_one_call(server: ChannelServer, run: Run) -> None:
     server.say("POST", f"/agents/{AGENT}/channels/stable/rollback", (201, answer))
     done = run("rollback", AGENT, "stable", "--to", "1.2.0", "--reason", "it lost orders")
     assert (done.code, done.out) == (0, f"{REQUEST}\n")
-    assert "stable back to 1.2.0" in done.err
+    assert f"stable of {AGENT} back to 1.2.0" in done.err
     sent = {"version": "1.2.0", "reason": "it lost orders"}
     assert server.sent("POST", f"/agents/{AGENT}/channels/stable/rollback") == [sent]
     assert run("rollback", AGENT, "stable").code == 2
