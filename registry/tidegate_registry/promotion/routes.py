@@ -13,7 +13,7 @@ from tidegate_registry.access.rights import Permission
 from tidegate_registry.api import AgentName, Namespace, Paging, answer
 from tidegate_registry.artifacts.http.answers import errors
 from tidegate_registry.artifacts.http.strict import StrictJsonRoute
-from tidegate_registry.promotion import closing, filing, glass, lists, revoking, rollback, service
+from tidegate_registry.promotion import closing, filing, lists, reviewing, revoking, rollback, service
 from tidegate_registry.promotion.bodies import (
     ApprovalIn,
     PromotionIn,
@@ -317,5 +317,5 @@ def get_break_glass(
 )
 def post_review(promotion: PromotionId, body: ReviewIn, app: App, who: Reviewer) -> DebtOut:
     """By a second person with a role that the policy names; whatever they find, the debt is paid."""
-    glass.review(app, who, promotion, finding=body.verdict, reason=body.reason)
+    reviewing.review(app, who, promotion, finding=body.verdict, reason=body.reason)
     return DebtOut.of(lists.find_broken_glass(app, promotion))
