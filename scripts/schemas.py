@@ -16,6 +16,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from tidegate.bundle.spec import SCHEMA_ID, AgentSpec
 from tidegate.formats.charter import Charter
 from tidegate.formats.trustfile import TrustFile
+from tidegate.policy.cases.model import CasesDocument
+from tidegate.policy.model import PolicyDocument, PolicyOverlay
 from tidegate_registry.admission.diffs_out import DiffOut
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "spec"
@@ -24,6 +26,17 @@ SCHEMAS: dict[str, tuple[type[BaseModel], str, str]] = {
     "agent.schema.json": (AgentSpec, SCHEMA_ID, "agent.yaml"),
     "charter.schema.json": (Charter, "https://tidegate.dev/schema/charter-v1.json", "Tidegate charter"),
     "diff.schema.json": (DiffOut, "https://tidegate.dev/schema/diff-v1.json", "What changed between two bundles"),
+    "policy.schema.json": (PolicyDocument, "https://tidegate.dev/schema/policy-v1.json", "Tidegate policy"),
+    "policy-cases.schema.json": (
+        CasesDocument,
+        "https://tidegate.dev/schema/policy-cases-v1.json",
+        "Cases of a Tidegate policy",
+    ),
+    "policy-overlay.schema.json": (
+        PolicyOverlay,
+        "https://tidegate.dev/schema/policy-overlay-v1.json",
+        "Overlay of a namespace to a Tidegate policy",
+    ),
     "trust.schema.json": (TrustFile, "https://tidegate.dev/schema/trust-v1.json", "trust.yaml"),
 }
 
