@@ -23,6 +23,7 @@ from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.refusals import record_suppressed
 from tidegate_registry.background import Background
 from tidegate_registry.db import Db
+from tidegate_registry.enrolment import routes as enrolment_routes
 from tidegate_registry.evidence import routes as evidence_routes
 from tidegate_registry.keeping import routes as keeping_routes
 from tidegate_registry.keeping.highwater import check_not_behind, note_progress
@@ -44,6 +45,7 @@ log = get_logger()
 ROUTERS = (
     artifacts_routes.router,
     access_routes.router,
+    enrolment_routes.router,
     admission_routes.router,
     evidence_routes.router,
     policies_routes.router,

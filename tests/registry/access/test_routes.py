@@ -50,6 +50,8 @@ ROUTES: dict[tuple[str, str], str] = {
     ("PUT", "/v2/{name:path}/manifests/{reference}"): OCI,
     ("DELETE", "/v2/{name:path}/manifests/{reference}"): PUBLIC,  # refused to everybody
     ("GET", "/api/v1/login-options"): PUBLIC,
+    ("POST", "/api/v1/enrolments"): Permission.ENROLMENT_CREATE,
+    ("POST", "/api/v1/enrolments/redemption"): PUBLIC,  # the token in the body is the credential
     ("GET", "/api/v1/whoami"): Permission.ACCOUNT_READ,
     ("GET", "/api/v1/agents"): Permission.AGENT_LIST,
     ("GET", "/api/v1/namespaces/{namespace}/usage"): Permission.AGENT_LIST,

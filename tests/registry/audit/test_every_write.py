@@ -23,6 +23,7 @@ from tidegate_registry.db import Db, NotAudited
 
 UPLOADS = f"/v2/{AGENT}/blobs/uploads/"
 DIRECT = f"/api/v1/agents/{AGENT}/uploads"
+ENROLMENTS, HOST = "/api/v1/enrolments", {"purpose": "host", "name": "edge-07"}
 WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
 # Routes that change no state of the registry, each with the reason why no entry follows.
@@ -93,6 +94,19 @@ def _apply_policy(world: World, _: httpx2.Client) -> int:
     return before
 
 
+def _make_enrolment(world: World, _: httpx2.Client) -> int:
+    client, before = _company(world).admin("anna"), len(world.events())
+    assert client.post(ENROLMENTS, json=HOST).status_code == 201
+    return before
+
+
+def _redeem_enrolment(world: World, client: httpx2.Client) -> int:
+    token = _company(world).admin("anna").post(ENROLMENTS, json=HOST).json()["token"]
+    before = len(world.events())
+    assert client.post(f"{ENROLMENTS}/redemption", json={**HOST, "token": token}).status_code == 200
+    return before
+
+
 def _revert_policy(world: World, _: httpx2.Client) -> int:
     company = _company(world)
     alone = policy(editors={"allow": ["admin"], "approvals": 0})
@@ -112,6 +126,8 @@ WALK: dict[tuple[str, str], Callable[[World, httpx2.Client], int | None]] = {
     ("POST", "/api/v1/policies/{name}/proposals/{proposal}/approvals"): _approve_policy,
     ("POST", "/api/v1/policies/{name}/proposals/{proposal}/application"): _apply_policy,
     ("POST", "/api/v1/policies/{name}/reverts"): _revert_policy,
+    ("POST", "/api/v1/enrolments"): _make_enrolment,
+    ("POST", "/api/v1/enrolments/redemption"): _redeem_enrolment,
     ("POST", "/v2/{name}/blobs/uploads/"): _post_upload,
     ("PUT", "/v2/{name}/blobs/uploads/{session}"): _put_upload,
     ("PUT", "/v2/{name}/manifests/{reference}"): _put_manifest,
