@@ -26,9 +26,12 @@ NOTICED = 1  # pytest's exit code when tests ran and failed
 FIRST = {
     "A": "forged_signature rewrapped_signature wrong_identity foreign_provenance",
     "B": "hostile_archives lying_config changed_folder",
+    "D": "promotion_past_the_gate approval_replay self_approval",
     "E": "evidence_admission",
     "E8": "evidence_flood",
     "K": "token_confusion",
+    "P": "approval_replay self_approval",
+    "Q": "rerun_evaluation promotion_past_the_gate",
     "R": "evidence_replay trust_floor wrong_identity",
     "R13": "understated_version",
     "T": "token_confusion",

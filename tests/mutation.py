@@ -15,7 +15,13 @@ from typing import Any
 
 import pytest
 
-PACKAGES = ("tidegate.verify", "tidegate.bundle", "tidegate_registry.access", "tidegate_registry.evidence")
+PACKAGES = (
+    "tidegate.verify",
+    "tidegate.bundle",
+    "tidegate.policy",
+    "tidegate_registry.access",
+    "tidegate_registry.evidence",
+)
 
 
 def step_tables() -> Iterator[tuple[str, str, tuple[Any, ...]]]:
@@ -38,7 +44,7 @@ def step_numbers() -> list[str]:
     return list(dict.fromkeys(step.number for _, _, table in step_tables() for step in table))
 
 
-def _looks_at_nothing(_: object) -> tuple[()]:
+def _looks_at_nothing(*_: object) -> tuple[()]:
     """Stand in for a check, of the kind that raises and of the kind that gives reasons."""
     return ()
 

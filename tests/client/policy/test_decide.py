@@ -89,7 +89,7 @@ def test_the_charters_approvals_say_how_many_there_are_and_who_is_left() -> None
     case = Case()
     case.given(charter=charter(approvals={"stable": 2}))
     finding = case.finding("approvals")
-    assert finding.message == "1 of 2: bob approved; needs 1 more of the charter's approvers"
+    assert finding.message == "1 of 2: bob approved; needs 1 more of the charter's approvers (carol)"
     assert finding.who_can == ("carol",)
     # two who say the same words sign the same bytes, and are two all the same
     case.approve(case.approval("bob"), case.approval("carol"))

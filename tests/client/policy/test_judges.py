@@ -163,9 +163,8 @@ TWO: JsonObject = {"approvals": {"count": 2, "role": "reviewer", "maxAge": "72h"
 def test_approvals_say_who_approved_and_who_else_may() -> None:
     case = case_of(TWO)
     finding = case.finding("it")
-    assert finding.message == (
-        "1 of 2: bob approved; needs 1 more of reviewer (groups reviewers at https://idp.example)"
-    )
+    assert finding.message == "1 of 2: bob approved; needs 1 more of reviewer (carol)"
+    assert finding.who_can == ("carol",)
     case.approve(case.approval("bob"), case.approval("carol"))
     assert case.finding("it").message == "2 of 2: bob and carol approved"
 

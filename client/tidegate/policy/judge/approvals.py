@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tidegate.formats.predicates.types import PREDICATE_APPROVAL
@@ -59,24 +59,36 @@ def judge_approvals(matter: Matter, loaded: LoadedRequirement, about: About) -> 
         return tuple(reason for clause in FURTHER for reason in clause.check(matter, approval, wanted))
 
     counted = tally(matter, PREDICATE_APPROVAL, further)
-    finding = _judge_count(matter, about, counted, count=wanted.count, whose=f"of {wanted.role}", able=frozenset())
-    if unknown := _unknown(matter, wanted):
-        # what is not known could turn each of the approvals into one that does not count
-        hint = f"{unknown[1]}; or say who it is under `persons` in the policy"
-        if finding.state is State.MET:
-            message = f"{finding.message}, but {unknown[0]}"
-            return (about.unmet(message, found=counted.found, hint=hint, state=State.INCONCLUSIVE),)
-        finding = about.unmet(
-            f"{finding.message}; and {unknown[0]}",
-            found=finding.found,
-            expected=finding.expected,
-            hint=f"{finding.hint}; {hint}",
-            who_can=finding.who_can,
-            measured=finding.measured,
-        )
-    if finding.state is State.UNMET:
-        return (_with_holders(matter, finding, wanted, counted),)
-    return (finding,)
+    without = matter.humans.of(matter.inputs.release.author) if wanted.not_author else frozenset()
+    without |= matter.humans.of(matter.request.requester) if wanted.not_requester else frozenset()
+    able = able_to_sign(matter, wanted.role) - without
+    finding = _judge_count(matter, about, counted, count=wanted.count, whose=f"of {wanted.role}", able=able)
+    if finding.state is State.UNMET and not finding.who_can:
+        finding = replace(finding, who_can=holders(wanted.role, matter.policy))
+    unknown = _unknown(matter, wanted)
+    if unknown is None:
+        return (finding,)
+    # whoever that is may be one of those who approved, or the only one who is left
+    if finding.state is State.MET:
+        message, state = f"{finding.message}, but {unknown}", State.INCONCLUSIVE
+    else:
+        message, state = f"{finding.message}; and {unknown}", finding.state
+    hint = "let the policy's editors say under `persons` who that is"
+    return (replace(finding, state=state, message=message, hint=f"{finding.hint}; {hint}" if finding.hint else hint),)
+
+
+def able_to_sign(matter: Matter, role: str) -> frozenset[Node]:
+    """Give the humans whom the charter lets approve for the channel, but for those of whom it is known that they lack
+    the role.
+    """
+    charter = matter.inputs.charter
+    rules = () if charter is None else (rule for rule in charter.approvers if rule.is_for(matter.request.channel))
+    lacking = {
+        matter.humans.signer(approval)
+        for approval in matter.approvals
+        if approval.known_as is not None and role not in matter.roles(approval.known_as)
+    }
+    return frozenset(matter.humans.human(rule.human) for rule in rules) - lacking
 
 
 def within_window(matter: Matter) -> bool:
@@ -110,8 +122,9 @@ def _judge_count(
     if lacking <= 0:
         return about.met(f"{len(counted.persons)} of {count}{who}", found=counted.found, measured=counted.measured)
     left = sorted(matter.humans.name(node) for node in able - counted.persons.keys())
+    names = f" ({', '.join(left)})" if left else ""
     return about.unmet(
-        f"{len(counted.persons)} of {count}{who}; needs {lacking} more {whose}",
+        f"{len(counted.persons)} of {count}{who}; needs {lacking} more {whose}{names}",
         found=counted.found,
         expected=f"approvals by {count} distinct persons {whose}",
         hint=f"approve it with `tidegate approve {matter.request.id}`",
@@ -120,36 +133,15 @@ def _judge_count(
     )
 
 
-def _with_holders(matter: Matter, finding: Finding, wanted: ApprovalsWanted, counted: Tally) -> Finding:
-    done = {*counted.names}
-    if wanted.not_author:
-        done |= {matter.humans.name(node) for node in matter.humans.of(matter.inputs.release.author)}
-    if wanted.not_requester:
-        done |= {matter.humans.name(node) for node in matter.humans.of(matter.request.requester)}
-    able = tuple(who for who in holders(wanted.role, matter.policy) if who not in done)
-    shown = f" ({', '.join(able)})" if able else ""
-    return Finding(
-        finding.id,
-        finding.kind,
-        finding.state,
-        f"{finding.message}{shown}",
-        finding.found,
-        finding.expected,
-        finding.hint,
-        able,
-        finding.measured,
-    )
-
-
-def _unknown(matter: Matter, wanted: ApprovalsWanted) -> tuple[str, str] | None:
-    """Say whom we would have to know to leave their own approval out, and how to be told."""
+def _unknown(matter: Matter, wanted: ApprovalsWanted) -> str | None:
+    """Say whom one would have to know to leave their own approval out."""
     author, requester = matter.inputs.release.author, matter.request.requester
     if wanted.not_author and not matter.humans.is_known(author):
         if author is None:
-            return "who published it was not kept", "publish the next version"
-        return f"it is not known who the author {author.identity} is", "tell which person that is"
+            return "who published it was not kept"
+        return f"it is not known who the author {author.identity} is"
     if wanted.not_requester and not matter.humans.is_known(requester):
-        return f"it is not known who the requester {requester.identity} is", "tell which person that is"
+        return f"it is not known who the requester {requester.identity} is"
     return None
 
 

@@ -66,7 +66,7 @@ def missing(about: About, matter: Matter, wanted: Wanted, counted: Counted) -> F
     return about.unmet(
         f"there is no {kind} attestation{by} for {matter.request.agent}:{matter.inputs.release.version}",
         found="; ".join(counted.passed_over[:5]) or "none",
-        expected=f"a {kind} attestation{by} about {matter.inputs.release.digest[:19]}…",
+        expected=f"one of type {kind}{by} about {matter.inputs.release.digest[:19]}…",
         hint=f"attach one with `tidegate attest {kind} {matter.request.agent}:{matter.inputs.release.version}`",
         who_can=who_can_sign(matter, wanted),
     )

@@ -8,6 +8,7 @@ from typing import Final
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate.policy.inputs import Approval, Attested
+from tidegate.policy.judge.approvals import able_to_sign
 from tidegate.policy.judge.evidence import Counted, Wanted, count, missing, who_can_sign
 from tidegate.policy.judge.matter import About, Matter, either
 from tidegate.policy.judge.tally import tally
@@ -69,14 +70,14 @@ def _judge_reviewed(matter: Matter, asked: ReviewWanted, about: About, flipped: 
             state=State.INCONCLUSIVE,
         )
     author = matter.humans.of(matter.inputs.release.author) if asked.not_author else frozenset()
-    done = {matter.humans.name(node) for node in author}
+    able = sorted(matter.humans.name(node) for node in able_to_sign(matter, asked.role) - author)
     return about.unmet(
         f"{len(flipped)} cases flipped against what {matter.request.channel} serves, and nobody reviewed them",
         found="; ".join((told, *counted.passed_over)),
         expected=f"a review by {asked.role} that accepts them"
         + (f", or ≤ {asked.allow_flips} flips" if asked.allow_flips else ""),
         hint=f"look at them and attach a review of {matter.request.agent}:{matter.inputs.release.version}",
-        who_can=tuple(who for who in holders(asked.role, matter.policy) if who not in done),
+        who_can=tuple(able) or holders(asked.role, matter.policy),
         measured=measured,
     )
 
