@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import Field
 
-from tidegate.policy.inputs import Caller
 from tidegate.policy.load import MAX_POLICY_BYTES
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
-from tidegate_registry.api import In, Out, Paging, ReasonOut, answer
+from tidegate_registry.api import In, Paging, answer
 from tidegate_registry.artifacts.http.strict import StrictJsonRoute
 from tidegate_registry.policies import lists, service
 from tidegate_registry.policies.errors import PolicyStale, PolicyUnconditional
-from tidegate_registry.policies.proposals import Proposal
+from tidegate_registry.policies.out import (
+    PolicyListedOut,
+    PolicyOut,
+    PolicyPageOut,
+    ProposalDetailOut,
+    ProposalOut,
+    ProposalPageOut,
+    VersionOut,
+    VersionPageOut,
+    VersionTextOut,
+    WhatIfOut,
+    text_of,
+    version_members,
+)
 from tidegate_registry.policies.source import PolicyVersion
+from tidegate_registry.policies.what_if import DEFAULT_DECISIONS, MAX_DECISIONS, ask_what_if
 from tidegate_registry.services import App
 
 router = APIRouter(prefix="/api/v1/policies", tags=["policies"], route_class=StrictJsonRoute)
@@ -33,7 +45,14 @@ PolicyName = Annotated[
 VersionNumber = Annotated[int, Path(ge=1, le=1_000_000_000, examples=[3])]
 ProposalId = Annotated[str, Path(max_length=36, examples=["0190d7c0-0000-7000-8000-000000000000"])]
 Reason = Annotated[
-    str, Field(min_length=1, max_length=MAX_REASON, examples=["two reviewers before stable"], description="Why")
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_REASON,
+        pattern=r"^[^\x00]*\S[^\x00]*$",
+        examples=["two reviewers before stable"],
+        description="Why",
+    ),
 ]
 Document = Annotated[
     str,
@@ -61,116 +80,18 @@ Approver = Annotated[Principal, Depends(Requires(Permission.POLICY_APPROVE))]
 Applier = Annotated[Principal, Depends(Requires(Permission.POLICY_APPLY))]
 
 
-class IdentityOut(Out):
-    """Somebody by the identity that a token gave them."""
-
-    kind: str = Field(examples=["human"])
-    issuer: str
-    identity: str
-
-
-class VersionOut(Out):
-    """One version of a policy, without its text."""
-
-    name: str = Field(examples=["_company"])
-    number: int
-    digest: str = Field(description="Of the text")
-    author: IdentityOut
-    reason: str
-    proposal: str | None = Field(description="The proposal that it was; none: an operator installed it")
-    reverts: int | None = Field(description="The number of the version whose text this is")
-    event_id: str
-    applied_at: datetime
-
-
-class PolicyListedOut(VersionOut):
-    """What is in force under a name."""
-
-    open_proposals: list[str] = Field(description="Proposals that wait for others to agree")
-
-
-class PolicyOut(PolicyListedOut):
-    """What is in force under a name, with its text."""
-
-    text: str
-
-
-class PolicyPageOut(Out):
-    """A page of policies by name."""
-
-    items: list[PolicyListedOut]
-    next: str | None
-
-
-class VersionTextOut(VersionOut):
-    """One version with its text."""
-
-    text: str
-
-
-class VersionPageOut(Out):
-    """A page of versions, the latest first."""
-
-    items: list[VersionOut]
-    next: str | None
-
-
-class ProposalOut(Out):
-    """A text that somebody wants to be the next version."""
-
-    id: str
-    policy: str
-    base: int = Field(description="The version that it was made from; 0: there was none")
-    digest: str
-    author: IdentityOut
-    person: str | None = Field(description="Who the author is, by `persons` of the policy then in force")
-    reason: str
-    reverts: int | None
-    state: str = Field(description="`open`, `applied`, or `stale`: another version came in force since")
-    applied: int | None = Field(description="The number that it became")
-    needed: int | None = Field(description="How many others must agree, while it is open")
-    agreed: list[str] = Field(description="The persons who did and count, while it is open")
-    approvers: list[IdentityOut] = Field(description="Everybody who agreed")
-    missing: list[ReasonOut]
-    event_id: str
-    proposed_at: datetime
-    closed_at: datetime | None
-
-    @classmethod
-    def of(cls, found: Proposal, **more: object) -> ProposalOut:
-        """Show a proposal."""
-        names = cls.model_fields.keys() - {"author", "needed", "agreed", "approvers", "missing", "text", "changes"}
-        consent = found.consent
-        return cls(
-            **{name: getattr(found, name) for name in names},
-            author=_identity(found.author),
-            needed=consent.needed if consent is not None else None,
-            agreed=list(consent.persons) if consent is not None else [],
-            approvers=[_identity(each) for each in found.approvers],
-            missing=[ReasonOut.model_validate(reason) for reason in found.missing],
-            **more,
-        )
-
-
-class ProposalDetailOut(ProposalOut):
-    """A proposal with its text, and what that changes."""
-
-    text: str
-    changes: list[str] = Field(examples=[["staging → stable: reviewed now needs 2 approvals by reviewer, was 1"]])
-
-
-class ProposalPageOut(Out):
-    """A page of proposals, the latest first."""
-
-    items: list[ProposalOut]
-    next: str | None
-
-
 class ProposalIn(In):
     """A change."""
 
     document: Document
     reason: Reason
+
+
+class WhatIfIn(In):
+    """A text to compare with what is in force."""
+
+    document: Document
+    decisions: int = Field(default=DEFAULT_DECISIONS, ge=0, le=MAX_DECISIONS, description="How many of the last ones")
 
 
 class RevertIn(In):
@@ -184,7 +105,9 @@ class RevertIn(In):
 def list_policies(*, request: Request, app: App, who: Reader, page: Paging) -> Response:  # noqa: ARG001
     """The company-wide document, `_company`, and the overlays of namespaces."""
     found, following = lists.list_policies(app, after=page.after, size=page.size)
-    items = [PolicyListedOut(**_version(each.version), open_proposals=list(each.open_proposals)) for each in found]
+    items = [
+        PolicyListedOut(**version_members(each.version), open_proposals=list(each.open_proposals)) for each in found
+    ]
     return answer(request, PolicyPageOut(items=items, next=following))
 
 
@@ -193,7 +116,7 @@ def get_policy(*, name: PolicyName, request: Request, app: App, who: Reader) -> 
     """With its text. The `ETag` names the version: an edit of it is sent with that as `If-Match`."""
     found = lists.find_policy(app, name)
     body = PolicyOut(
-        **_version(found.version), open_proposals=list(found.open_proposals), text=_text(found.version.text)
+        **version_members(found.version), open_proposals=list(found.open_proposals), text=text_of(found.version.text)
     )
     return answer(request, body, tag=_tag(found.version))
 
@@ -207,7 +130,9 @@ def get_policy(*, name: PolicyName, request: Request, app: App, who: Reader) -> 
 def list_versions(*, name: PolicyName, request: Request, app: App, who: Reader, page: Paging) -> Response:  # noqa: ARG001
     """All that were ever in force, the latest first."""
     found, following = lists.list_versions(app, name, after=page.after, size=page.size)
-    return answer(request, VersionPageOut(items=[VersionOut(**_version(each)) for each in found], next=following))
+    return answer(
+        request, VersionPageOut(items=[VersionOut(**version_members(each)) for each in found], next=following)
+    )
 
 
 @router.get(
@@ -227,7 +152,7 @@ def get_version(
     """With its text. A version is never edited."""
     with app.db.read() as tx:
         found = service.find_version(tx, name, number)
-    return answer(request, VersionTextOut(**_version(found), text=_text(found.text)), tag=_tag(found))
+    return answer(request, VersionTextOut(**version_members(found), text=text_of(found.text)), tag=_tag(found))
 
 
 @router.get(
@@ -279,7 +204,7 @@ def get_proposal(
 ) -> Response:
     """With its text, and in sentences what it changes."""
     found, changed = lists.find_proposal(app, name, proposal)
-    return answer(request, ProposalDetailOut.of(found, text=_text(found.text), changes=list(changed)))
+    return answer(request, ProposalDetailOut.of(found, text=text_of(found.text), changes=list(changed)))
 
 
 @router.post(
@@ -318,6 +243,17 @@ def post_revert(*, name: PolicyName, body: RevertIn, app: App, who: Proposer, if
     return ProposalOut.of(service.revert(app, who, name, body.number, reason=body.reason, base=base))
 
 
+@router.post(
+    "/{name}/what-if",
+    operation_id="whatIfPolicy",
+    summary="Say what a text would change",
+    responses={400: {}, 409: {}, 413: {}},
+)
+def post_what_if(*, name: PolicyName, body: WhatIfIn, app: App, who: Proposer) -> WhatIfOut:  # noqa: ARG001
+    """Makes the last decisions again, judges what every channel serves, compares who may do what. Changes nothing."""
+    return WhatIfOut.of(ask_what_if(app, name, body.document.encode(), decisions=body.decisions))
+
+
 def _base(name: str, if_match: str | None, if_none_match: str | None) -> int:
     """Read from which version an edit was made. Source: RFC 9110 sections 13.1.1 and 13.1.2, RFC 6585 section 3."""
     if if_match is None and if_none_match == "*":
@@ -335,16 +271,3 @@ def _base(name: str, if_match: str | None, if_none_match: str | None) -> int:
 
 def _tag(version: PolicyVersion) -> str:
     return f'"{version.number}.{version.digest.hex[:32]}"'
-
-
-def _version(version: PolicyVersion) -> dict[str, object]:
-    names = VersionOut.model_fields.keys() - {"author"}
-    return {name: getattr(version, name) for name in names} | {"author": _identity(version.author)}
-
-
-def _identity(caller: Caller) -> IdentityOut:
-    return IdentityOut.model_validate(caller)
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8")  # no other text was ever accepted: see formats.yamldoc

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from tidegate.digest import Digest
 from tidegate.errors import ReferenceInvalid
 from tidegate.formats.reference import parse_agent_name, parse_channel, parse_version
-from tidegate_registry.api import Out
+from tidegate_registry.api import In
 from tidegate_registry.promotion.glass import GlassFinding
 
 MAX_REASON = 2000  # characters; twice that fits where it is kept
@@ -42,12 +42,6 @@ ChannelIn = Annotated[str, AfterValidator(_channel), Field(max_length=128, examp
 ReasonText = Annotated[
     str, Field(min_length=1, max_length=MAX_REASON, pattern=r"^[^\x00]*\S[^\x00]*$", examples=["it fixes the leak"])
 ]
-
-
-class In(Out):
-    """Base of what is sent here: unknown members are refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class PromotionIn(In):

@@ -75,6 +75,7 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/policies/{name}/proposals/{proposal}/approvals"): Permission.POLICY_APPROVE,
     ("POST", "/api/v1/policies/{name}/proposals/{proposal}/application"): Permission.POLICY_APPLY,
     ("POST", "/api/v1/policies/{name}/reverts"): Permission.POLICY_PROPOSE,
+    ("POST", "/api/v1/policies/{name}/what-if"): Permission.POLICY_PROPOSE,
     ("POST", "/api/v1/promotions"): Permission.PROMOTION_REQUEST,
     ("GET", "/api/v1/promotions"): Permission.PROMOTION_READ,
     ("GET", "/api/v1/promotions/{promotion}"): Permission.PROMOTION_READ,

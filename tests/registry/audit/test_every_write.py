@@ -28,6 +28,7 @@ WRITES = {"POST", "PUT", "PATCH", "DELETE"}
 
 # Routes that change no state of the registry, each with the reason why no entry follows.
 NO_STATE = {
+    ("POST", "/api/v1/policies/{name}/what-if"): "says what a text would change, and changes nothing",
     ("POST", "/v2/token"): "issues a token; what it is used for is an entry, and a refused credential is one",
     ("PATCH", "/v2/{name}/blobs/uploads/{session}"): "bytes of an unfinished upload; the blob is an entry when it ends",
     ("DELETE", "/v2/{name}/blobs/uploads/{session}"): "drops an unfinished upload, of which nothing was known",
