@@ -226,7 +226,7 @@ class _Finder:
             self.visit(value, scope, guards, Use.VALUE if use is Use.VALUE else Use.PARTS)
 
     def _visit_fold(self, node: Fold, scope: _Scope, guards: frozenset[Path], use: Use) -> None:
-        if node.second:
+        if node.second:  # the library knows them only as an extension; their first variable would be an index
             raise Unreadable("macros with two variables are not part of the language here", node, "use one variable")
         inner = self._folded(node, scope)
         self.visit(node.over, scope, guards, Use.SHAPE)

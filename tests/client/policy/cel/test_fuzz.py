@@ -112,7 +112,7 @@ FULL: Final = st.fixed_dictionaries(
         "outcomes": st.lists(st.fixed_dictionaries({"passes": SMALL, "of": SMALL}), min_size=2, max_size=4),
     }
 )
-SLOW: Final = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+SLOW: Final = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def compiled(text: str) -> Program:

@@ -18,7 +18,11 @@ EVALUATION: Final[JsonObject] = {
     "suite": "regression",
     "cases": 400,
     "passRate": 0.97,
-    "metrics": {"cost": {"value": 0.1, "n": 5, "unit": "usd"}, "p95 latency": {"value": 2.0, "n": 5}},
+    "metrics": {
+        "cost": {"value": 0.1, "n": 5, "unit": "usd"},
+        "p95 latency": {"value": 2.0, "n": 5},
+        "tokens": {"value": 812.0, "n": 5},
+    },
     "outcomes": [{"id": "a", "passes": 3, "of": 3}, {"id": "b", "passes": 1, "of": 3}],
 }
 
@@ -61,6 +65,11 @@ def test_a_condition_says_what_it_says(text: str, holds: bool) -> None:  # noqa:
         ("predicate.outcomes[2].passes < 1", "predicate.outcomes[2].passes"),
         ("[predicate.outcomes[2]].size() == 1", "predicate.outcomes[2]"),
         ("has(predicate.metrics.tone.unit)", "predicate.metrics.tone"),
+        ('(has(predicate.judge) || has(predicate.passed)) && predicate.judge != ""', "predicate.judge"),
+        (
+            "has([predicate.metrics.cost, predicate.metrics.tokens][0].unit) && predicate.metrics.tokens.unit != ''",
+            "predicate.metrics.tokens.unit",
+        ),
         ("[predicate.cases, predicate.passed].exists(n, n > 1)", "predicate.passed"),
         ("has(predicate.judge) || predicate.passHatK < 0.05", "predicate.passHatK"),
         ('!has(predicate.judge) && predicate.judge == ""', "predicate.judge"),
@@ -121,7 +130,7 @@ def test_the_baseline_must_be_there_too() -> None:
 
 def test_the_values_that_were_read_are_told() -> None:
     outcome = judge('predicate.passRate > 0.98 && "cost" in predicate.metrics', EVALUATION)
-    assert outcome.measured == {"predicate.passRate": 0.97, "size(predicate.metrics)": 2}
+    assert outcome.measured == {"predicate.passRate": 0.97, "size(predicate.metrics)": 3}
 
 
 @pytest.mark.parametrize("value", [3.5, "3", True, 2**63, [3], {"n": 3}])
@@ -131,7 +140,8 @@ def test_a_count_that_is_no_whole_number_is_inconclusive(value: JsonValue) -> No
 
 
 def test_json_writes_a_double_without_a_point_too() -> None:
-    assert judge("predicate.passRate == 1.0", {"passRate": 1}).holds is True
+    assert judge("predicate.passRate + 0.5 == 1.5", {"passRate": 1}).holds is True
+    assert judge("predicate.score + 0.5 == 1.5", {"score": 1}, of=UNKNOWN_TYPE).holds is True
 
 
 def test_times_are_compared_as_times() -> None:
