@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Final
 from sqlmodel import select
 
 from tidegate.digest import Digest
-from tidegate.errors import StatementInvalid
 from tidegate.formats.charter import ApproverRule, Charter, Role
 from tidegate.formats.predicates.approval import Action
 from tidegate.formats.predicates.types import APPROVER_TYPES, BREAK_GLASS_TYPES, PREDICATE_BREAK_GLASS
-from tidegate.formats.predicates.views import view_of
 from tidegate.policy import inputs as given
+from tidegate.policy.attested import attested_of
 from tidegate.policy.inputs import Approval, Attested, Caller, Difference, Inputs
 from tidegate_registry.access.callers import parse_caller
 from tidegate_registry.artifacts import naming
@@ -31,7 +30,6 @@ from tidegate_registry.promotion.people import known_as
 from tidegate_registry.promotion.tables import FilingRow, HoldRow, PromotionRow, RevocationRow
 
 if TYPE_CHECKING:
-    from tidegate.formats.jcs import JsonObject
     from tidegate.policy.evidence import VerifiedAttestation
     from tidegate.verify.trust import Trust
     from tidegate_registry.artifacts.naming import Release
@@ -139,23 +137,6 @@ def release_input(tx: Tx, release: Release) -> given.Release:
         channels=tuple(map(str, listed)) if isinstance(listed, list) else (),
         opaque=facts.get("opaque") is True,
         revoked=None if revoked is None else revoked.reason,
-    )
-
-
-def attested_of(found: VerifiedAttestation) -> Attested:
-    """Describe a verified attestation to a policy."""
-    return Attested(
-        predicate_type=found.predicate_type,
-        root=found.root,
-        issuer=found.identity.issuer,
-        identity=found.identity.san,
-        signers=found.signers,
-        signed_at=found.signed_at,
-        log_index=found.log_index,
-        payload_digest=found.payload_digest,
-        bundle_digest=found.bundle_digest,
-        view=_view(found),
-        claims={str(name): value for name, value in found.identity.claims.items()},
     )
 
 
@@ -271,10 +252,3 @@ def _approvals(
 
 def _filer(filing: FilingRow | None) -> Caller | None:
     return None if filing is None else parse_caller(filing.filer)
-
-
-def _view(found: VerifiedAttestation) -> JsonObject | None:
-    try:
-        return view_of(found.predicate_type, found.statement.predicate)
-    except StatementInvalid:
-        return None  # of a known kind and not of its form: it is there and says nothing

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.client.bundle.agents import FULL_YAML
+from tests.documents import guide_example, json_example
 from tests.fuzzing import Target
 from tidegate.bundle.archive import ArchiveFiles
 from tidegate.bundle.requirements import check_requirements
 from tidegate.bundle.spec import AgentFile
 from tidegate.credentials.token import IdentityToken
 from tidegate.digest import Digest
+from tidegate.evaluation.readers import junit, promptfoo, table
 from tidegate.formats.bundle import SigstoreBundle
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.identity import parse_certificate
@@ -21,6 +23,19 @@ from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import INTOTO_STATEMENT, PREDICATE_RELEASE
 from tidegate.formats.predicates.provenance import Provenance
 from tidegate.formats.predicates.release import ReleasePredicate
+from tidegate.formats.predicates.types import (
+    PREDICATE_APPROVAL,
+    PREDICATE_BREAK_GLASS,
+    PREDICATE_CYCLONEDX,
+    PREDICATE_EVALUATION,
+    PREDICATE_REVIEW,
+    PREDICATE_SHADOW,
+    PREDICATE_SPDX,
+    PREDICATE_TEST_RESULT,
+    PREDICATE_VULNERABILITIES,
+    short_name,
+)
+from tidegate.formats.predicates.views import view_of
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import Statement
 from tidegate.formats.trustfile import parse_charter, parse_trust_file
@@ -60,6 +75,20 @@ MANIFEST = {
 PROBLEM = {"errors": [{"code": "DENIED", "message": "no", "detail": {"reasons": [{"code": "x", "message": "y"}]}}]}
 
 
+PREDICATES = {
+    PREDICATE_EVALUATION: json_example("evaluation"),
+    PREDICATE_APPROVAL: json_example("approval"),
+    PREDICATE_BREAK_GLASS: json_example("break-glass"),
+    PREDICATE_REVIEW: json_example("review"),
+    PREDICATE_SHADOW: json_example("shadow-comparison"),
+    PREDICATE_VULNERABILITIES: json_example("evidence-of-others", 0),
+    PREDICATE_TEST_RESULT: json_example("evidence-of-others", 1),
+    PREDICATE_CYCLONEDX: json_example("evidence-of-others", 2),
+    PREDICATE_SPDX: {"spdxVersion": "SPDX-2.3", "packages": [{"name": "a"}]},
+    "https://example.org/unknown": {"n": 1, "list": [1, 2.5, None]},
+}
+
+
 def _archive(raw: bytes) -> object:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "layout.tar")
@@ -77,6 +106,10 @@ def _predicate(parse: Callable[..., object]) -> Callable[[bytes], object]:
         return parse(value) if isinstance(value, dict) else None
 
     return run
+
+
+def _viewed(kind: str) -> Callable[[bytes], object]:
+    return _predicate(lambda predicate: view_of(kind, predicate))
 
 
 def _statement() -> bytes:
@@ -99,6 +132,13 @@ TARGETS = (
     Target("statement", Statement.parse, _statement()),
     Target("release predicate", _predicate(ReleasePredicate.parse), canonical_bytes(RELEASE)),
     Target("provenance predicate", _predicate(Provenance.parse), canonical_bytes(PROVENANCE)),
+    *(
+        Target(f"{short_name(kind)} read for policies", _viewed(kind), canonical_bytes(example))
+        for kind, example in PREDICATES.items()
+    ),
+    Target("JUnit XML", junit.read_runs, guide_example("attest-an-evaluation", "xml")),
+    Target("results as CSV", table.read_runs, guide_example("attest-an-evaluation", "csv")),
+    Target("promptfoo's results", promptfoo.read_runs, guide_example("attest-an-evaluation", "json")),
     Target(
         "sigstore bundle",
         _sigstore_members,
