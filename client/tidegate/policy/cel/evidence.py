@@ -64,7 +64,10 @@ def _first_absent(read: Read, values: Values, value: object, at: int, bound: _Bo
     for number in range(at, len(read.path)):
         step = read.path[number]
         if isinstance(step, Each):
+            last = read.path[number + 1] if number + 2 == len(read.path) else None
             for key, item in _items(value):
+                if last is not None and isinstance(item, dict) and item.get(last) is not None:
+                    continue  # nearly always, and there may be thousands
                 bound[step.by] = key
                 absent = _first_absent(read, values, item, number + 1, bound)
                 if absent is not None:
