@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tidegate.policy.load import LoadedPolicy
     from tidegate_registry.access.principal import Principal
 
 
@@ -32,6 +35,9 @@ class Members(Protocol):
     def of(self, principal: Principal, agent: str | None) -> Membership:
         """Give the caller's roles for `agent`; for None those that they hold for any."""
 
+    def in_force(self) -> Mapping[str, LoadedPolicy]:
+        """Give the policies that can be used: the company-wide one, and that of each namespace with an overlay."""
+
 
 class NoMembers:
     """A registry without a policy: nobody holds a role."""
@@ -46,3 +52,7 @@ class NoMembers:
     def of(self, principal: Principal, agent: str | None) -> Membership:  # noqa: ARG002 - nobody is anybody
         """Give none."""
         return NO_ROLE
+
+    def in_force(self) -> Mapping[str, LoadedPolicy]:
+        """Give none."""
+        return {}

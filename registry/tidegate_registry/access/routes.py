@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from tidegate.errors import InvalidInput
@@ -53,6 +53,27 @@ class StandingOut(Out):
     standing: str
     why: str
     permissions: list[str]
+    channels: list[str] = Field(description="Where their approval, or breaking the glass, counts; `*`: everywhere")
+
+
+class PolicyRightOut(Out):
+    """One thing that the policies in force let the caller ask for; each request is judged when it is made."""
+
+    action: str = Field(examples=["promote"])
+    roles: list[str] = Field(description="The caller's roles that allow it")
+    agents: list[str] = Field(description="Of which agents")
+    unless: list[str] = Field(description="But not of these, by their namespace's overlay")
+    source: str | None = Field(description="From which channel; none: from nowhere")
+    channels: list[str] = Field(description="To which channel, or in which ones")
+    policy: str | None = Field(description="Which document may be edited")
+
+
+class PolicyStandingOut(Out):
+    """Who the caller is to the policies in force."""
+
+    person: str | None = Field(description="The person that the policy knows the caller as")
+    roles: list[str]
+    rights: list[PolicyRightOut]
 
 
 class WhoamiOut(Out):
@@ -64,6 +85,7 @@ class WhoamiOut(Out):
     attributes: Mapping[str, tuple[str, ...]]
     token_scope: str
     standings: list[StandingOut]
+    policy: PolicyStandingOut
 
 
 class LoginOptionOut(Out):
@@ -124,8 +146,9 @@ def post_token(response: Response, gate: Gate, form: Annotated[Mapping[str, list
 
 @router.get("/api/v1/whoami", operation_id="whoami", summary="Who am I, and what may I do", tags=["access"])
 def whoami(who: Annotated[Principal, Depends(Requires(Permission.ACCOUNT_READ))], gate: Gate) -> WhoamiOut:
-    """Say how the registry reads the caller's token and what the charters give them."""
-    return WhoamiOut.model_validate(describe_caller(who, gate.charters(), gate.rules))
+    """Say how the registry reads the caller's token, and what charters and policies give them."""
+    gate.members.refresh()
+    return WhoamiOut.model_validate(describe_caller(who, gate.charters(), gate.rules, gate.members.in_force()))
 
 
 @router.get(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tidegate.policy.editing import editing_roles
@@ -15,6 +15,7 @@ from tidegate_registry.logs import get_logger
 from tidegate_registry.policies.source import PolicyUnusable, StoredPolicies
 
 if TYPE_CHECKING:
+    from tidegate.policy.load import LoadedPolicy
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Db
 
@@ -48,18 +49,27 @@ class PolicyMembers:
 
     def of(self, principal: Principal, agent: str | None) -> Membership:
         """Give the caller's roles for an agent; for None those for any. Nobody has one in a policy that is unusable."""
-        current = self._policies.known
-        if principal.is_anonymous or current.company is None:
+        if principal.is_anonymous or self._policies.known.company is None:
             return NO_ROLE
         caller, roles, edits = caller_of(principal), set[str](), set[str]()
-        for name in sorted(current.versions) if agent is None else (agent,):
+        for policy in self._usable(None if agent is None else (agent,)).values():
+            held = roles_of(caller, policy)
+            roles |= held
+            edits |= held & editing_roles(policy)
+        return Membership(tuple(sorted(roles)), tuple(sorted(edits)))
+
+    def in_force(self) -> Mapping[str, LoadedPolicy]:
+        """Give the policies by name; one that is unusable is left out."""
+        return self._usable(None)
+
+    def _usable(self, agents: Iterable[str] | None) -> dict[str, LoadedPolicy]:
+        current, found = self._policies.known, dict[str, "LoadedPolicy"]()
+        for name in sorted(current.versions) if agents is None else agents:
             try:
                 policy = current.for_agent(name)
             except PolicyUnusable as error:
                 log.warning("policy.unusable", policy=name, error=error.message)
                 continue
             if policy is not None:
-                held = roles_of(caller, policy)
-                roles |= held
-                edits |= held & editing_roles(policy)
-        return Membership(tuple(sorted(roles)), tuple(sorted(edits)))
+                found[name] = policy
+        return found
