@@ -14,7 +14,12 @@ settings.load_profile("tidegate")
 
 # The client's tests also run where only the client is installed; the rest needs the registry and its sandbox.
 if find_spec("tidegate_registry") and find_spec("tests.fixtures_sandbox"):
-    pytest_plugins = ["tests.fixtures_sandbox", "tests.registry.fixtures", "tests.registry.admission.fixtures"]
+    pytest_plugins = [
+        "tests.fixtures_sandbox",
+        "tests.registry.fixtures",
+        "tests.registry.admission.fixtures",
+        "tests.registry.promotion.fixtures",
+    ]
 
 
 @pytest.fixture(scope="session")

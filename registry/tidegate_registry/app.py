@@ -35,6 +35,7 @@ from tidegate_registry.policies.members import PolicyMembers
 from tidegate_registry.policies.source import StoredPolicies
 from tidegate_registry.promotion import channels
 from tidegate_registry.promotion import routes as promotion_routes
+from tidegate_registry.promotion.people import CallerNotes
 from tidegate_registry.services import Clock, Services, utc_now
 from tidegate_registry.settings import Mode, Settings
 from tidegate_registry.storage.s3 import S3BlobStore
@@ -94,6 +95,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
             charters=trust.charters,
             charters_at_hand=trust.charters_at_hand,
             members=PolicyMembers(db, policies),
+            on_exchange=CallerNotes(db, clock).renew,
             http=issuer_client(),
             clock=clock,
         ),

@@ -45,8 +45,9 @@ POSTGRES_KEEPALIVE = {
 }
 POOL_CONNECTIONS = 40  # as many as there are threads for handlers, see starlette.concurrency
 
-# unfinished uploads, and who relies on which blob: what came of it is an entry, each request for it is not
-SCRATCH = frozenset({"upload", "upload_part", "blob_claim"})
+# unfinished uploads, who relies on which blob, what somebody's last token said: what came of it is an entry, each
+# request for it is not
+SCRATCH = frozenset({"upload", "upload_part", "blob_claim", "caller_claims"})
 
 _WROTE, _AUDITED = "tidegate.wrote", "tidegate.audited"
 _READ_ONLY, _PASSING = "tidegate_read_only", "tidegate_passing"

@@ -13,6 +13,7 @@ from tidegate_registry.access.gatekeeper import Gatekeeper
 from tidegate_registry.access.jwks import HttpFetch
 from tidegate_registry.access.membership import Members
 from tidegate_registry.access.oidc import OidcVerifier
+from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import AccessRules
 from tidegate_registry.access.token_keys import TokenKey, generate_token_key, load_accepted_key, load_token_key
 from tidegate_registry.access.tokens import RegistryTokens
@@ -25,13 +26,14 @@ def open_gatekeeper(
     charters: Callable[[], CharterSet],
     charters_at_hand: Callable[[], CharterSet | None] | None = None,
     members: Members | None = None,
+    on_exchange: Callable[[Principal], None] | None = None,
     http: httpx2.Client,
     clock: Callable[[], datetime],
 ) -> Gatekeeper:
     """Load the token keys and wire the access room. `http` fetches keys of OIDC issuers and belongs to the caller.
 
-    `charters`, `charters_at_hand`, `members`: see Gatekeeper. Raises InvalidInput for a key file that is missing,
-    readable by others or no key.
+    `charters`, `charters_at_hand`, `members`, `on_exchange`: see Gatekeeper.
+    Raises InvalidInput for a key file that is missing, readable by others or no key.
     """
     tokens = RegistryTokens(
         signing=_signing_key(settings),
@@ -48,6 +50,7 @@ def open_gatekeeper(
         charters=charters,
         charters_at_hand=charters_at_hand,
         members=members,
+        on_exchange=on_exchange,
     )
 
 

@@ -43,8 +43,11 @@ class Gatekeeper:
         charters: Callable[[], CharterSet],
         charters_at_hand: Callable[[], CharterSet | None] | None = None,
         members: Members | None = None,
+        on_exchange: Callable[[Principal], None] | None = None,
     ) -> None:
         """`charters` gives those in force now; it is asked for each decision. `members`: who holds a policy's roles.
+
+        `on_exchange` is told of everybody who logs in: whoever has lost a group since loses what it gave.
 
         `charters_at_hand`: the same, or None where they would have to be read; needed if `charters` may block.
         """
@@ -55,6 +58,7 @@ class Gatekeeper:
         self.charters = charters
         self._charters_at_hand = charters_at_hand
         self.members = members or NoMembers()
+        self._on_exchange = on_exchange
         self._memory = CallerMemory()
 
     def authenticate(self, authorization: str | None) -> Principal:
@@ -140,6 +144,8 @@ class Gatekeeper:
             )
         principal = self._identify(credential)
         self.members.refresh()
+        if self._on_exchange is not None and not principal.is_anonymous:
+            self._on_exchange(principal)
         return self._tokens.issue(
             principal,
             grantable(

@@ -1,4 +1,4 @@
-"""Who acted and what is known of them now: the latest claims of each identity, written whenever they act."""
+"""Who acted and what is known of them now: the latest claims of each identity, written when they act or log in."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 from tidegate.policy.inputs import Caller
 from tidegate_registry.access.callers import caller_bytes, caller_of, owner_of, parse_caller
+from tidegate_registry.db import DatabaseUnavailable
+from tidegate_registry.logs import get_logger
 from tidegate_registry.promotion.tables import CallerClaimsRow
 
+log = get_logger()
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tidegate.formats.charter import Charter
     from tidegate.policy.load import LoadedPolicy
     from tidegate_registry.access.principal import Principal
-    from tidegate_registry.db import Tx
+    from tidegate_registry.db import Db, Tx
 
 
 def note_caller(tx: Tx, who: Principal, now: datetime) -> Caller:
@@ -32,6 +38,25 @@ def known_as(tx: Tx, issuer: str, identity: str) -> Caller | None:
     """Give an identity by its latest token; None if it never acted here."""
     row = tx.get(CallerClaimsRow, owner_of(Caller("", issuer, identity)))
     return None if row is None else parse_caller(row.caller)
+
+
+class CallerNotes:
+    """Keeps what is known of those who acted here up to date: each time they log in, their token says who they are."""
+
+    def __init__(self, db: Db, clock: Callable[[], datetime]) -> None:
+        self._db, self._clock = db, clock
+
+    def renew(self, who: Principal) -> None:
+        """Note what a new token says, if its bearer ever acted. A database that is away only delays it."""
+        caller = caller_of(who)
+        try:
+            with self._db.read() as tx:
+                row = tx.get(CallerClaimsRow, owner_of(caller))
+            if row is not None and row.caller != caller_bytes(caller):
+                with self._db.scratch() as tx:
+                    note_caller(tx, who, self._clock())
+        except DatabaseUnavailable as error:
+            log.warning("caller.not-noted", error=error.message)
 
 
 def humans_of(caller: Caller, policy: LoadedPolicy, charter: Charter | None) -> frozenset[str]:

@@ -47,6 +47,7 @@ from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db
 from tidegate_registry.policies.members import PolicyMembers
 from tidegate_registry.policies.source import StoredPolicies
+from tidegate_registry.promotion.people import CallerNotes
 from tidegate_registry.sandbox.jobs import SERVER_URL, JobRequest
 from tidegate_registry.sandbox.ports import address, bind
 from tidegate_registry.sandbox.serve import ServerThread
@@ -302,7 +303,12 @@ def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, 
             blobs=blobs,
             staging=blobs.staging,
             access=open_gatekeeper(
-                settings, charters=in_force.charters, members=PolicyMembers(db, policies), http=http, clock=clock
+                settings,
+                charters=in_force.charters,
+                members=PolicyMembers(db, policies),
+                on_exchange=CallerNotes(db, clock).renew,
+                http=http,
+                clock=clock,
             ),
             policies=policies,
             gate=open_gate(trust=in_force.current, clock=clock),

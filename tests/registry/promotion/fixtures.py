@@ -1,4 +1,4 @@
-"""The fixture of this room."""
+"""The fixture that this room and the attacks on it share."""
 
 from __future__ import annotations
 

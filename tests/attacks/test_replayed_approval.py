@@ -1,0 +1,96 @@
+"""An approval that was given for one thing is filed for another, over the API of a real registry."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.registry.admission.world import codes_of
+from tests.registry.promotion.world import POLICY, Promotions, finding, missing
+from tidegate.digest import Digest
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"channel": "stable"},
+        {"sequence": 7},
+        {"rule": str(Digest.of(b"another rule"))},
+        {"version": "9.9.9"},
+        {"action": "rollback"},
+    ],
+    ids=lambda what: next(iter(what)),
+)
+def test_it_is_not_taken_for_another_channel_sequence_rule_version_or_action(
+    promotions: Promotions, what: dict[str, Any]
+) -> None:
+    promotions.publish("1.0.0")
+    promotion = promotions.ask("carol", "1.0.0", "staging").json()
+    answer = promotions.approve("bob", promotion, **what)
+    assert (answer.status_code, codes_of(answer)) == (403, ["statement-differs"])
+    shown = promotions.show(promotion)
+    assert (shown["approvals"], {"approvals", "reviewed"} <= set(missing(shown))) == ([], True)
+
+
+def test_it_is_not_taken_for_another_digest(promotions: Promotions) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        promotions.publish(version)
+    first = promotions.ask("carol", "1.0.0", "staging").json()
+    manifest = promotions.sign_approval("bob", first)
+    second = promotions.ask("carol", "1.1.0", "staging").json()
+    answer = promotions.file("bob", second, manifest)
+    assert (answer.status_code, codes_of(answer)) == (404, ["statement-unknown"])
+    assert {"approvals", "reviewed"} <= set(missing(promotions.show(second)))
+
+
+def test_it_is_not_taken_for_the_next_request_of_the_same_release(promotions: Promotions) -> None:
+    promotions.publish("1.0.0")
+    first = promotions.ask("carol", "1.0.0", "staging").json()
+    manifest = promotions.sign_approval("bob", first)
+    assert promotions.file("bob", first, manifest).status_code == 201
+    second = promotions.ask("carol", "1.0.0", "staging").json()
+    assert {"approvals", "reviewed"} <= set(missing(second)), "attached is not filed, and it names the first request"
+    assert codes_of(promotions.file("bob", second, manifest)) == ["statement-differs"]
+
+
+def test_it_does_not_count_under_a_rule_that_has_changed_since(promotions: Promotions) -> None:
+    promotions.publish("1.0.0")
+    promotions.promote("1.0.0", "dev", "alice")
+    promotion = promotions.ask("carol", "1.0.0", "staging").json()
+    manifest = promotions.sign_approval("bob", promotion)
+    promotions.install(
+        POLICY.replace("count: 1, role: reviewer}}\n- from: staging", "count: 1, role: admin}}\n- from: staging")
+    )
+    answer = promotions.file("bob", promotion, manifest)
+    assert answer.status_code == 201, answer.text
+    assert {"approvals", "reviewed"} <= set(missing(answer.json()))
+    assert "another rule" in str(finding(answer.json(), "approvals")["found"])
+    assert answer.json()["ruleDigest"] != promotion["ruleDigest"], "the next approval is given under the new rule"
+
+
+def test_nobody_files_what_somebody_else_signed(promotions: Promotions) -> None:
+    promotions.publish("1.0.0")
+    promotion = promotions.ask("carol", "1.0.0", "staging").json()
+    manifest = promotions.sign_approval("bob", promotion)
+    for thief in ("carol", "alice"):
+        answer = promotions.file(thief, promotion, manifest)
+        assert (answer.status_code, codes_of(answer)) == (403, ["not-your-signature"])
+    assert promotions.show(promotion)["approvals"] == []
+
+
+def test_the_author_and_the_requester_approve_nothing_and_twice_is_once(promotions: Promotions) -> None:
+    promotions.publish("1.0.0")  # by a pipeline that alice set off
+    promotions.promote("1.0.0", "dev", "alice")
+    promotions.install(
+        POLICY.replace("reviewer: [{", "reviewer: [{issuer: ISSUER, claims: {groups: developers}}, {").replace(
+            "allow: [release-manager]\n  require:\n", "allow: [release-manager, reviewer]\n  require:\n"
+        )
+    )
+    promotions.evaluate("1.0.0")
+    promotion = promotions.ask("bob", "1.0.0", "staging").json()
+    for own in ("alice", "bob"):
+        assert promotions.approve(own, promotion, reason="mine").status_code == 201
+    assert promotions.approve("bob", promotion, reason="and again").status_code == 201
+    shown = promotions.show(promotion)
+    assert (shown["state"], missing(shown)) == ("open", ["reviewed"])
