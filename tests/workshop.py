@@ -25,6 +25,7 @@ from tidegate.formats.predicates.break_glass import BreakGlassPredicate
 from tidegate.formats.predicates.provenance import BUILD_TYPE_TIDEGATE, Provenance
 from tidegate.formats.predicates.release import ReleasePredicate
 from tidegate.formats.predicates.review import ReviewPredicate
+from tidegate.formats.predicates.shadow import ShadowPredicate
 from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate.formats.statement import make_statement
 from tidegate.policy.evidence import VerifiedAttestation
@@ -138,6 +139,10 @@ class Workshop:
     def approval_predicate(self, **changes: object) -> JsonObject:
         fields = json_example("approval") | {"agent": AGENT, "version": VERSION, "digest": str(self.subject)}
         return ApprovalPredicate.parse(fields | changes).as_json()
+
+    def shadow_predicate(self, **changes: object) -> JsonObject:
+        fields = json_example("shadow-comparison") | {"agent": AGENT, "digest": str(self.subject)}
+        return ShadowPredicate.parse(fields | changes).as_json()
 
     def break_glass_predicate(self, **changes: object) -> JsonObject:
         fields = json_example("break-glass") | {"agent": AGENT, "version": VERSION, "digest": str(self.subject)}

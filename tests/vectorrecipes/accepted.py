@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.documents import evaluation
+from tests.documents import evaluation, json_example
 from tests.vectorrecipes.common import (
     BUILDER,
     Json,
     Made,
     deciders,
     entry_of,
+    measurers,
     publishers,
     recipe,
     retire,
@@ -23,6 +24,8 @@ from tidegate.formats.predicates.types import (
     PREDICATE_BREAK_GLASS,
     PREDICATE_EVALUATION,
     PREDICATE_REVIEW,
+    PREDICATE_SHADOW,
+    PREDICATE_VULNERABILITIES,
 )
 from tidegate_registry.sandbox.jobs import SERVER_URL
 
@@ -76,6 +79,17 @@ def review_by_person(w: Workshop) -> Json:
 @recipe("verified", "An approval by a person whom the charter lists as an approver.")
 def approval(w: Workshop) -> Made:
     return Made(w.sign(w.statement(PREDICATE_APPROVAL, w.approval_predicate()), "bob"), charter=deciders(w))
+
+
+@recipe("verified", "A shadow comparison by a pipeline that the charter lists for it.")
+def shadow_comparison(w: Workshop) -> Made:
+    return Made(w.sign(w.statement(PREDICATE_SHADOW, w.shadow_predicate()), EVALS_JOB), charter=measurers(w))
+
+
+@recipe("verified", "A vulnerability scan in in-toto's form.")
+def scan(w: Workshop) -> Made:
+    predicate = json_example("evidence-of-others", 0)
+    return Made(w.sign(w.statement(PREDICATE_VULNERABILITIES, predicate), EVALS_JOB), charter=measurers(w))
 
 
 @recipe("verified", "A break-glass statement by a person whom the charter lists for it.")

@@ -21,6 +21,11 @@ from tests.forge_certificate import ISSUER_V2, claims_of
 from tests.workshop import AGENT, RELEASE_JOB, WORKFLOW, Workshop
 from tidegate.digest import Digest
 from tidegate.formats.charter import ApproverRule, Charter, SignerRule
+from tidegate.formats.predicates.types import (
+    PREDICATE_SHADOW,
+    PREDICATE_TEST_RESULT,
+    PREDICATE_VULNERABILITIES,
+)
 
 Json = dict[str, Any]
 BUILDER = "acme/builder/.ci/workflows/agent.yml@refs/tags/v2"
@@ -118,6 +123,12 @@ def envelope_of(bundle: Mapping[str, Any]) -> Json:
 
 def b64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
+
+
+def measurers(w: Workshop) -> Charter:
+    """Give the charter with the evaluation pipeline as an attester of scans, tests and comparisons, too."""
+    kinds = (PREDICATE_SHADOW, PREDICATE_VULNERABILITIES, PREDICATE_TEST_RESULT)
+    return w.charter.model_copy(update={"attesters": (replace_rule(w.attesters[0], types=kinds),)})
 
 
 def deciders(w: Workshop) -> Charter:

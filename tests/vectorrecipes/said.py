@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.documents import evaluation
+from tests.documents import evaluation, json_example
 from tests.vectorrecipes.common import (
     BUILDER,
     OTHER_DIGEST,
     Json,
     Made,
     deciders,
+    measurers,
     publishers,
     recipe,
     replace_rule,
@@ -23,6 +24,9 @@ from tidegate.formats.predicates.types import (
     PREDICATE_BREAK_GLASS,
     PREDICATE_EVALUATION,
     PREDICATE_REVIEW,
+    PREDICATE_SHADOW,
+    PREDICATE_TEST_RESULT,
+    PREDICATE_VULNERABILITIES,
 )
 from tidegate_registry.sandbox.jobs import SERVER_URL
 
@@ -143,6 +147,25 @@ def break_glass_of_another_digest(w: Workshop) -> Made:
 @recipe("A18 review-mismatch", "The subject is right, what was reviewed is another digest.")
 def review_of_another_digest(w: Workshop) -> Json:
     return w.sign(w.statement(PREDICATE_REVIEW, w.review_predicate(digest=OTHER_DIGEST)), "bob")
+
+
+@recipe("A18 shadow-mismatch", "The subject is right, what was compared is another digest.")
+def shadow_comparison_of_another_digest(w: Workshop) -> Made:
+    predicate = w.shadow_predicate(digest=OTHER_DIGEST)
+    return Made(w.sign(w.statement(PREDICATE_SHADOW, predicate), EVALS_JOB), charter=measurers(w))
+
+
+@recipe("A18 vulnerabilities-malformed", "A scan without its list, which is not a scan that found nothing.")
+def scan_without_its_list(w: Workshop) -> Made:
+    predicate = json_example("evidence-of-others", 0)
+    del predicate["scanner"]["result"]
+    return Made(w.sign(w.statement(PREDICATE_VULNERABILITIES, predicate), EVALS_JOB), charter=measurers(w))
+
+
+@recipe("A18 test-result-malformed", "A test failed, and the result says that all passed.")
+def test_result_that_contradicts_itself(w: Workshop) -> Made:
+    predicate = json_example("evidence-of-others", 1) | {"result": "PASSED"}
+    return Made(w.sign(w.statement(PREDICATE_TEST_RESULT, predicate), EVALS_JOB), charter=measurers(w))
 
 
 @recipe("A18 evaluation-mismatch", "Eleven of twelve runs passed, and the predicate claims that all did.")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.documents import json_example
+from tests.documents import SPEC, json_example
 from tidegate.errors import StatementInvalid
 from tidegate.formats.predicates.evaluation import MAX_CASES, EvaluationPredicate, outcomes_digest
 from tidegate.formats.predicates.rates import wilson_bounds
@@ -51,6 +53,32 @@ def test_numbers_are_what_they_measure_whoever_wrote_them() -> None:
     assert isinstance(view["metrics"], dict)
     assert isinstance(view["metrics"]["cost"], dict)
     assert isinstance(view["metrics"]["cost"]["value"], float)
+
+
+def test_the_page_says_what_its_example_gives() -> None:
+    view: dict[str, Any] = EvaluationPredicate.parse(EVALUATION).view()
+    text = (SPEC / "evaluation.md").read_text(encoding="utf-8").rpartition("The example gives:")[2]
+    rates = ("passRate", "passRateLower", "passRateUpper", "passHatK")
+    for value in (*(view[name] for name in rates), *view["passHat"].values()):
+        assert f"{value:.6f}" in text
+
+
+@given(
+    st.integers(1, 5).flatmap(
+        lambda k: st.tuples(st.just(k), st.dictionaries(st.text("ab", min_size=1), st.integers(0, k), min_size=1))
+    )
+)
+def test_rates_hang_together_whatever_came_out(case: tuple[int, dict[str, int]]) -> None:
+    repeats, outcomes = case
+    parsed = EvaluationPredicate.parse(EVALUATION | {"repeats": repeats, "outcomes": outcomes})
+    assert EvaluationPredicate.parse(parsed.as_json()) == parsed
+    view: dict[str, Any] = parsed.view()
+    power = [view["passHat"][str(k)] for k in range(1, repeats + 1)]
+    assert 0 <= view["passRateLower"] <= view["passRate"] <= view["passRateUpper"] <= 1
+    assert power[0] == pytest.approx(view["passRate"])
+    assert power == sorted(power, reverse=True)
+    assert power[-1] == view["passHatK"] == pytest.approx(view["passed"] / view["cases"])
+    assert view == EvaluationPredicate.parse(parsed.as_json() | {"claimed": dict(parsed.rates)}).view()
 
 
 def test_a_digest_of_outcomes_gives_nothing_that_could_be_met() -> None:
