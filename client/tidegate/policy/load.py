@@ -19,8 +19,7 @@ from tidegate.formats.document import MAX_MISTAKES, mistake_at, read_document, r
 from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes
 from tidegate.formats.yamldoc import PathInside, YamlDocument, parse_yaml, path_text
 from tidegate.policy.agents import covers
-from tidegate.policy.cel.program import Program
-from tidegate.policy.conditions import compile_condition
+from tidegate.policy.cel.program import Program, compile_when
 from tidegate.policy.crosscheck import check_document, roles_named, signers_named
 from tidegate.policy.model import (
     Freeze,
@@ -44,14 +43,13 @@ Origin = Literal["policy", "overlay"]
 class LoadedRequirement:
     """A requirement with its condition compiled. `path`: where it stands in its document.
 
-    `program` is None without a `when`, and where this machine cannot evaluate one: then `unavailable` says why.
+    `program` is None without a `when`.
     """
 
     requirement: Requirement
     origin: Origin
     path: str
     program: Program | None = None
-    unavailable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +209,7 @@ def _loaded(
 
     def load(one: Requirement, path: PathInside) -> LoadedRequirement:
         try:
-            return LoadedRequirement(one, origin, path_text(path), *compile_condition(one))
+            return LoadedRequirement(one, origin, path_text(path), _condition(one))
         except WhenInvalid as error:
             mistakes.extend(
                 mistake_at(
@@ -232,6 +230,13 @@ def _loaded(
         for index, require in enumerate(required)
     )
     return loaded, tuple(mistakes)
+
+
+def _condition(requirement: Requirement) -> Program | None:
+    """Give the program of a requirement's `when`, if it has one. Raises WhenInvalid."""
+    if requirement.when is None or requirement.attestation is None:
+        return None
+    return compile_when(requirement.when, requirement.attestation.type, with_baseline=requirement.baseline is not None)
 
 
 def _plain(model: BaseModel) -> JsonObject:

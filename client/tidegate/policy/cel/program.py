@@ -134,7 +134,8 @@ def compile_when(text: str, predicate_type: str, *, with_baseline: bool) -> Prog
         _try_literals(text, tree)
         compiled = compile_checked(text)
     except Unavailable as error:
-        return Program(text, predicate_type, with_baseline, unavailable=_unavailable(error))
+        why = _unavailable(error)
+        return Program(text, predicate_type, with_baseline, warnings=(why,), unavailable=why)
     except TreeUnreadable as error:
         raise diagnosis.too_deep(text) from error
     except RuntimeError as error:
@@ -193,7 +194,7 @@ def _warnings(reads: Reads, predicate_type: str, schema: Message | None) -> Iter
 def _unavailable(error: Unavailable) -> Reason:
     return Reason(
         "cel-unavailable",
-        "conditions cannot be evaluated here",
+        "conditions cannot be checked or evaluated here",
         found=str(error)[:200],
         expected="the library cel-expr-python",
         hint="install tidegate[policy]; it has wheels for Linux (glibc), macOS on ARM and Windows on x86-64",

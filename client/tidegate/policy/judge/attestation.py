@@ -73,6 +73,9 @@ def latest_of(matter: Matter, wanted: Wanted, about: About, counted: Counted) ->
 def _judge_condition(
     matter: Matter, loaded: LoadedRequirement, about: About, latest: Attested, wanted: Wanted
 ) -> Finding:
+    program = loaded.program
+    if program is None:
+        raise AssertionError("load_policy compiles every condition")
     measured, kind = measured_of(latest), short_name(wanted.predicate_type)
     unsure = partial(
         about.unmet,
@@ -82,9 +85,8 @@ def _judge_condition(
         who_can=who_can_sign(matter, wanted),
         measured=measured,
     )
-    if loaded.program is None:
-        reason = loaded.unavailable or "this machine has no engine for it"
-        return unsure(f"the condition cannot be evaluated: {reason}", hint="decide it where there is one", who_can=())
+    if program.unavailable is not None:
+        return unsure(program.unavailable.message, hint=program.unavailable.hint, who_can=())
     if latest.view is None:
         return unsure(f"the {kind} attestation is too large to be read")
     baseline, serving = None, matter.inputs.channel.serving
@@ -98,7 +100,7 @@ def _judge_condition(
                 hint=f"attach one to {matter.request.agent}:{serving.version} first",
             )
         baseline, measured = before.view, {**measured, "baseline": measured_of(before)}
-    outcome = loaded.program.evaluate(latest.view, baseline, _release(matter), matter.now)
+    outcome = program.evaluate(latest.view, baseline, _release(matter), matter.now)
     measured = {**measured, "read": dict(outcome.measured)}
     found = ", ".join(f"{path} is {shown(value)}" for path, value in outcome.measured.items()) or None
     if outcome.holds is True:

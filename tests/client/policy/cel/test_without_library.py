@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-from tests.client.policy.cel.library import judge
+from tests.client.policy.cel.library import NOW, judge
+from tests.client.policy.cel.test_conditions_in_policies import policy
+from tidegate.policy.lint import warnings_of
+from tidegate.policy.load import load_policy
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +30,10 @@ def test_without_the_library_every_condition_loads_and_is_inconclusive(text: str
 def test_importing_the_policy_engine_does_not_import_the_library() -> None:
     code = "import sys, tidegate.policy.cel.program; sys.exit(any('cel_expr' in name for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_policy_loads_without_the_library_with_a_warning_for_each_condition() -> None:
+    loaded = load_policy(policy("predicate.nonsense > 1"))
+    assert [warning.code for warning in warnings_of(loaded, NOW) if warning.code == "cel-unavailable"] == [
+        "cel-unavailable"
+    ]
