@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.demo_forgeries import forgeries
+from scripts.demo_promotion import promotion, rollback
 from scripts.demo_stage import AGENT, ROOT, DemoFailed, Stage, new_stage, paint
 from tidegate.bundle.layout import Layout
 from tidegate.formats.config import AgentConfig
@@ -34,9 +35,11 @@ def build(stage: Stage) -> None:
 def publish(stage: Stage) -> None:
     """The pipeline that the charter names signs keyless, attests how it built, and publishes."""
     layout = stage.folder / "published"
-    stage.ci("tidegate", "publish", stage.folder / "support-agent", "--layout", layout, ref=f"refs/tags/v{VERSION}")
+    channel = ("--channel", "dev")  # the release statement says that it may enter dev without anybody's approval
+    folder, tag = stage.folder / "support-agent", f"refs/tags/v{VERSION}"
+    stage.ci("tidegate", "publish", folder, "--layout", layout, *channel, ref=tag)
     stage.tell("The same again is the same release:")
-    stage.ci("tidegate", "publish", stage.folder / "support-agent", ref=f"refs/tags/v{VERSION}")
+    stage.ci("tidegate", "publish", folder, *channel, ref=tag)
 
 
 def pull(stage: Stage) -> None:
@@ -81,6 +84,8 @@ CHAPTERS: dict[str, tuple[Callable[[Stage], None], tuple[str, ...]]] = {
     "build": (build, ()),
     "publish": (publish, ("build",)),
     "forgeries": (forgeries, ("build", "publish")),
+    "promotion": (promotion, ("build", "publish")),
+    "rollback": (rollback, ("build", "publish", "promotion")),
     "foreign": (foreign, ()),
     "pull": (pull, ("build", "publish")),
     "run": (run, ("build", "publish", "pull")),

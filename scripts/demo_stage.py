@@ -103,6 +103,7 @@ class Stage:
         cwd: Path | None = None,
         show: str | None = None,
         head: int | None = None,
+        tail: int | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command, show it with what it prints, and insist on its exit code."""
         done = subprocess.run(
@@ -110,7 +111,7 @@ class Stage:
             env=self.env | (env or {}), cwd=cwd or ROOT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         self.tell(paint(f"$ {show or self._typed(command)}", 1))
-        self._indent(done.stderr + done.stdout, head)
+        self._indent(done.stderr + done.stdout, head, tail)
         if done.returncode != expect:
             raise DemoFailed(
                 f"exit code {done.returncode} instead of {expect}:\n{shlex.join(map(str, command))}\n{done.stderr}"
@@ -125,24 +126,31 @@ class Stage:
         repository: str = REPOSITORY,
         ref: str = "refs/heads/main",
         reusable: str | None = None,
+        workflow: str | None = None,
         expect: int = 0,
         show: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command as a CI job of the sandbox. `show`: shown instead of what is run."""
         job = ["tidegate-registry", "sandbox", "ci", "--repository", repository, "--ref", ref]
         job += ["--reusable", reusable] if reusable else []
+        job += ["--workflow", workflow] if workflow else []
         typed = f"{shlex.join(job)} -- \\\n      {self._typed(command)}"
         return self.run(*job, "--", *command, show=show or typed, expect=expect)
 
     def _typed(self, command: Sequence[str | Path]) -> str:
         return shlex.join(str(part).replace(f"{self.folder}/", "").replace(f"{ROOT}/", "") for part in command)
 
-    def _indent(self, text: str, head: int | None = None) -> None:
+    def _indent(self, text: str, head: int | None = None, tail: int | None = None) -> None:
+        """Show lines; of many, the first `head` and the last `tail` where these are given."""
         lines = text.replace(f"{self.folder}/", "").rstrip().splitlines()
-        for line in lines[:head]:
+        first = len(lines) if head is None and tail is None else head or 0
+        last = max(first, len(lines) - (tail or 0))
+        for line in lines[:first]:
             self.tell(f"  {line}")
-        if head is not None and len(lines) > head:
-            self.tell(paint(f"  … {len(lines) - head} more lines", 2))
+        if last > first:
+            self.tell(paint(f"  … {last - first} {'more' if last == len(lines) else 'other'} lines", 2))
+        for line in lines[last:]:
+            self.tell(f"  {line}")
 
 
 def new_stage() -> tempfile.TemporaryDirectory[str]:

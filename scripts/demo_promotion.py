@@ -1,0 +1,88 @@
+"""A release on its way: refused with what it lacks, supplied by those who can, promoted, and rolled back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from scripts.demo_stage import AGENT, DemoFailed, Stage, paint
+from tidegate.formats.jcs import parse_object
+from tidegate.remote.promotion_values import Promotion, objects
+
+VERSION, NEXT = "1.2.0", "1.2.1"
+LACKING = ["approvals", "eval-passed", "bill-of-materials", "reviewed"]
+WAITING = 4  # docs/spec/exit-codes.md
+RESULTS = "case,passed\nrefund-window,true\nrefund-twice,true\nlost-parcel,true\nangry-customer,true\n"
+
+
+def promotion(stage: Stage) -> None:
+    """A release moves to dev, to staging and to stable: each step says what it lacks, and people supply it."""
+    _person(stage, "alice", "promote", f"{AGENT}:{VERSION}", "--to", "dev")
+    stage.tell("\nStaging asks for more:")
+    _person(stage, "alice", "promote", f"{AGENT}:{VERSION}", "--to", "staging", expect=WAITING)
+    request = _waiting(stage, LACKING)
+    stage.tell("\nThe evaluation pipeline and the build supply evidence, and bob, who reviews, looks for himself:")
+    _evaluate(stage, VERSION)
+    folder = stage.folder / "support-agent"
+    stage.ci("tidegate", "--quiet", "publish", folder, "--sbom", "--channel", "dev", ref=f"refs/tags/v{VERSION}")
+    _person(stage, "bob", "approve", request, "--yes")
+    stage.tell("\nTo stable: carol asks, and two persons of the charter approve.")
+    _person(stage, "carol", "--quiet", "promote", f"{AGENT}:{VERSION}", "--to", "stable", expect=WAITING)
+    request = _waiting(stage, ["approvals", "reviewed"])
+    _person(stage, "bob", "--quiet", "approve", request, "--yes")
+    _person(stage, "carol", "approve", request, "--yes", tail=2)
+    _person(stage, "bob", "promotions")
+
+
+def rollback(stage: Stage) -> None:
+    """A newer release turns out to be bad: one call goes back, and what was left is held."""
+    newer = stage.folder / "newer"
+    shutil.copytree(stage.folder / "support-agent", newer)
+    prompt, agent_file = newer / "prompts/system.md", newer / "agent.yaml"
+    prompt.write_text(f"{prompt.read_text()}\nPromise every refund.\n")
+    agent_file.write_text(agent_file.read_text().replace(f"version: {VERSION}", f"version: {NEXT}"))
+    stage.ci("tidegate", "--quiet", "publish", newer, "--channel", "dev", ref=f"refs/tags/v{NEXT}")
+    _person(stage, "alice", "--quiet", "promote", f"{AGENT}:{NEXT}", "--to", "dev")
+    _person(stage, "carol", "rollback", AGENT, "dev", "--reason", "it promised every refund")
+    _person(stage, "alice", "promote", f"{AGENT}:{NEXT}", "--to", "dev", expect=1)
+
+
+def _evaluate(stage: Stage, version: str) -> None:
+    results = stage.folder / "results.csv"
+    results.write_text(RESULTS)
+    named = ("--suite", "support-regression", "--dataset", results, "--harness", results)
+    command = ("tidegate", "--quiet", "attest", "evaluation", f"{AGENT}:{version}", "--from", results, *named)
+    stage.ci(*command, repository="acme/evals", workflow=".ci/workflows/eval.yml")
+
+
+def _waiting(stage: Stage, lacking: list[str]) -> str:
+    """Give the id of the request that waits, and insist on what it lacks."""
+    raw = _person(stage, "bob", "promotions", "--json", quiet=True).stdout.encode()
+    (document,) = objects(parse_object(raw, limit=1 << 22, what="the board")["promotions"])
+    request = Promotion.parse(document)
+    found = [finding.id for finding in request.missing if finding.id != "soaked"]  # that is a matter of a second
+    if found != lacking:
+        raise DemoFailed(f"the request lacks {found} instead of {lacking}")
+    return request.id
+
+
+def _person(
+    stage: Stage,
+    name: str,
+    *arguments: str | Path,
+    expect: int = 0,
+    quiet: bool = False,
+    tail: int | None = None,
+) -> CompletedProcess[str]:
+    """Run `tidegate` as one of the sandbox's people, each with a login of their own."""
+    env = {"XDG_CONFIG_HOME": str(stage.folder / f"config-{name}"), "COLUMNS": "96"}
+    before, stage.quiet = stage.quiet, True
+    try:
+        if not (stage.folder / f"config-{name}").exists():
+            stage.run("tidegate", "login", "--as", name, env=env)
+        stage.quiet = before or quiet
+        shown = f"{paint(f'[{name}]', 2)} tidegate {' '.join(map(str, arguments))}"
+        return stage.run("tidegate", *arguments, env=env, expect=expect, show=shown, tail=tail)
+    finally:
+        stage.quiet = before
