@@ -127,14 +127,17 @@ def _unknown_field(problem: _Problem, name: str, message: Message | None) -> Whe
 
 
 def _unknown_name(problem: _Problem, name: str, variables: tuple[str, ...]) -> WhenInvalid:
-    at = problem.text.rfind(name, 0, problem.at + len(name))
-    function = problem.text[problem.at : problem.at + 1] == "("
+    text, at = problem.text, problem.at
+    # the place is the parenthesis of a call, also of a macro around the name, or the last dot of a path
+    function = text[at : at + 1] == "(" and text[:at].endswith(name)
+    before = text.rfind(name, 0, at + len(name))
+    start = at - len(name) if function else before if before >= 0 else text.find(name, at)
     hint = _did_you_mean(name, (*variables, *_FUNCTIONS))
     if name == "baseline":
         hint = "write `baseline: current` beside this `when`"
     return refuse(
-        problem.text,
-        at if at >= 0 else problem.at,
+        text,
+        start if start >= 0 else at,
         f"there is no {'function' if function else 'variable'} `{name}`",
         code="when-unknown-name",
         expected=None if function else f"one of {', '.join(variables)}",

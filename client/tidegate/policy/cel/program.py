@@ -70,8 +70,10 @@ class Program:
         """Say whether the condition holds of `predicate`, the policy view of an attestation.
 
         `baseline`: the view of the same kind of evidence about what the target channel serves. `release`: members of
-        `schemas.RELEASE`. `now` must be aware. Raises nothing: what goes wrong is inconclusive.
+        `schemas.RELEASE`. `now` is aware, else ValueError. What else goes wrong is inconclusive.
         """
+        if now.tzinfo is None:
+            raise ValueError("now must be aware")
         if self._compiled is None:
             return Outcome(None, self.unavailable)
         values: dict[str, JsonValue] = {"predicate": predicate, "release": release}

@@ -153,6 +153,12 @@ def test_times_are_compared_as_times() -> None:
     assert (outcome.holds, outcome.reason and outcome.reason.code) == (None, "evidence-wrong-type")
 
 
+def test_a_time_of_nowhere_is_no_time() -> None:
+    program = compile_when("now == now", PREDICATE_EVALUATION, with_baseline=False)
+    with pytest.raises(ValueError, match="aware"):
+        program.evaluate({}, None, RELEASE, NOW.replace(tzinfo=None))
+
+
 def test_lists_of_names_are_searched() -> None:
     text = '!("billing" in predicate.failedTests) && predicate.failedTests.size() < 2'
     assert judge(text, {"failedTests": ["greeting"]}, of=PREDICATE_TEST_RESULT).holds is True

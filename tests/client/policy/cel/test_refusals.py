@@ -29,6 +29,8 @@ def refused(text: str, *, with_baseline: bool = False) -> WhenInvalid:
         ('release.^chanel == "stable"', "when-unknown-field", "did you mean `channel`?"),
         ('^predicat.suite == "x"', "when-unknown-name", "did you mean `predicate`?"),
         ("predicate.cases > ^baseline.cases", "when-unknown-name", "write `baseline: current` beside this `when`"),
+        ("has(^baseline.cases)", "when-unknown-name", "write `baseline: current` beside this `when`"),
+        ("predicate.suite.^sise() > 1", "when-unknown-name", "did you mean `size`?"),
         ("^sise(predicate.outcomes) > 1", "when-unknown-name", "did you mean `size`?"),
         ("predicate.cases ^>= 200.0", "when-wrong-types", "write 200: the other side is an int"),
         ("predicate.passRate ^>= 1", "when-wrong-types", "write 1.0: the other side is a double"),
