@@ -11,6 +11,14 @@ from tidegate.cli.common import add_quiet
 COMMANDS = {
     "lint": "say what is wrong with a policy, and what it asks",
     "test": "decide the cases of a policy, and say which come out otherwise",
+    "show": "write the text of a policy as the registry has it",
+    "diff": "say how two texts of a policy differ",
+    "history": "list the versions of a policy, and what waits to become one",
+    "what-if": "say what a text would have decided otherwise",
+    "propose": "ask that a text become the next version",
+    "approve": "agree to a proposal, as a further person",
+    "apply": "put a proposal in force that lacks nothing",
+    "revert": "propose the text of an older version again",
 }
 
 
@@ -20,7 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "policy",
         help="write, test and change the policy of promotions",
         description="Write, test and change the policy that says what a release needs to move to a channel.",
-        epilog="Guide: docs/guides/write-your-first-policy.md",
+        epilog="Guides: docs/guides/write-your-first-policy.md, docs/guides/change-a-policy.md",
     )
     own = parser.add_subparsers(metavar="COMMAND", required=True, prog="tidegate policy")
     for command, what in COMMANDS.items():

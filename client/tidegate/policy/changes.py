@@ -92,7 +92,8 @@ def _requirement(name: str, old: JsonValue, new: JsonValue) -> Iterator[str]:
     before, after = _object(old), _object(new)
     was, now = _object(before.get("approvals")), _object(after.get("approvals"))
     if was and now and {**before, "approvals": None} == {**after, "approvals": None}:
-        yield f"{name} now needs {_approvals(now)}, was {_approvals(was)}"
+        alone = {**was, "count": 0} == {**now, "count": 0}
+        yield f"{name} now needs {_approvals(now)}, was {was.get('count') if alone else _approvals(was)}"
         return
     yield from _fields(name, old, new)
 

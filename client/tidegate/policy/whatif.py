@@ -89,8 +89,20 @@ def what_if(
         flips=tuple(flips),
         rights=_rights_changed(before, after, known, names),
         locked_out=tuple(sorted(could - can)),
-        lockout=judge_lockout(new, known) if new is not None else (),
+        lockout=_lockout(old, new, known),
     )
+
+
+def _lockout(old: LoadedPolicy | None, new: LoadedPolicy | None, known: Sequence[Caller]) -> tuple[Reason, ...]:
+    """Say why too few could change it afterwards, where that is the new text's doing.
+
+    In a registry where few have acted yet, the policy in force looks no better: that alone is no fault of the text.
+    """
+    if new is None or old is None or not (reasons := judge_lockout(new, known)):
+        return ()
+    asks_no_more = new.document.editors.approvals <= old.document.editors.approvals
+    as_before = set(able_editors(new, known)) >= set(able_editors(old, known))
+    return () if judge_lockout(old, known) and asks_no_more and as_before else reasons
 
 
 def _judge(case: Case, before: PolicyFor, after: PolicyFor) -> Flip | None:

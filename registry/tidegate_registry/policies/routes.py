@@ -249,9 +249,9 @@ def post_revert(*, name: PolicyName, body: RevertIn, app: App, who: Proposer, if
     summary="Say what a text would change",
     responses={400: {}, 409: {}, 413: {}},
 )
-def post_what_if(*, name: PolicyName, body: WhatIfIn, app: App, who: Proposer) -> WhatIfOut:  # noqa: ARG001
+def post_what_if(*, name: PolicyName, body: WhatIfIn, app: App, who: Proposer) -> WhatIfOut:
     """Makes the last decisions again, judges what every channel serves, compares who may do what. Changes nothing."""
-    return WhatIfOut.of(ask_what_if(app, name, body.document.encode(), decisions=body.decisions))
+    return WhatIfOut.of(ask_what_if(app, who, name, body.document.encode(), decisions=body.decisions))
 
 
 def _base(name: str, if_match: str | None, if_none_match: str | None) -> int:

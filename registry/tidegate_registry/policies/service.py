@@ -197,8 +197,8 @@ def _apply_if_complete(tx: Tx, app: Services, head: PolicyHeadRow, row: PolicyPr
 def standing_of(tx: Tx, current: PolicySet, row: PolicyProposalRow) -> Proposal:
     """Give a proposal with all that holds it up: its text is looked at, too."""
     found = proposal_of(tx, current, row)
-    if found.state is not ProposalState.OPEN or row.name != COMPANY:
-        return found
+    if found.consent is None or not found.consent.complete or row.name != COMPANY:
+        return found  # until enough have agreed, those who will are not all known yet
     return replace(found, lockout=_lockout(tx, check_text(current, row.name, row.text)))
 
 

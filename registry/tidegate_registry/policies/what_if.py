@@ -13,6 +13,7 @@ from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.model import COMPANY
 from tidegate.policy.recorded import Charters, read_case
 from tidegate.policy.whatif import Case, WhatIf, what_if
+from tidegate_registry.access.callers import caller_of
 from tidegate_registry.logs import get_logger
 from tidegate_registry.policies.proposals import known_callers
 from tidegate_registry.policies.service import difference
@@ -23,6 +24,7 @@ from tidegate_registry.promotion.tables import ChannelRow, DecisionRow
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
@@ -47,13 +49,15 @@ class Compared:
     changes: tuple[str, ...]
 
 
-def ask_what_if(app: Services, name: str, text: bytes, *, decisions: int = DEFAULT_DECISIONS) -> Compared:
+def ask_what_if(
+    app: Services, who: Principal, name: str, text: bytes, *, decisions: int = DEFAULT_DECISIONS
+) -> Compared:
     """Judge again what was decided, the last first, and what is served, as if `text` were in force as `name`.
 
     Changes nothing. Raises PolicyInvalid with every mistake, NoPolicy.
     """
     with app.db.read() as tx:
-        current, known = app.policies.current(tx), known_callers(tx)
+        current, known = app.policies.current(tx), (*known_callers(tx), caller_of(who))
         after = _policies_with(current, name, text)
         namespace = None if name == COMPANY else name
         read = _read(tx, namespace, decisions, app.clock())

@@ -43,7 +43,7 @@ def test_the_text_in_force_flips_nothing(promotions: Promotions) -> None:
 def test_a_stricter_text_flips_what_was_decided_and_what_is_served_with_the_reason(promotions: Promotions) -> None:
     stricter = POLICY.replace("approvals: {count: 1, role: reviewer}}", "approvals: {count: 2, role: reviewer}}", 1)
     found = ask(promotions, stricter)
-    assert found["changes"] == ["dev → staging: reviewed now needs 2 approvals by reviewer, was 1 approval by reviewer"]
+    assert found["changes"] == ["dev → staging: reviewed now needs 2 approvals by reviewer, was 1"]
     flips = [
         (flip["kind"], flip["agent"], flip["version"], flip["channel"], flip["allowed"]) for flip in found["flips"]
     ]
@@ -56,8 +56,9 @@ def test_a_stricter_text_flips_what_was_decided_and_what_is_served_with_the_reas
 def test_it_says_who_would_gain_lose_and_be_locked_out(promotions: Promotions) -> None:
     found = ask(promotions, POLICY.replace("editors: {allow: [admin]}", "editors: {allow: [release-manager]}"))
     rights = {each["who"]: (each["gains"], each["loses"]) for each in found["rights"]}
-    assert rights == {"carol": (["change the policy"], [])}, "only who has acted is known by a token"
-    assert (found["lockedOut"], found["lockout"]) == ([], [])
+    change = ["change the policy"]
+    assert rights == {"carol": (change, []), "dave": ([], change)}, "who has acted, or asks, is known by their token"
+    assert (found["lockedOut"], found["lockout"]) == (["dave"], [])
     nobody = ask(promotions, POLICY.replace("editors: {allow: [admin]}", "editors: {allow: [developer]}"))
     assert [reason["code"] for reason in nobody["lockout"]] == ["policy-lockout"]
 
