@@ -243,11 +243,11 @@ def admissions(bench: Bench, rounds: int, count: int = 150) -> Iterator[Result]:
         for kind, servers in bench.pairs.items():
             agents = [f"bench-admit-{number}-{lane}" for lane in range(ADMISSION_WRITERS)]
             lanes = [  # each client stays with one server, as behind a balancer of connections
-                Lane(server, f"acme/{agent}", _prepared(bench, server, agent, count // ADMISSION_WRITERS))
+                Lane(server, f"acme/{agent}", prepared(bench, server, agent, count // ADMISSION_WRITERS))
                 for server, agent in zip(servers * (ADMISSION_WRITERS // len(servers)), agents, strict=True)
             ]
             cpu = sum(server.cpu_seconds() for server in servers)
-            seconds, times = _name_all(bench, lanes)
+            seconds, times = name_all(bench, lanes)
             cpu = sum(server.cpu_seconds() for server in servers) - cpu
             contender = f"two processes, {kind}"
             throughput.add(contender, len(times) / seconds)
@@ -266,16 +266,21 @@ class Lane:
     manifests: list[tuple[str, bytes]]
 
 
-def _prepared(bench: Bench, server: Server, agent: str, count: int) -> list[tuple[str, bytes]]:
-    """Push, sign and attest `count` versions of an agent without naming them. Gives (version, manifest)."""
+def prepared(
+    bench: Bench, server: Server, agent: str, count: int, channels: tuple[str, ...] = ()
+) -> list[tuple[str, bytes]]:
+    """Push, sign and attest `count` versions of an agent without naming them. Gives (version, manifest).
+
+    `channels`: those that the release statements list.
+    """
     script = Path(__file__).with_name("bench_prepare.py")
     out = bench.folder / f"{agent}.json"
-    bench.run(sys.executable, script, f"acme/{agent}", str(count), out, timeout=600, server=server)
-    prepared = json.loads(out.read_bytes())  # noqa: TID251 - our own script wrote it
-    return [(version, base64.b64decode(raw)) for version, raw in prepared]
+    bench.run(sys.executable, script, f"acme/{agent}", str(count), out, *channels, timeout=600, server=server)
+    written = json.loads(out.read_bytes())  # noqa: TID251 - our own script wrote it
+    return [(version, base64.b64decode(raw)) for version, raw in written]
 
 
-def _name_all(bench: Bench, lanes: list[Lane]) -> tuple[float, list[float]]:
+def name_all(bench: Bench, lanes: list[Lane]) -> tuple[float, list[float]]:
     """Name everything, one writer for each agent; give the seconds in all and of each request."""
     import http.client
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Push, sign and attest versions of an agent without naming them: bench_prepare.py AGENT COUNT OUT.json."""
+"""Push, sign and attest versions of an agent without naming them: bench_prepare.py AGENT COUNT OUT.json [CHANNEL …]."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tidegate.signing.signer import Signer
 from tidegate.signing.sigstore import load_sigstore
 
 
-def main(agent: str, count: int, out: Path) -> None:
-    """Write a JSON list of [version, base64 of the manifest] to `out`."""
+def main(agent: str, count: int, out: Path, channels: list[str]) -> None:
+    """Write a JSON list of [version, base64 of the manifest] to `out`; the release statements list `channels`."""
     credentials = Credentials(os.environ, clock=utc_now)
     sigstore = load_sigstore(Path(os.environ["TIDEGATE_SIGSTORE"]), allow_sandbox=True)
     signer = Signer(sigstore, credentials, clock=utc_now)
@@ -51,7 +51,7 @@ def main(agent: str, count: int, out: Path) -> None:
             registry.push_manifest(agent, manifest)
             provenance = provenance_of(identity, manifest, built.config)
             for payload in (
-                release_statement(agent, version, manifest.digest, built.config),
+                release_statement(agent, version, manifest.digest, built.config, channels),
                 make_statement(agent, manifest.digest, PREDICATE_SLSA_PROVENANCE, provenance),
             ):
                 shelf.attach(Attached.parse(signer.sign_statement(payload).bundle), manifest.descriptor)
@@ -60,4 +60,4 @@ def main(agent: str, count: int, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:])
