@@ -28,7 +28,7 @@ from tidegate_registry.promotion.events import StatementFiled
 from tidegate_registry.promotion.gather import FILED_TYPES, approver_rule, prepare
 from tidegate_registry.promotion.lists import visible_promotion
 from tidegate_registry.promotion.people import note_caller
-from tidegate_registry.promotion.service import decide_again, follow, trust_of, with_patience
+from tidegate_registry.promotion.service import decide_again, follow, trust_of, wake_those_behind, with_patience
 from tidegate_registry.promotion.states import PromotionState
 from tidegate_registry.promotion.tables import FilingRow, PromotionRow
 
@@ -109,6 +109,7 @@ def file_statement(app: Services, who: Principal, promotion: str, manifest: Dige
             follow(tx, app, current, decided, actor=Actor.of(who), now=now)
 
     with_patience(app, row.repository, attempt)
+    wake_those_behind(app, promotion, Actor.of(who))
 
 
 def check_open(row: PromotionRow) -> None:

@@ -119,7 +119,9 @@ def open_request(app: Services, who: Principal, wanted: Wanted, release: Release
             raise refused  # after the commit: the refusal is recorded
         return row.id
 
-    return with_patience(app, wanted.agent, attempt)
+    promotion = with_patience(app, wanted.agent, attempt)
+    wake_those_behind(app, promotion, Actor.of(who))
+    return promotion
 
 
 def settle(app: Services, promotion: str, actor: Actor, *, repository: str) -> None:
@@ -144,6 +146,16 @@ def settle(app: Services, promotion: str, actor: Actor, *, repository: str) -> N
                 follow(tx, app, row, decided, actor=actor, now=now)
 
     with_patience(app, repository, attempt)
+
+
+def wake_those_behind(app: Services, promotion: str, actor: Actor) -> None:
+    """If a request was carried out, decide again about the same release's requests for the channels behind it."""
+    with app.db.read() as tx:
+        row = tx.get_one(PromotionRow, promotion)
+        done = row.state == PromotionState.DONE
+        behind = [each.id for each in open_requests(tx, row.repository, digest=row.digest)] if done else []
+    for each in behind:
+        settle_quietly(app, each, actor, row.repository)
 
 
 def decide_again(tx: Tx, app: Services, row: PromotionRow, prepared: Prepared, now: datetime) -> Decided:
@@ -228,6 +240,7 @@ def settle_quietly(app: Services, promotion: str, actor: Actor, repository: str)
     """Settle a request; what goes wrong is logged, and tried again at the next turn."""
     try:
         settle(app, promotion, actor, repository=repository)
+        wake_those_behind(app, promotion, actor)
     except TidegateError as error:
         log.info("promotion.not-decided", repository=repository, promotion=promotion, code=error.reasons[0].code)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.registry.promotion.walk import WALK
-from tests.registry.promotion.world import Promotions
+from tests.registry.promotion.world import POLICY, Promotions
 from tidegate.digest import Digest
 from tidegate.policy.record import parse_record, redecide
 from tidegate_registry.promotion.service import take_turn
@@ -42,7 +42,7 @@ def test_what_the_registry_decides_by_itself_names_the_registry(promotions: Prom
     before = len(promotions.gate.events())
     assert take_turn(promotions.gate.services) == 1
     assert len(promotions.gate.events()) == before, "nothing new was found, so there is nothing to write"
-    promotions.promote("1.0.0", "dev", "alice")
+    promotions.install(POLICY.replace("- {id: evaluated, attestation: {type: evaluation, signer: evals}}\n", ""))
     assert take_turn(promotions.gate.services) == 1
     assert promotions.gate.events("promotion.decided")[-1]["actor"] == {
         "kind": "system",

@@ -149,3 +149,13 @@ def test_requests_channels_and_decisions_are_listed(promotions: Promotions) -> N
     assert [each["record"]["verdict"] for each in decisions] == ["allowed"]
     for unknown in (f"{CHANNELS}/nowhere", f"{PROMOTIONS}/none", f"{PROMOTIONS}/none/decisions"):
         assert client.get(unknown).status_code == 404
+
+
+def test_what_waits_for_the_channel_before_goes_on_when_that_is_reached(promotions: Promotions) -> None:
+    promotions.publish("1.0.0")
+    staging = promotions.ask("carol", "1.0.0", "staging").json()
+    promotions.evaluate("1.0.0")
+    approved = promotions.approve("bob", staging).json()
+    assert (approved["state"], missing(approved)) == ("open", ["source"])
+    promotions.promote("1.0.0", "dev", "alice")
+    assert promotions.show(staging)["state"] == "done"
