@@ -32,8 +32,7 @@ class Checked:
 
 
 def check(text: str, predicate_type: str, *, with_baseline: bool) -> Checked:
-    """Parse and check a condition. Raises RuntimeError with the library's own words, and Unavailable."""
-    find_library()
+    """Parse and check a condition, where there is a library. Raises RuntimeError with its own words."""
     known = predicate_type if predicate_type in SCHEMAS else None
     with _lock:
         expression = _checking(known, with_baseline).compile(text)

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tidegate.errors import Reason
 from tidegate.formats.jcs import JsonObject, JsonValue, is_storable
 from tidegate.formats.predicates.types import short_name
 from tidegate.policy.cel import diagnosis
-from tidegate.policy.cel.environment import Unavailable, check, compile_checked
+from tidegate.policy.cel.environment import Unavailable, check, compile_checked, find_library
 from tidegate.policy.cel.evidence import Look, look
 from tidegate.policy.cel.pick import Convert, Mismatch, converters
 from tidegate.policy.cel.reads import Reads, Unreadable, find_reads
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 ITERATION_BUDGET: Final = 10_000
 """Steps of all macros of one evaluation, nested ones multiplied, at which the library gives up: cel-cpp's
 `comprehension_max_iterations`. tests/client/policy/cel/test_program.py holds the library to it."""
+
+
+MAX_KEPT: Final = 1_000
+"""Conditions kept compiled, at some 15 KiB each: what-if and replays load the same policies again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,16 @@ def compile_when(text: str, predicate_type: str, *, with_baseline: bool) -> Prog
         )
     if not is_storable(text):
         raise diagnosis.refuse("", 0, "the condition holds characters that no text may hold", code="when-syntax")
+    try:
+        find_library()
+    except Unavailable as error:
+        why = _unavailable(error)
+        return Program(text, predicate_type, with_baseline, warnings=(why,), unavailable=why)
+    return _compile(text, predicate_type, with_baseline)
+
+
+@lru_cache(MAX_KEPT)
+def _compile(text: str, predicate_type: str, with_baseline: bool) -> Program:  # noqa: FBT001 - a key of the cache
     schema = schema_of(predicate_type)
     evidence: FieldType = schema or DYN
     variables: dict[str, FieldType | None] = {"predicate": evidence, "release": RELEASE, "now": None}
@@ -135,9 +150,6 @@ def compile_when(text: str, predicate_type: str, *, with_baseline: bool) -> Prog
         reads = _reads(text, tree, variables)
         _try_literals(text, tree)
         compiled = compile_checked(text)
-    except Unavailable as error:
-        why = _unavailable(error)
-        return Program(text, predicate_type, with_baseline, warnings=(why,), unavailable=why)
     except TreeUnreadable as error:
         raise diagnosis.too_deep(text) from error
     except RuntimeError as error:
