@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.client.bundle.agents import FULL_YAML
+from tests.client.policy.documents import POLICY
+from tests.client.policy.test_cases import CASES
 from tests.documents import guide_example, json_example
 from tests.fuzzing import Target
 from tidegate.bundle.archive import ArchiveFiles
@@ -39,6 +41,8 @@ from tidegate.formats.predicates.views import view_of
 from tidegate.formats.reference import Reference
 from tidegate.formats.statement import Statement
 from tidegate.formats.trustfile import parse_charter, parse_trust_file
+from tidegate.policy.cases.run import run_cases
+from tidegate.policy.load import load_policy
 from tidegate.remote.answers import error_of
 
 DIGEST = "sha256:" + "ab" * 32
@@ -124,6 +128,22 @@ def _sigstore_members(raw: bytes) -> object:
     return bundle.media_type, bundle.is_attestation
 
 
+SMALL_POLICY = b"""\
+format: tidegate/policy/v1
+roles: {a: [{issuer: "https://i.example", claims: {g: {glob: "x*"}}}]}
+channels: [dev, stable]
+freezes: [{name: f, channels: [dev], weekly: {days: [fri], from: "16:00", tz: UTC}}]
+transitions:
+- {to: dev, allow: [a], require: [{id: r, approvals: {count: 1, role: a, maxAge: 1h}}]}
+editors: {allow: [a]}
+"""
+SMALL_OVERLAY = b"""\
+format: tidegate/policy-overlay/v1
+namespace: acme
+transitions: [{to: dev, allow: [a], require: [{id: s, upstream: {channels: [stable]}}]}]
+"""
+_POLICY = load_policy(POLICY.encode())
+
 TARGETS = (
     Target("json", lambda raw: parse_json(raw, limit=1 << 20, what="it"), b'{"a":[1,2.5,"x",null,true]}'),
     Target("digest", _text(Digest.parse), DIGEST.encode()),
@@ -152,6 +172,9 @@ TARGETS = (
         lambda raw: parse_trust_file(raw, name="trust.yaml"),
         b"roots:\n  main: {file: trusted_root.json}\ncharters:\n  - file: charter.yaml\n",
     ),
+    Target("policy", load_policy, SMALL_POLICY),
+    Target("overlay", lambda raw: load_policy(SMALL_POLICY, raw), SMALL_OVERLAY),
+    Target("cases of a policy", lambda raw: run_cases(_POLICY, raw), CASES.encode()),
     Target("config blob", AgentConfig.parse, canonical_bytes({"name": "acme/a", "version": "1.0.0", "files": []})),
     Target("layout archive", _archive, b"oci-layout" + b"\0" * 502),
     Target("requirements", lambda raw: check_requirements(raw, "requirements.txt"), b"six==1.16.0 --hash=sha256:abcd"),
