@@ -93,7 +93,7 @@ def other_times(office: Office) -> None:
 
 
 def from_the_future(office: Office) -> None:
-    office.request["openedAt"] = office.request["notFullBefore"] = "2036-06-01T12:00:00Z"
+    office.request["openedAt"], office.request["notFullBefore"] = "2036-06-01T12:00:00Z", "2036-06-01T15:00:00Z"
 
 
 def passed_sequence(office: Office) -> None:
