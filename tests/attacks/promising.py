@@ -17,7 +17,7 @@ from tidegate.bundle.layout import Layout
 from tidegate.digest import Digest
 from tidegate.evidence import Attached, LayoutShelf
 from tidegate.formats.charter import ApproverRule, Charter
-from tidegate.formats.identity import CertificateIdentity
+from tidegate.formats.identity import CertificateIdentity, from_oidc_claims
 from tidegate.formats.manifest import Manifest
 from tidegate.formats.moment import moment_text
 from tidegate.formats.predicates.types import PREDICATE_CYCLONEDX
@@ -28,6 +28,7 @@ from tidegate.promotion.approve import Filed, file_approval
 from tidegate.promotion.examine import Examined, Workplace, examine
 from tidegate.signing.signer import Signed
 from tidegate.verify.trust import Trust
+from tidegate_registry.sandbox.jobs import SERVER_URL, JobRequest
 
 REQUEST = "0197a7c2-0000-7000-8000-000000000001"
 Document = dict[str, object]
@@ -68,10 +69,14 @@ class Pen:
 
     shop: Workshop
     trust: Trust
-    who: str = "bob"
+    who: str | JobRequest = "bob"
     signed: list[Statement] = field(default_factory=list)
 
     def expected_identity(self) -> CertificateIdentity:
+        if isinstance(self.who, JobRequest):
+            return from_oidc_claims(
+                "github", self.who.claims() | {"iss": self.shop.main.issuer.ci_url}, server_url=SERVER_URL
+            )
         return CertificateIdentity(self.shop.main.issuer.url, f"{self.who}@sandbox.example")
 
     def sign_statement(self, payload: bytes) -> Signed:
@@ -147,12 +152,32 @@ class Office:
         return httpx2.Response(404, json={"detail": "no such thing", "reasons": []})
 
 
-def open_office(workshop: Workshop, folder: Path) -> Office:
-    """Release 1.2.0, which staging serves, and 1.3.0, which is asked for."""
+@dataclass(frozen=True)
+class Releases:
+    """1.2.0, which staging serves, and 1.3.0, which is asked for, as an honest registry has them."""
+
+    fake: FakeRegistry
+    serving: Manifest
+    candidate: Manifest
+
+
+def make_releases(workshop: Workshop, folder: Path) -> Releases:
+    """Build, sign and prove both."""
     fake = FakeRegistry()
     before = _release(workshop, fake, folder / "one", "1.2.0", day="20250514", egress="api.example.com")
     after = _release(
         workshop, fake, folder / "two", "1.3.0", day="20260501", egress='api.example.com, "*.example.net"', sbom=True
+    )
+    return Releases(fake, before, after)
+
+
+def open_office(workshop: Workshop, releases: Releases) -> Office:
+    """Give a registry of its own, where 1.3.0 is asked for."""
+    before, after, known = releases.serving, releases.candidate, releases.fake
+    fake = FakeRegistry(
+        blobs=dict(known.blobs),
+        manifests=dict(known.manifests),
+        referrers={subject: list(listed) for subject, listed in known.referrers.items()},
     )
     charter = _charter(workshop)
     trust = workshop.trusting(charter)

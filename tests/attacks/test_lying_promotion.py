@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
-from tests.attacks.promising import POLICY, REQUEST, Office, digest_of, open_office
-from tests.workshop import AGENT, Workshop
+from tests.attacks.promising import POLICY, REQUEST, Office, Releases, digest_of, make_releases, open_office
+from tests.workshop import AGENT, EVALS_JOB, Workshop
 from tidegate.errors import BundleRefused, SigningRefused, Unreachable
+from tidegate.formats.charter import ApproverRule
 from tidegate.formats.predicates.approval import ApprovalPredicate
 from tidegate.formats.predicates.break_glass import BreakGlassPredicate
 from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_CYCLONEDX
@@ -20,9 +20,14 @@ from tidegate.promotion.approve import file_break_glass
 from tidegate.promotion.examine import ApprovalRefused, Workplace, charter_of
 
 
+@pytest.fixture(scope="module")
+def releases(workshop: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Releases:
+    return make_releases(workshop, tmp_path_factory.mktemp("releases"))
+
+
 @pytest.fixture
-def office(workshop: Workshop, tmp_path: Path) -> Office:
-    return open_office(workshop, tmp_path)
+def office(workshop: Workshop, releases: Releases) -> Office:
+    return open_office(workshop, releases)
 
 
 def test_an_honest_request_is_approved_with_what_was_computed_here(office: Office) -> None:
@@ -184,6 +189,16 @@ def test_a_request_of_another_id_is_refused(office: Office) -> None:
         office.approve()
     assert caught.value.reasons[0].code == "answer-malformed"
     assert office.pen.signed == []
+
+
+def test_a_pipeline_that_the_charter_lists_approves_as_a_person_does(office: Office) -> None:
+    charter, rule = charter_of(office.trust, AGENT), office.shop.attesters[0]
+    gate = ApproverRule(name="gate", root="main", issuer=rule.issuer, workflow=rule.workflow, refs=rule.refs)
+    office.trust = office.pen.trust = office.shop.trusting(charter.model_copy(update={"approvers": (gate,)}))
+    office.pen.who = EVALS_JOB
+    filed = office.approve()
+    assert filed.identity.san.startswith(str(rule.workflow))
+    assert len(office.pen.signed) == len(office.filed) == 1
 
 
 def test_an_emergency_moves_only_what_verifies_here(office: Office) -> None:
