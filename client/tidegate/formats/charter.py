@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum, StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -323,12 +323,13 @@ class Charter(Closed):
         return Digest.of(canonical_bytes(self.model_dump(mode="json", by_alias=True)))
 
     def __copy__(self) -> Self:
-        """Copy without the digest: `model_copy` changes fields of the copy."""
+        """Copy without what is computed from fields: `model_copy` changes fields of the copy."""
         copied = super().__copy__()
-        copied.__dict__.pop("digest", None)
+        for computed in ("digest", "rules"):
+            copied.__dict__.pop(computed, None)
         return copied
 
-    @property
+    @cached_property
     def rules(self) -> tuple[tuple[Role, SignerRule | ApproverRule], ...]:
         """Every rule with its role, publishers first."""
         return (
@@ -386,6 +387,7 @@ def may_attest(role: Role, rule: SignerRule | ApproverRule, predicate: str) -> b
     return predicate in (rule.types or (PUBLISHER_TYPES if role is Role.PUBLISHER else ()))
 
 
+@lru_cache(maxsize=4096)  # the same few patterns and refs, at each decision
 def matches_ref(pattern: str, ref: str) -> bool:
     """Whether `ref` is `pattern`, where each `*` stands for one or more characters other than `/`."""
     return re.fullmatch("[^/]+".join(re.escape(part) for part in pattern.split("*")), ref) is not None

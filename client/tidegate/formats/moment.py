@@ -20,4 +20,4 @@ def parse_moment(text: str) -> datetime:
 
 def moment_text(moment: datetime) -> str:
     """Write an aware `moment`; `parse_moment` reads it back."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat().removesuffix("+00:00") + "Z"

@@ -65,6 +65,7 @@ KINDS: Final = (
     Kind("D24", "test_result", "testResult", attestation.judge_test_result),
 )
 """What a policy can require besides."""
+_PLACES: Final = {kind.kind: place for place, kind in enumerate(KINDS)}
 
 
 def decide(policy: LoadedPolicy, inputs: Inputs, now: datetime) -> Allowed | Refused:
@@ -75,7 +76,7 @@ def decide(policy: LoadedPolicy, inputs: Inputs, now: datetime) -> Allowed | Ref
     """
     request = inputs.request
     rule = rule_for(policy, request.action, request.agent, request.source, request.channel)
-    matter = Matter(policy, inputs, now.astimezone(UTC), rule)
+    matter = Matter.of(policy, inputs, now.astimezone(UTC), rule)
     findings = [finding for step in STEPS for finding in step.check(matter)]
     # what the glass does not lift is judged by its id among the rule's own findings, never by a requirement's name
     broken = request.glass is not None and all(one.state.passes for one in findings if one.id == glass.GLASS.id)
@@ -94,19 +95,18 @@ def rule_for(policy: LoadedPolicy, action: Action, agent: str, source: str | Non
 
 
 def _judge(matter: Matter, loaded: LoadedRequirement) -> tuple[Finding, ...]:
-    kind = next(kind for kind in KINDS if kind.kind == loaded.requirement.kind)
+    kind = KINDS[_PLACES[loaded.requirement.kind]]
     about = About(loaded.requirement.id, kind.key)
     if matter.is_rollback:
         return (about.not_applicable("a rollback does not wait for requirements"),)
     if (unchanged := _unchanged(matter, loaded)) is not None:
         return (about.not_applicable(unchanged),)
-    return tuple(_softened(matter, loaded, finding) for finding in kind.check(matter, loaded, about))
+    findings = kind.check(matter, loaded, about)
+    return tuple([one if one.state.passes else _softened(matter, loaded, one) for one in findings])
 
 
 def _softened(matter: Matter, loaded: LoadedRequirement, finding: Finding) -> Finding:
     """Say it in the policy's words, and let pass what is excepted or only warned of yet."""
-    if finding.state.passes:
-        return finding
     words = loaded.requirement.message
     if words is not None:
         found = finding.message if finding.found is None else f"{finding.message}: {finding.found}"

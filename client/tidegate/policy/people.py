@@ -61,15 +61,16 @@ class People:
     def __init__(self, persons: Mapping[str, Iterable[PersonIdentity]]) -> None:
         self._by_identity: dict[tuple[str, str], str] = {}
         self._by_claim: dict[tuple[str, str, str], list[tuple[str, PersonIdentity]]] = {}
-        self._claims: set[str] = set()
+        claims: set[str] = set()
         for person, identities in persons.items():
             for one in identities:
                 if one.identity is not None:
                     self._by_identity[one.issuer, one.identity] = person
                 else:
                     claim = min(one.claims)  # one of them finds the entry, all of them must match
-                    self._claims.add(claim)
+                    claims.add(claim)
                     self._by_claim.setdefault((one.issuer, claim, one.claims[claim]), []).append((person, one))
+        self._claims = tuple(sorted(claims))
 
     def of(self, caller: Caller) -> str | None:
         """Name the person whose identity this is; None for somebody the policy does not know."""
@@ -84,7 +85,7 @@ class People:
         found: dict[str, None] = {}
         if exact := self.of_identity(caller.issuer, caller.identity):
             found[exact] = None
-        for claim in sorted(self._claims):
+        for claim in self._claims:
             for value in caller.values(claim):
                 for person, one in self._by_claim.get((caller.issuer, claim, value), ()):
                     if all(text in caller.values(name) for name, text in one.claims.items()):

@@ -23,7 +23,10 @@ class State(StrEnum):
     @property
     def passes(self) -> bool:
         """Whether a requirement in this state holds nothing up."""
-        return self not in {State.UNMET, State.INCONCLUSIVE}
+        return self is not _UNMET and self is not _INCONCLUSIVE
+
+
+_UNMET, _INCONCLUSIVE = State.UNMET, State.INCONCLUSIVE  # an enum's members are slow to get, and this is asked often
 
 
 @dataclass(frozen=True, slots=True)

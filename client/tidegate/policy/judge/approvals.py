@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -45,7 +44,10 @@ def judge_charter(matter: Matter) -> tuple[Finding, ...]:
     if count == 0:
         return (_listed(matter),)
     counted = tally(matter, PREDICATE_APPROVAL, lambda _: ())
-    able = {matter.humans.human(rule.human) for rule in charter.approvers if rule.is_for(channel)}
+
+    def able() -> frozenset[Node]:
+        return frozenset(matter.humans.human(rule.human) for rule in charter.approvers if rule.is_for(channel))
+
     return (_judge_count(matter, ABOUT, counted, count=count, whose="of the charter's approvers", able=able),)
 
 
@@ -56,12 +58,18 @@ def judge_approvals(matter: Matter, loaded: LoadedRequirement, about: About) -> 
         return ()
 
     def further(approval: Approval) -> tuple[str, ...]:
-        return tuple(reason for clause in FURTHER for reason in clause.check(matter, approval, wanted))
+        found = list[str]()
+        for clause in FURTHER:
+            found += clause.check(matter, approval, wanted)
+        return tuple(found)
 
     counted = tally(matter, PREDICATE_APPROVAL, further)
-    without = matter.humans.of(matter.inputs.release.author) if wanted.not_author else frozenset()
-    without |= matter.humans.of(matter.request.requester) if wanted.not_requester else frozenset()
-    able = able_to_sign(matter, wanted.role) - without
+
+    def able() -> frozenset[Node]:
+        without = matter.humans.of(matter.inputs.release.author) if wanted.not_author else frozenset()
+        without |= matter.humans.of(matter.request.requester) if wanted.not_requester else frozenset()
+        return able_to_sign(matter, wanted.role) - without
+
     finding = _judge_count(matter, about, counted, count=wanted.count, whose=f"of {wanted.role}", able=able)
     if finding.state is State.UNMET and not finding.who_can:
         finding = replace(finding, who_can=holders(wanted.role, matter.policy))
@@ -86,7 +94,7 @@ def able_to_sign(matter: Matter, role: str) -> frozenset[Node]:
     lacking = {
         matter.humans.signer(approval)
         for approval in matter.approvals
-        if approval.known_as is not None and role not in matter.roles(approval.known_as)
+        if approval.known_as is not None and not matter.has_role(approval.known_as, role)
     }
     return frozenset(matter.humans.human(rule.human) for rule in rules) - lacking
 
@@ -115,13 +123,13 @@ def _listed(matter: Matter) -> Finding:
 
 
 def _judge_count(
-    matter: Matter, about: About, counted: Tally, *, count: int, whose: str, able: AbstractSet[Node]
+    matter: Matter, about: About, counted: Tally, *, count: int, whose: str, able: Callable[[], frozenset[Node]]
 ) -> Finding:
     who = f": {' and '.join(counted.names)} approved" if counted.names else ""
     lacking = count - len(counted.persons)
     if lacking <= 0:
         return about.met(f"{len(counted.persons)} of {count}{who}", found=counted.found, measured=counted.measured)
-    left = sorted(matter.humans.name(node) for node in able - counted.persons.keys())
+    left = sorted(matter.humans.name(node) for node in able() - counted.persons.keys())
     names = f" ({', '.join(left)})" if left else ""
     return about.unmet(
         f"{len(counted.persons)} of {count}{who}; needs {lacking} more {whose}{names}",
@@ -159,9 +167,9 @@ def _not_the_requester(matter: Matter, approval: Approval, wanted: ApprovalsWant
 
 def _has_the_role(matter: Matter, approval: Approval, wanted: ApprovalsWanted) -> tuple[str, ...]:
     """P12: by their latest token, under the policy as it is now, they have the role."""
-    if wanted.role in matter.roles(approval.known_as):
+    if matter.has_role(approval.known_as, wanted.role):
         return ()
-    lost = wanted.role in matter.roles(approval.filed_by)
+    lost = matter.has_role(approval.filed_by, wanted.role)
     return (f"has lost the role {wanted.role} since",) if lost else (f"does not have the role {wanted.role}",)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_TEST_RESULT, short_name
+from tidegate.policy.cel.program import Program
 from tidegate.policy.inputs import Attested
-from tidegate.policy.judge.evidence import Counted, Wanted, count, measured_of, missing, too_old, who_can_sign
+from tidegate.policy.judge.evidence import Wanted, latest, measured_of, missing, too_old, who_can_sign
 from tidegate.policy.judge.matter import About, Matter, shown
 from tidegate.policy.load import LoadedRequirement
 from tidegate.policy.verdict import Finding, State
@@ -21,15 +20,17 @@ def judge_attestation(matter: Matter, loaded: LoadedRequirement, about: About) -
     if asked is None:
         return ()
     wanted = Wanted(asked.type, asked.signer)
-    latest, finding = latest_of(matter, wanted, about, count(matter, wanted))
-    if latest is None or finding is not None:
-        return (finding,) if finding is not None else ()
-    if (old := too_old(about, matter, latest, asked.max_age, wanted)) is not None:
+    counted = latest(matter, wanted)
+    if counted is None:
+        return (missing(about, matter, wanted),)
+    if (old := too_old(about, matter, counted, asked.max_age, wanted)) is not None:
         return (old,)
     if loaded.requirement.when is None:
         by = f"{short_name(asked.type)} attestation by {asked.signer}"
-        return (about.met(f"there is the {by}", measured=measured_of(latest)),)
-    return (_judge_condition(matter, loaded, about, latest, wanted),)
+        return (about.met(f"there is the {by}", measured=measured_of(counted)),)
+    if loaded.program is None:
+        raise AssertionError("load_policy compiles every condition")
+    return (_judge_condition(matter, loaded, about, counted, wanted=wanted, program=loaded.program),)
 
 
 def judge_test_result(matter: Matter, loaded: LoadedRequirement, about: About) -> tuple[Finding, ...]:
@@ -38,12 +39,12 @@ def judge_test_result(matter: Matter, loaded: LoadedRequirement, about: About) -
     if asked is None:
         return ()
     wanted = Wanted(PREDICATE_TEST_RESULT, asked.signer)
-    latest, finding = latest_of(matter, wanted, about, count(matter, wanted))
-    if latest is None or finding is not None:
-        return (finding,) if finding is not None else ()
-    if (old := too_old(about, matter, latest, asked.max_age, wanted)) is not None:
+    counted = latest(matter, wanted)
+    if counted is None:
+        return (missing(about, matter, wanted),)
+    if (old := too_old(about, matter, counted, asked.max_age, wanted)) is not None:
         return (old,)
-    view, measured = latest.view or {}, measured_of(latest)
+    view, measured = counted.view or {}, measured_of(counted)
     result = view.get("result")
     if result == PASSED:
         return (
@@ -63,44 +64,38 @@ def judge_test_result(matter: Matter, loaded: LoadedRequirement, about: About) -
     )
 
 
-def latest_of(matter: Matter, wanted: Wanted, about: About, counted: Counted) -> tuple[Attested | None, Finding | None]:
-    """Give the one that counts, or the finding that there is none."""
-    if counted.latest is None:
-        return None, missing(about, matter, wanted, counted)
-    return counted.latest, None
-
-
 def _judge_condition(
-    matter: Matter, loaded: LoadedRequirement, about: About, latest: Attested, wanted: Wanted
+    matter: Matter, loaded: LoadedRequirement, about: About, counted: Attested, *, wanted: Wanted, program: Program
 ) -> Finding:
-    program = loaded.program
-    if program is None:
-        raise AssertionError("load_policy compiles every condition")
-    measured, kind = measured_of(latest), short_name(wanted.predicate_type)
-    unsure = partial(
-        about.unmet,
-        state=State.INCONCLUSIVE,
-        expected=loaded.requirement.when,
-        hint="attach evidence that says it",
-        who_can=who_can_sign(matter, wanted),
-        measured=measured,
-    )
+    measured, kind = measured_of(counted), short_name(wanted.predicate_type)
+
+    def unsure(message: str, *, found: str | None = None, hint: str | None = None) -> Finding:
+        return about.unmet(
+            message,
+            found=found,
+            expected=loaded.requirement.when,
+            hint=hint or "attach evidence that says it",
+            who_can=who_can_sign(matter, wanted),
+            measured=measured,
+            state=State.INCONCLUSIVE,
+        )
+
     if program.unavailable is not None:
-        return unsure(program.unavailable.message, hint=program.unavailable.hint, who_can=())
-    if latest.view is None:
+        return unsure(program.unavailable.message, hint=program.unavailable.hint)
+    if counted.view is None:
         return unsure(f"the {kind} attestation is too large to be read")
     baseline, serving = None, matter.inputs.channel.serving
     if loaded.requirement.baseline is not None and serving is None:
         return _without_baseline(matter, loaded, about, measured)
     if loaded.requirement.baseline is not None and serving is not None:
-        before = count(matter, wanted, matter.serving_evidence).latest
+        before = latest(matter, wanted, serving=True)
         if before is None or before.view is None:
             return unsure(
                 f"there is no {kind} attestation by `{wanted.signer}` about what {matter.request.channel} serves",
                 hint=f"attach one to {matter.request.agent}:{serving.version} first",
             )
         baseline, measured = before.view, {**measured, "baseline": measured_of(before)}
-    outcome = program.evaluate(latest.view, baseline, _release(matter), matter.now)
+    outcome = program.evaluate(counted.view, baseline, matter.release, matter.now)
     measured = {**measured, "read": dict(outcome.measured)}
     found = ", ".join(f"{path} is {shown(value)}" for path, value in outcome.measured.items()) or None
     if outcome.holds is True:
@@ -108,8 +103,8 @@ def _judge_condition(
     if outcome.holds is None:
         why = outcome.reason
         if why is None:
-            return unsure("the condition has no value", found=found, measured=measured)
-        return unsure(why.message, found=why.found or found, hint=why.hint, measured=measured)
+            return unsure("the condition has no value", found=found)
+        return unsure(why.message, found=why.found or found, hint=why.hint)
     return about.unmet(
         f"the {kind} attestation by {wanted.signer} does not fulfil the condition",
         found=found,
@@ -126,16 +121,3 @@ def _without_baseline(matter: Matter, loaded: LoadedRequirement, about: About, m
         return about.met(nothing, measured=measured)
     hint = "write `onMissingBaseline: pass` in the policy if the first release may enter without a comparison"
     return about.unmet(nothing, expected=loaded.requirement.when, hint=hint, measured=measured)
-
-
-def _release(matter: Matter) -> JsonObject:
-    """Give what conditions may read of the release; the source is absent where there is none."""
-    request, release = matter.request, matter.inputs.release
-    known: JsonObject = {
-        "agent": request.agent,
-        "version": release.version,
-        "namespace": request.agent.partition("/")[0],
-        "channel": request.channel,
-        "opaque": release.opaque,
-    }
-    return known if request.source is None else {**known, "source": request.source}

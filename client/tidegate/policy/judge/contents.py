@@ -10,8 +10,7 @@ from tidegate.formats.mediatypes import PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.moment import moment_text
 from tidegate.formats.predicates.types import PREDICATE_CYCLONEDX, PREDICATE_SPDX, PREDICATE_VULNERABILITIES
 from tidegate.policy.inputs import Attested
-from tidegate.policy.judge.attestation import latest_of
-from tidegate.policy.judge.evidence import Wanted, count, measured_of, missing, too_old, who_can_sign
+from tidegate.policy.judge.evidence import Wanted, counting, latest, measured_of, missing, too_old, who_can_sign
 from tidegate.policy.judge.matter import About, Matter, ago, either
 from tidegate.policy.judge.statements import moment_in
 from tidegate.policy.load import LoadedRequirement
@@ -29,13 +28,13 @@ def judge_sbom(matter: Matter, loaded: LoadedRequirement, about: About) -> tuple
     if asked is None:
         return ()
     for form in asked.formats:
-        latest = count(matter, Wanted(SBOM_TYPES[form], asked.signer)).latest
-        if latest is not None:
-            listed = (latest.view or {}).get("components")
+        counted = latest(matter, Wanted(SBOM_TYPES[form], asked.signer))
+        if counted is not None:
+            listed = (counted.view or {}).get("components")
             parts = "" if listed is None else f" of {listed} components"
-            return (about.met(f"there is a bill of materials ({form}){parts}", measured=measured_of(latest)),)
+            return (about.met(f"there is a bill of materials ({form}){parts}", measured=measured_of(counted)),)
     wanted = Wanted(SBOM_TYPES[asked.formats[0]], asked.signer)
-    finding = missing(about, matter, wanted, count(matter, wanted))
+    finding = missing(about, matter, wanted)
     message = f"there is no bill of materials ({either(asked.formats)})"
     return (about.unmet(message, found=finding.found, hint=finding.hint, who_can=finding.who_can),)
 
@@ -46,10 +45,10 @@ def judge_vulnerabilities(matter: Matter, loaded: LoadedRequirement, about: Abou
     if asked is None:
         return ()
     wanted = Wanted(PREDICATE_VULNERABILITIES, asked.signer)
-    latest, finding = latest_of(matter, wanted, about, count(matter, wanted))
-    if latest is None or finding is not None:
-        return (finding,) if finding is not None else ()
-    return (_judge_scan(matter, about, asked, latest, wanted),)
+    counted = latest(matter, wanted)
+    if counted is None:
+        return (missing(about, matter, wanted),)
+    return (_judge_scan(matter, about, asked, counted, wanted),)
 
 
 def judge_provenance(matter: Matter, loaded: LoadedRequirement, about: About) -> tuple[Finding, ...]:
@@ -58,17 +57,16 @@ def judge_provenance(matter: Matter, loaded: LoadedRequirement, about: About) ->
     if asked is None or charter is None:
         return () if asked is None else (about.unmet("there is no charter that says what builders are worth"),)
     wanted = Wanted(PREDICATE_SLSA_PROVENANCE, None)
-    counted = count(matter, wanted)
-    if counted.latest is None:
-        return (missing(about, matter, wanted, counted),)
     found = []
-    for attested in counted.attestations:
+    for attested in counting(matter, wanted):
         builder = attested.claims.get(ClaimName.BUILD_SIGNER_URI)
         level = charter.builder_level(builder, attested.claims.get(ClaimName.SOURCE_REPOSITORY_URI))
         found.append((level, builder or "no builder"))
         if level >= asked.level and (not asked.builders or builder in asked.builders):
             measured = {**measured_of(attested), "level": level, "builder": builder}
             return (about.met(f"it was built at SLSA level {level}", found=builder, measured=measured),)
+    if not found:
+        return (missing(about, matter, wanted),)
     level, builder = max(found)
     expected = f"level {asked.level}" + (f" by {either(asked.builders)}" if asked.builders else "")
     return (
@@ -83,12 +81,10 @@ def judge_provenance(matter: Matter, loaded: LoadedRequirement, about: About) ->
     )
 
 
-def _judge_scan(
-    matter: Matter, about: About, asked: VulnerabilitiesWanted, latest: Attested, wanted: Wanted
-) -> Finding:
-    if (old := too_old(about, matter, latest, asked.max_age, wanted)) is not None:
+def _judge_scan(matter: Matter, about: About, asked: VulnerabilitiesWanted, scan: Attested, wanted: Wanted) -> Finding:
+    if (old := too_old(about, matter, scan, asked.max_age, wanted)) is not None:
         return old
-    view, measured, who_can = latest.view or {}, measured_of(latest), who_can_sign(matter, wanted)
+    view, measured, who_can = scan.view or {}, measured_of(scan), who_can_sign(matter, wanted)
     finished = moment_in(view, "scanFinishedAt")
     if asked.max_age is not None and (finished is None or matter.now - finished > asked.max_age):
         # a signature of today about a scan of last year says nothing of what has been found since
@@ -103,8 +99,6 @@ def _judge_scan(
             measured=measured,
         )
     worse = _worse_than_tolerated(view, asked)
-    if worse is None:
-        worse = _counted_worse(view, asked)
     tolerated = f"nothing above {asked.at_most.value}"
     if worse is None:
         return about.unmet(
@@ -130,33 +124,26 @@ def _judge_scan(
 
 
 def _worse_than_tolerated(view: JsonObject, asked: VulnerabilitiesWanted) -> list[str] | None:
-    """Give the findings above what is tolerated; None when the view does not tell them one by one.
+    """Give the findings above what is tolerated, or how many there are where a long list is only counted.
 
-    A severity that nobody can read counts as critical.
+    None when that cannot be told: nothing is listed or counted, or `ignore` may speak of all that are counted. A
+    severity that nobody can read counts as critical.
     """
-    findings = view.get("findings")
-    if not isinstance(findings, list):
-        return None
-    worse = []
-    for finding in findings:
-        one = finding if isinstance(finding, dict) else {}
-        severity = str(one.get("severity"))
-        rank = RANKS.get(severity, RANKS[Severity.CRITICAL])
-        if rank > RANKS[asked.at_most] and one.get("id") not in asked.ignore:
-            worse.append(f"{one.get('id')} ({severity})")
-    return worse
-
-
-def _counted_worse(view: JsonObject, asked: VulnerabilitiesWanted) -> list[str] | None:
-    """Give how many are worse than is tolerated where they are only counted; None when `ignore` may speak of them."""
-    counts = view.get("counts")
+    findings, counts = view.get("findings"), view.get("counts")
+    most = RANKS[asked.at_most]
+    tolerated = {word for word, rank in RANKS.items() if rank <= most}
+    if most == RANKS[Severity.CRITICAL]:
+        return []
+    if isinstance(findings, list):
+        named = [one if isinstance(one, dict) else {} for one in findings]
+        return [
+            f"{one.get('id')} ({one.get('severity')})"
+            for one in named
+            if one.get("severity") not in tolerated and one.get("id") not in asked.ignore
+        ]
     if not isinstance(counts, dict):
         return None
-    worse = {
-        severity: number
-        for severity, number in counts.items()
-        if isinstance(number, int) and number and RANKS.get(severity, RANKS[Severity.CRITICAL]) > RANKS[asked.at_most]
-    }
-    if worse and sum(worse.values()) <= len(asked.ignore):
+    worse = {word: number for word, number in counts.items() if word not in tolerated and number != 0}
+    if worse and sum(number for number in worse.values() if type(number) is int) <= len(asked.ignore):
         return None
-    return [f"{number} {severity}" for severity, number in worse.items()]
+    return [f"{number} {word}" for word, number in worse.items()]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from tidegate.formats.predicates.types import SIGNATURE_TYPES
-from tidegate.policy.judge.evidence import Wanted, count
+from tidegate.policy.judge.evidence import Wanted, latest
 from tidegate.policy.judge.matter import RULE, About, Matter, either
-from tidegate.policy.people import holders
+from tidegate.policy.people import holders, roles_of
 from tidegate.policy.verdict import Finding
 
 TRANSITION: Final = About("transition", RULE)
@@ -15,6 +15,8 @@ SOURCE: Final = About("source", RULE)
 REQUESTER: Final = About("requester", RULE)
 CHARTER: Final = About("charter", RULE)
 PUBLISHER: Final = About("publisher", RULE)
+
+LEFT_TO_CHARTER: Final = (PUBLISHER.not_applicable("the policy leaves it to the charter who publishes"),)
 
 
 def judge_transition(matter: Matter) -> tuple[Finding, ...]:
@@ -59,10 +61,10 @@ def judge_requester(matter: Matter) -> tuple[Finding, ...]:
     rules = matter.policy.rules_to(request.agent, request.channel) if matter.is_rollback else ()
     rules = rules or ((matter.rule,) if matter.rule is not None else ())
     allowed = tuple(dict.fromkeys(role for rule in rules for role in rule.allow))
-    has = matter.roles(request.requester)
-    able = [role for role in allowed if role in has]
+    able = [role for role in allowed if matter.has_role(request.requester, role)]
     if able:
         return (REQUESTER.met(f"{request.requester.identity} may ask for it", found=", ".join(able)),)
+    has = roles_of(request.requester, matter.policy)
     return (
         REQUESTER.unmet(
             f"{request.requester.identity} may not ask for this {request.action.value}",
@@ -97,7 +99,7 @@ def judge_publisher(matter: Matter) -> tuple[Finding, ...]:
     if matter.is_rollback:
         return (PUBLISHER.not_applicable("a rollback leads to what was let in before"),)
     if not wanted:
-        return (PUBLISHER.not_applicable("the policy leaves it to the charter who publishes"),)
+        return LEFT_TO_CHARTER
     lacking = [names for names in wanted if not any(_signed(matter, name) for name in names)]
     if not lacking:
         return (PUBLISHER.met("a publisher whom the policy names signed it"),)
@@ -118,7 +120,7 @@ def edge(source: str | None, channel: str) -> str:
 
 
 def _signed(matter: Matter, signer: str) -> bool:
-    return any(count(matter, Wanted(kind, signer)).latest is not None for kind in SIGNATURE_TYPES)
+    return any(latest(matter, Wanted(kind, signer)) is not None for kind in SIGNATURE_TYPES)
 
 
 def _signers(matter: Matter) -> set[str]:

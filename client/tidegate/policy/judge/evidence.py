@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Final, cast
 
 from tidegate.formats.charter import IdentityRule, may_attest
@@ -16,6 +17,8 @@ from tidegate.policy.inputs import Attested
 from tidegate.policy.judge.matter import MAX_SKEW, About, Matter, ago
 from tidegate.policy.requirements import show_duration
 from tidegate.policy.verdict import Finding
+
+MAX_TOLD: Final = 5  # statements whose reasons are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,42 +37,43 @@ class Condition:
     check: Callable[[Matter, Attested, Wanted], tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What was found: those that count, the latest first, and in words why others of that type do not."""
+def latest(matter: Matter, wanted: Wanted, *, serving: bool = False) -> Attested | None:
+    """Give the one that counts: by verified signing time, then by place in the log.
 
-    attestations: tuple[Attested, ...]
-    passed_over: tuple[str, ...]
-
-    @property
-    def latest(self) -> Attested | None:
-        """The one that counts: by verified signing time, then by place in the log."""
-        return self.attestations[0] if self.attestations else None
+    `serving`: of the evidence about what the channel serves, instead of that about the release.
+    """
+    asked = (wanted.predicate_type, wanted.signer, serving)
+    if asked not in matter.known_latest:
+        matter.known_latest[asked] = next(counting(matter, wanted, serving=serving), None)
+    return matter.known_latest[asked]
 
 
-def count(matter: Matter, wanted: Wanted, evidence: Mapping[str, tuple[Attested, ...]] | None = None) -> Counted:
-    """Sort out what counts, by default of the evidence about the release."""
-    counted, passed_over = [], []
-    for attested in (matter.attestations if evidence is None else evidence).get(wanted.predicate_type, ()):
-        reasons = tuple(reason for condition in CONDITIONS for reason in condition.check(matter, attested, wanted))
-        if reasons:
-            passed_over.append(f"one by {attested.identity} does not count: {'; '.join(reasons)}")
-        else:
-            counted.append(attested)
-    return Counted(tuple(counted), tuple(passed_over))
+def counting(matter: Matter, wanted: Wanted, *, serving: bool = False) -> Iterator[Attested]:
+    """Give all that count, the latest first."""
+    evidence = matter.serving_evidence if serving else matter.attestations
+    for attested in evidence.get(wanted.predicate_type, ()):
+        if not any(condition.check(matter, attested, wanted) for condition in CONDITIONS):
+            yield attested
 
 
-def missing(about: About, matter: Matter, wanted: Wanted, counted: Counted) -> Finding:
-    """Say that there is none, and who can make one."""
+def missing(about: About, matter: Matter, wanted: Wanted) -> Finding:
+    """Say that there is none, why those that are there do not count, and who can make one."""
     kind = short_name(wanted.predicate_type)
     by = f" by signer `{wanted.signer}`" if wanted.signer else ""
     return about.unmet(
         f"there is no {kind} attestation{by} for {matter.request.agent}:{matter.inputs.release.version}",
-        found="; ".join(counted.passed_over[:5]) or "none",
+        found="; ".join(islice(_passed_over(matter, wanted), MAX_TOLD)) or "none",
         expected=f"one of type {kind}{by} about {matter.inputs.release.digest[:19]}…",
         hint=f"attach one with `tidegate attest {kind} {matter.request.agent}:{matter.inputs.release.version}`",
         who_can=who_can_sign(matter, wanted),
     )
+
+
+def _passed_over(matter: Matter, wanted: Wanted) -> Iterator[str]:
+    for attested in matter.attestations.get(wanted.predicate_type, ()):
+        reasons = [reason for condition in CONDITIONS for reason in condition.check(matter, attested, wanted)]
+        if reasons:
+            yield f"one by {attested.identity} does not count: {'; '.join(reasons)}"
 
 
 def too_old(

@@ -14,6 +14,7 @@ from tidegate.policy.requirements import show_duration
 from tidegate.policy.verdict import Finding
 
 GLASS: Final = About("break-glass", RULE)
+NOT_BROKEN: Final = (GLASS.not_applicable("nobody broke the glass"),)
 NEVER_PASSED: Final = frozenset(
     {"break-glass", "charter", "publisher", "revoked", "forward", "back", "newest", "debt", "floor"}
 )
@@ -24,7 +25,7 @@ def judge_glass(matter: Matter) -> tuple[Finding, ...]:
     """D1: a break-glass statement is for exactly this, by somebody who may, and its time is not over."""
     glass, allowed = matter.request.glass, matter.policy.document.break_glass
     if glass is None:
-        return (GLASS.not_applicable("nobody broke the glass"),)
+        return NOT_BROKEN
     if allowed is None:
         return (GLASS.unmet("the policy has no break-glass", hint="leave the statement out"),)
     reasons = (*objections(matter, glass), *_against_policy(matter, glass, allowed))
@@ -53,7 +54,7 @@ def _against_policy(matter: Matter, glass: Approval, allowed: BreakGlass) -> tup
         reasons.append(f"the policy lets nobody break the glass of {request.channel}")
     if request.action.value not in allowed.actions:
         reasons.append(f"the policy lets nobody break the glass for a {request.action.value}")
-    if not matter.roles(glass.known_as).intersection(allowed.allow):
+    if not any(matter.has_role(glass.known_as, role) for role in allowed.allow):
         reasons.append(f"its signer does not have the role {either(allowed.allow)}")
     if matter.now >= glass.attested.signed_at + allowed.expires_after:
         reasons.append(f"it was signed more than {show_duration(allowed.expires_after)} ago")

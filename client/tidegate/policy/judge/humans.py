@@ -20,18 +20,29 @@ class Humans:
 
     def __init__(self, policy: LoadedPolicy, inputs: Inputs) -> None:
         self._people = policy.people
-        self._charter = inputs.charter
+        self._approvers = _approvers(inputs.charter)
         self._parents: dict[Node, Node] = {}
-        for rule in _approvers(inputs.charter):
+        self._names: dict[Node, Node] = {}
+        # by id, which is not given anew while the object is held
+        self._signers: dict[int, Node] = {}
+        self._tokens: dict[int, tuple[Caller, tuple[Node, ...]]] = {}
+        for rule in self._approvers:
             if rule.identity is not None:
-                self._join((_CHARTER, rule.human), *self._nodes(Caller("", rule.issuer, rule.identity)))
+                named, identity = (_CHARTER, rule.human), (_IDENTITY, rule.issuer, rule.identity)
+                self._join(named, identity)
+                if (person := self._people.of_identity(rule.issuer, rule.identity)) is not None:
+                    self._join(named, (_PERSON, person))
         glass = (inputs.request.glass,) if inputs.request.glass is not None else ()
         for approval in (*inputs.approvals, *glass):
-            self._join(*self._nodes_of_signer(approval))
+            named = (_CHARTER, approval.person)
+            self._signers[id(approval)] = named
+            for rule in rules_of(self._approvers, approval.attested):
+                self._join(named, (_CHARTER, rule.human))
+            self._join(named, *self._nodes(as_caller(approval.attested)))
 
     def signer(self, approval: Approval) -> Node:
-        """Give the human who signed."""
-        return self._root(self._nodes_of_signer(approval)[0])
+        """Give the human who signed one of the inputs' statements."""
+        return self._root(self._signers[id(approval)])
 
     def human(self, name: str) -> Node:
         """Give the human whom the charter calls by that name."""
@@ -39,7 +50,7 @@ class Humans:
 
     def of(self, caller: Caller | None) -> frozenset[Node]:
         """Give whom a token stands for: who set it off, and the identity itself. Nobody stands for nobody."""
-        return frozenset() if caller is None else frozenset(self._root(node) for node in self._nodes(caller))
+        return frozenset() if caller is None else frozenset(map(self._root, self._token(caller)))
 
     def is_known(self, caller: Caller | None) -> bool:
         """Whether a token can be told apart from other humans: the policy says who it is, or an approver of the
@@ -47,40 +58,43 @@ class Humans:
         """
         if caller is None:
             return False
-        if self._people.of(caller) is not None:
+        if any(node[0] == _PERSON for node in self._token(caller)):
             return True
         return caller.kind == HUMAN and any(
-            (rule.issuer, rule.identity) == (caller.issuer, caller.identity) for rule in _approvers(self._charter)
+            rule.identity == caller.identity and rule.issuer == caller.issuer for rule in self._approvers
         )
 
     def name(self, node: Node) -> str:
         """Say who a human is: as the policy calls them, else as the charter does, else the identity."""
+        if not self._names:
+            for each in (*self._parents, *self._parents.values()):
+                root = self._root(each)
+                self._names[root] = min(self._names.get(root, each), each)
         root = self._root(node)
-        return min((each for each in (*self._parents, root) if self._root(each) == root), default=root)[-1]
+        return self._names.get(root, root)[-1]
+
+    def _token(self, caller: Caller) -> tuple[Node, ...]:
+        known = self._tokens.get(id(caller))
+        if known is None:
+            known = self._tokens[id(caller)] = (caller, self._nodes(caller))
+        return known[1]
 
     def _nodes(self, caller: Caller) -> tuple[Node, ...]:
-        persons = tuple((_PERSON, person) for person in self._people.all_of(caller))
+        persons = [(_PERSON, person) for person in self._people.all_of(caller)]
         return (*persons, (_IDENTITY, caller.issuer, caller.identity))
 
-    def _nodes_of_signer(self, approval: Approval) -> tuple[Node, ...]:
-        named = {rule.human for rule in rules_of(self._charter, approval.attested)}
-        return (
-            (_CHARTER, approval.person),
-            *((_CHARTER, human) for human in sorted(named)),
-            *self._nodes(as_caller(approval.attested)),
-        )
-
     def _root(self, node: Node) -> Node:
-        while (parent := self._parents.get(node, node)) != node:
+        parents = self._parents
+        while (parent := parents.get(node)) is not None:
             node = parent
         return node
 
     def _join(self, first: Node, *others: Node) -> None:
         root = self._root(first)
-        self._parents.setdefault(first, root)
         for other in others:
-            self._parents.setdefault(other, other)
-            self._parents[self._root(other)] = root
+            top = self._root(other)
+            if top != root:
+                self._parents[top] = root
 
 
 HUMAN = "human"  # the kind of caller who logged in; the others are pipelines
@@ -91,9 +105,9 @@ def as_caller(attested: Attested) -> Caller:
     return Caller("certificate", attested.issuer, attested.identity, {k: (v,) for k, v in attested.claims.items()})
 
 
-def rules_of(charter: Charter | None, attested: Attested) -> tuple[ApproverRule, ...]:
-    """Give the charter's approvers and break-glass identities that the verifier matched for a statement."""
-    return tuple(rule for rule in _approvers(charter) if rule.name in attested.signers and rule.root == attested.root)
+def rules_of(rules: tuple[ApproverRule, ...], attested: Attested) -> tuple[ApproverRule, ...]:
+    """Give those of the charter's approvers or break-glass identities that the verifier matched for a statement."""
+    return tuple([rule for rule in rules if rule.name in attested.signers and rule.root == attested.root])
 
 
 def _approvers(charter: Charter | None) -> tuple[ApproverRule, ...]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from operator import attrgetter
 from typing import Final
 
-from tidegate.formats.jcs import JsonValue, canonical_bytes
+from tidegate.formats.jcs import JsonObject, JsonValue
 from tidegate.formats.predicates.approval import Action
 from tidegate.policy.inputs import Approval, Attested, Caller, Inputs, Request
 from tidegate.policy.judge.humans import Humans
 from tidegate.policy.load import LoadedPolicy, Rule
-from tidegate.policy.people import roles_of
+from tidegate.policy.people import has_role
 from tidegate.policy.verdict import Finding, State
 
 MAX_SKEW: Final = timedelta(seconds=60)  # as for tokens: docs/spec/registry-tokens.md
+_MET, _NOT_APPLICABLE = State.MET, State.NOT_APPLICABLE  # an enum's members are slow to get
 RULE: Final = "rule"  # the kind of findings about what the policy itself demands
 
 
@@ -32,56 +33,53 @@ class Step:
     check: Callable[[Matter], tuple[Finding, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Matter:
-    """What is judged. `rule`: the transition that the request goes along; None: there is none."""
+    """What is judged. `rule`: the transition that the request goes along; None: there is none.
+
+    `attestations`, `serving_evidence`: about the release and about what the channel serves, by predicate type, the
+    latest first. `approvals`: and reviews, in the order in which they were signed. `humans`: who is the same as whom.
+    `release`: what conditions may read of it.
+    """
 
     policy: LoadedPolicy
     inputs: Inputs
     now: datetime
     rule: Rule | None
-    roles_by_caller: dict[int, frozenset[str]] = field(default_factory=dict, repr=False, compare=False)
-    objections: dict[int, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    request: Request
+    is_rollback: bool
+    humans: Humans
+    attestations: Mapping[str, tuple[Attested, ...]]
+    serving_evidence: Mapping[str, tuple[Attested, ...]]
+    approvals: tuple[Approval, ...]
+    release: JsonObject
+    # what was found once: several requirements ask the same. By id, as the inputs hold what is asked about
+    known_objections: dict[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    known_latest: dict[tuple[str, str | None, bool], Attested | None] = field(default_factory=dict, repr=False)
 
-    @property
-    def request(self) -> Request:
-        """What is asked for."""
-        return self.inputs.request
+    @classmethod
+    def of(cls, policy: LoadedPolicy, inputs: Inputs, now: datetime, rule: Rule | None) -> Matter:
+        """Sort the inputs, so that their order means nothing."""
+        approvals = sorted(inputs.approvals, key=lambda approval: _place(approval.attested))
+        if len({_same(approval.attested) for approval in approvals}) < len(approvals):  # filed twice, with other tokens
+            approvals.sort(key=lambda approval: (_place(approval.attested), repr(approval)))
+        return cls(
+            policy=policy,
+            inputs=inputs,
+            now=now,
+            rule=rule,
+            request=inputs.request,
+            is_rollback=inputs.request.action is Action.ROLLBACK,
+            humans=Humans(policy, inputs),
+            attestations=by_type(inputs.attestations),
+            serving_evidence=by_type(inputs.channel.serving_evidence),
+            approvals=tuple(approvals),
+            release=_release(inputs),
+        )
 
-    @property
-    def is_rollback(self) -> bool:
-        """Whether it goes back to what the channel served before."""
-        return self.inputs.request.action is Action.ROLLBACK
-
-    @cached_property
-    def humans(self) -> Humans:
-        """Who is the same human as whom."""
-        return Humans(self.policy, self.inputs)
-
-    @cached_property
-    def attestations(self) -> Mapping[str, tuple[Attested, ...]]:
-        """The release's attestations by predicate type, the latest first."""
-        return by_type(self.inputs.attestations)
-
-    @cached_property
-    def serving_evidence(self) -> Mapping[str, tuple[Attested, ...]]:
-        """The same about what the channel serves."""
-        return by_type(self.inputs.channel.serving_evidence)
-
-    @cached_property
-    def approvals(self) -> tuple[Approval, ...]:
-        """The approvals and reviews, each statement once, in the order in which they were signed."""
-        once = {_same(approval.attested): approval for approval in self.inputs.approvals}
-        return tuple(sorted(once.values(), key=lambda approval: (approval.attested.order, _same(approval.attested))))
-
-    def roles(self, caller: Caller | None) -> frozenset[str]:
-        """Give the roles that a caller has under the policy now; nobody has none."""
-        if caller is None:
-            return frozenset()
-        known = self.roles_by_caller.get(id(caller))  # the inputs hold the caller, so its id is not given anew
-        if known is None:
-            known = self.roles_by_caller[id(caller)] = roles_of(caller, self.policy)
-        return known
+    def has_role(self, caller: Caller | None, role: str) -> bool:
+        """Whether a caller has a role under the policy now; nobody has none."""
+        return caller is not None and has_role(caller, role, self.policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class About:
         self, message: str, *, found: str | None = None, measured: Mapping[str, JsonValue] | None = None
     ) -> Finding:
         """Say that it is met."""
-        return Finding(self.id, self.kind, State.MET, message, found, measured=measured or {})
+        return Finding(self.id, self.kind, _MET, message, found, measured=measured or {})
 
     def unmet(
         self,
@@ -113,27 +111,45 @@ class About:
 
     def not_applicable(self, message: str) -> Finding:
         """Say that it is not about this request."""
-        return Finding(self.id, self.kind, State.NOT_APPLICABLE, message)
+        return Finding(self.id, self.kind, _NOT_APPLICABLE, message)
+
+
+def _release(inputs: Inputs) -> JsonObject:
+    """Give what conditions may read of the release; the source is absent where there is none."""
+    request, release = inputs.request, inputs.release
+    known: JsonObject = {
+        "agent": request.agent,
+        "version": release.version,
+        "namespace": request.agent.partition("/")[0],
+        "channel": request.channel,
+        "opaque": release.opaque,
+    }
+    return known if request.source is None else {**known, "source": request.source}
 
 
 def by_type(attestations: Iterable[Attested]) -> dict[str, tuple[Attested, ...]]:
     """Sort attestations by predicate type, the latest first; a statement that is there twice counts once."""
-    found: dict[str, dict[tuple[str, ...], Attested]] = {}
+    found: dict[str, list[Attested]] = {}
     for attested in attestations:
-        known = found.setdefault(attested.predicate_type, {})
-        other = known.get(_same(attested))
+        found.setdefault(attested.predicate_type, []).append(attested)
+    return {kind: _once(several) for kind, several in found.items()}
+
+
+def _once(several: list[Attested]) -> tuple[Attested, ...]:
+    several.sort(key=_place)
+    if len(several) > 1:
         # the same statement signed anew is as old as its first signature, or an old result could be made young
-        if other is None or attested.order < other.order:
-            known[_same(attested)] = attested
-    return {
-        kind: tuple(sorted(known.values(), key=lambda each: (each.order, _same(each)), reverse=True))
-        for kind, known in found.items()
-    }
+        first: dict[tuple[str, ...], Attested] = {}
+        for attested in several:
+            first.setdefault(_same(attested), attested)
+        several = list(first.values())
+    return tuple(reversed(several))
 
 
-def _same(attested: Attested) -> tuple[str, ...]:
-    """Give what makes two bundles one statement: what it says and who says it; two persons may say the same."""
-    return attested.payload_digest, attested.root, attested.issuer, attested.identity
+# what makes two bundles one statement: what it says and who says it; two persons may say the same
+_same = attrgetter("payload_digest", "root", "issuer", "identity")
+# sorts as statements were signed, and leaves nothing to the order of the inputs
+_place = attrgetter("signed_at", "log_index", "payload_digest", "root", "issuer", "identity", "bundle_digest")
 
 
 def ago(span: timedelta) -> str:
@@ -152,5 +168,5 @@ def either(names: Iterable[str], word: str = "or") -> str:
 
 
 def shown(value: JsonValue) -> str:
-    """Write a measured value: the same whether it came from a predicate or back from a record."""
-    return value if isinstance(value, str) else canonical_bytes(value).decode()
+    """Write a measured value: the same whether it came from a predicate or back from a record, where 1.0 is 1."""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate.policy.inputs import Approval, Attested
 from tidegate.policy.judge.approvals import able_to_sign
-from tidegate.policy.judge.evidence import Counted, Wanted, count, missing, who_can_sign
+from tidegate.policy.judge.evidence import Wanted, counting, missing, who_can_sign
 from tidegate.policy.judge.matter import About, Matter, either
 from tidegate.policy.judge.tally import tally
 from tidegate.policy.load import LoadedRequirement
@@ -29,11 +29,10 @@ def judge_review(matter: Matter, loaded: LoadedRequirement, about: About) -> tup
     if serving is None:
         return (about.met(f"{matter.request.channel} serves nothing yet that cases could flip against"),)
     wanted = Wanted(PREDICATE_EVALUATION, asked.evaluation)
-    counted = count(matter, wanted)
-    new = _of_suite(counted, asked.suite)
+    new = _of_suite(counting(matter, wanted), asked.suite)
     if new is None:
-        return (missing(about, matter, wanted, counted),)
-    before = _outcomes(_of_suite(count(matter, wanted, matter.serving_evidence), asked.suite))
+        return (missing(about, matter, wanted),)
+    before = _outcomes(_of_suite(counting(matter, wanted, serving=True), asked.suite))
     after = _outcomes(new)
     if before is None or after is None:
         whose = f"what {matter.request.channel} serves" if before is None else "this release"
@@ -97,16 +96,16 @@ def _against(
     left = [case for case in flipped if not isinstance(cases, list) or case not in cases]
     if left:
         reasons.append(f"it does not speak of {', '.join(left[:MAX_CASES_TOLD])}")
-    if asked.role not in matter.roles(approval.known_as):
+    if not matter.has_role(approval.known_as, asked.role):
         reasons.append(f"does not have the role {asked.role}")
     if asked.not_author and matter.humans.signer(approval) in matter.humans.of(matter.inputs.release.author):
         reasons.append("is the author")
     return tuple(reasons)
 
 
-def _of_suite(counted: Counted, suite: str | None) -> Attested | None:
+def _of_suite(counted: Iterator[Attested], suite: str | None) -> Attested | None:
     """Give the latest evaluation, of the one suite if it is named."""
-    of_suite = (each for each in counted.attestations if suite is None or (each.view or {}).get("suite") == suite)
+    of_suite = (each for each in counted if suite is None or (each.view or {}).get("suite") == suite)
     return next(of_suite, None)
 
 

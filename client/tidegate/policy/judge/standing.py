@@ -21,6 +21,12 @@ DEBT: Final = About("debt", RULE)
 HOLD: Final = About("hold", RULE)
 FLOOR: Final = About("floor", RULE)
 
+NOT_REVOKED: Final = (REVOKED.met("it has not been revoked"),)
+LEADS_ON: Final = (BACK.not_applicable("a promotion leads on"),)
+NO_DEBT: Final = (DEBT.met("no review of a break-glass use is overdue"),)
+NO_HOLD: Final = (HOLD.not_applicable("nothing holds it"),)
+ABOVE_FLOOR: Final = (FLOOR.met("it was built at least as trustworthily as what the channel serves"),)
+
 
 def judge_freeze(matter: Matter) -> tuple[Finding, ...]:
     """D8: the channel is not frozen for this agent. A freeze never holds up a rollback."""
@@ -44,7 +50,7 @@ def judge_revoked(matter: Matter) -> tuple[Finding, ...]:
     """D9: the release has not been withdrawn. Nothing lifts that."""
     why = matter.inputs.release.revoked
     if why is None:
-        return (REVOKED.met("it has not been revoked"),)
+        return NOT_REVOKED
     what = f"{matter.request.agent}:{matter.inputs.release.version}"
     return (REVOKED.unmet(f"{what} is revoked", found=why, hint="publish a version without what was wrong with it"),)
 
@@ -78,7 +84,7 @@ def judge_forward(matter: Matter) -> tuple[Finding, ...]:
 def judge_back(matter: Matter) -> tuple[Finding, ...]:
     """D11: a rollback leads to a release that was once committed in this channel, and is not what it serves."""
     if not matter.is_rollback:
-        return (BACK.not_applicable("a promotion leads on"),)
+        return LEADS_ON
     channel, release = matter.inputs.channel, matter.inputs.release
     if channel.serving is not None and channel.serving.digest == release.digest:
         return (BACK.unmet(f"{channel.name} serves it already", found=release.version, expected="another release"),)
@@ -116,7 +122,7 @@ def judge_debt(matter: Matter) -> tuple[Finding, ...]:
     if matter.is_rollback:
         return (DEBT.not_applicable("a review that is owed does not hold up a rollback"),)
     if not matter.inputs.channel.debts:
-        return (DEBT.met("no review of a break-glass use is overdue"),)
+        return NO_DEBT
     glass = matter.policy.document.break_glass
     return (
         DEBT.unmet(
@@ -132,7 +138,7 @@ def judge_hold(matter: Matter) -> tuple[Finding, ...]:
     """D14: nobody holds the channel. A hold does not hold up a rollback."""
     hold = matter.inputs.channel.hold
     if matter.is_rollback or hold is None:
-        return (HOLD.not_applicable("nothing holds it"),)
+        return NO_HOLD
     return (HOLD.unmet("it is held until somebody lifts that", found=hold, hint="lift the hold if the reason is gone"),)
 
 
@@ -152,7 +158,7 @@ def judge_floor(matter: Matter) -> tuple[Finding, ...]:
     judges = (judge_ref, judge_runner, judge_builder, judge_signer)
     reasons = tuple(reason for judge in judges for reason in judge(release.facts, charter, before))
     if not reasons:
-        return (FLOOR.met("it was built at least as trustworthily as what the channel serves"),)
+        return ABOVE_FLOOR
     return (
         FLOOR.unmet(
             "; ".join(reason.message for reason in reasons),

@@ -33,11 +33,13 @@ class Clause:
 
 def objections(matter: Matter, approval: Approval) -> tuple[str, ...]:
     """Say why a statement does not count for this request; empty when it does."""
-    known = matter.objections.get(id(approval))  # the inputs hold it, so its id is not given anew
+    known = matter.known_objections.get(id(approval))  # the inputs hold it, so its id is not given anew
     if known is None:
         kind = approval.attested.predicate_type
         applied = (clause.check(matter, approval) for clause in CLAUSES if kind in clause.types)
-        known = matter.objections[id(approval)] = tuple(sentence for sentences in applied for sentence in sentences)
+        known = matter.known_objections[id(approval)] = tuple(
+            sentence for sentences in applied for sentence in sentences
+        )
     return known
 
 
@@ -96,7 +98,7 @@ def _signer_is_of_the_charter(matter: Matter, approval: Approval) -> tuple[str, 
     charter, attested = matter.inputs.charter, approval.attested
     glass = attested.predicate_type == PREDICATE_BREAK_GLASS
     listed = () if charter is None else (charter.break_glass if glass else charter.approvers)
-    rules = [rule for rule in rules_of(charter, attested) if rule in listed]
+    rules = rules_of(listed, attested)
     if not rules:
         return (f"{attested.identity} is not among the charter's {'breakGlass' if glass else 'approvers'}",)
     if any(rule.is_for(matter.request.channel) for rule in rules):
@@ -109,7 +111,7 @@ def _filed_by_its_signer(matter: Matter, approval: Approval) -> tuple[str, ...]:
     if approval.filed_by is None or approval.known_as is None:
         return ("nobody filed it with a token",)
     signer = matter.humans.signer(approval)
-    if all(signer in matter.humans.of(token) for token in (approval.filed_by, approval.known_as)):
+    if signer in matter.humans.of(approval.filed_by) and signer in matter.humans.of(approval.known_as):
         return ()
     return (f"it was filed with the token of {approval.filed_by.identity}, who did not sign it",)
 

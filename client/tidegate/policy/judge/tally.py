@@ -54,7 +54,7 @@ def tally(matter: Matter, predicate_type: str, further: Further) -> Tally:
         if approval.attested.predicate_type != predicate_type:
             continue
         signer = matter.humans.signer(approval)
-        reasons = (*objections(matter, approval), *further(approval))
+        reasons = [*objections(matter, approval), *further(approval)]
         if reasons:
             passed_over.append(f"{matter.humans.name(signer)} does not count: {'; '.join(reasons)}")
         else:
