@@ -45,6 +45,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
         channels = f" (for {_texts(standing, 'channels')})" if standing.get("channels") else ""
         out.step(_text(standing, "standing"), f"of {_text(standing, 'agents')}{channels}: {_text(standing, 'why')}")
     _tell_policy(out, answer)
+    for debt in _objects(answer, "debts"):
+        what = f"{_text(debt, 'person')} broke the glass of {_text(debt, 'agent')} {_text(debt, 'channel')}"
+        out.step("Owed", f"a review: {what}; `tidegate break-glass --review {_text(debt, 'id')}`")
     out.data(_text(answer, "name"))
     return 0
 

@@ -28,10 +28,13 @@ from tidegate_registry.access.tokens import IssuedToken
 from tidegate_registry.access.whoami import describe_caller
 from tidegate_registry.api import Out
 from tidegate_registry.artifacts.http.body import read_body
+from tidegate_registry.promotion.glass import all_unreviewed
+from tidegate_registry.promotion.tables import BrokenGlassRow
 from tidegate_registry.services import App
 
 router = APIRouter()
 
+MAX_OWED = 50  # reviews told to one caller; the rest is in the list of uses of break-glass
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -76,7 +79,7 @@ class PolicyStandingOut(Out):
     rights: list[PolicyRightOut]
 
 
-class WhoamiOut(Out):
+class CallerOut(Out):
     """The caller, as the registry sees them."""
 
     kind: str
@@ -86,6 +89,31 @@ class WhoamiOut(Out):
     token_scope: str
     standings: list[StandingOut]
     policy: PolicyStandingOut
+
+
+class OwedReviewOut(Out):
+    """A use of break-glass that nobody has reviewed. After `reviewBy` it blocks the agent's next promotion."""
+
+    id: str
+    agent: str
+    channel: str
+    version: str
+    person: str
+    review_by: datetime
+
+    @classmethod
+    def of(cls, row: BrokenGlassRow) -> OwedReviewOut:
+        """Show a use of break-glass."""
+        shown = row.model_dump(include={"id", "channel", "version", "person", "review_by"})
+        return cls(agent=row.repository, **shown)
+
+
+class WhoamiOut(CallerOut):
+    """The caller, and whose reviews somebody waits for among the agents that they may read."""
+
+    debts: list[OwedReviewOut] = Field(
+        description="Uses of break-glass that await a second person; at most 50, oldest first"
+    )
 
 
 class LoginOptionOut(Out):
@@ -145,10 +173,14 @@ def post_token(response: Response, gate: Gate, form: Annotated[Mapping[str, list
 
 
 @router.get("/api/v1/whoami", operation_id="whoami", summary="Who am I, and what may I do", tags=["access"])
-def whoami(who: Annotated[Principal, Depends(Requires(Permission.ACCOUNT_READ))], gate: Gate) -> WhoamiOut:
-    """Say how the registry reads the caller's token, and what charters and policies give them."""
+def whoami(who: Annotated[Principal, Depends(Requires(Permission.ACCOUNT_READ))], gate: Gate, app: App) -> WhoamiOut:
+    """Say how the registry reads the caller's token, what charters and policies give them, and what is owed."""
     gate.members.refresh()
-    return WhoamiOut.model_validate(describe_caller(who, gate.charters(), gate.rules, gate.members.in_force()))
+    described = describe_caller(who, gate.charters(), gate.rules, gate.members.in_force())
+    with app.db.read() as tx:
+        owed = [row for row in all_unreviewed(tx) if gate.may(who, Permission.PROMOTION_READ, row.repository)]
+    caller = CallerOut.model_validate(described).model_dump()
+    return WhoamiOut(**caller, debts=[OwedReviewOut.of(row) for row in owed[:MAX_OWED]])
 
 
 @router.get(

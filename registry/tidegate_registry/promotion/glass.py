@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tidegate_registry.promotion.tables import PromotionRow
     from tidegate_registry.services import Services
 
+MAX_UNREVIEWED: Final = 1000
 MAX_NAMED: Final = 64  # requirements that were passed over, in an entry; the decision's record has all
 
 
@@ -38,6 +39,12 @@ def unreviewed(tx: Tx, repository: str) -> Sequence[BrokenGlassRow]:
         BrokenGlassRow.repository == repository, col(BrokenGlassRow.reviewed_at).is_(None)
     )
     return tx.exec(query.order_by(BrokenGlassRow.id)).all()
+
+
+def all_unreviewed(tx: Tx) -> Sequence[BrokenGlassRow]:
+    """Give the uses of break-glass for every agent that nobody else has looked at, the oldest first."""
+    query = select(BrokenGlassRow).where(col(BrokenGlassRow.reviewed_at).is_(None))
+    return tx.exec(query.order_by(BrokenGlassRow.id).limit(MAX_UNREVIEWED)).all()
 
 
 def overdue(tx: Tx, repository: str, now: datetime) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ def test_a_signed_statement_moves_the_channel_and_is_shown_everywhere_until_revi
     assert promotions.channel("stable")["history"][0]["how"] == "break-glass"
     owed = promotions.client("bob").get("/api/v1/break-glass", params={"open": "true"}).json()["items"]
     assert [each["id"] for each in owed] == [done["id"]]
+    whoami = promotions.client("alice").get("/api/v1/whoami").json()
+    assert [(each["id"], each["person"]) for each in whoami["debts"]] == [(done["id"], "dave")]
     (used,) = promotions.gate.data_of("break-glass.used")
     assert isinstance(used["passed_over"], list)
     assert {"source", "approvals", "reviewed"} <= set(used["passed_over"])
