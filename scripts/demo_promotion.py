@@ -48,6 +48,20 @@ def rollback(stage: Stage) -> None:
     _person(stage, "alice", "promote", f"{AGENT}:{NEXT}", "--to", "dev", expect=1)
 
 
+def policy(stage: Stage) -> None:
+    """An administrator wants two reviewers before stable, sees first whom that would stop, and cannot do it alone."""
+    before = "- id: reviewed\n        approvals: {count: 1, role: reviewer, maxAge: 72h}"
+    after = before.replace("count: 1", "count: 2")
+    text = _person(stage, "dave", "policy", "show", quiet=True).stdout
+    if before not in text:
+        raise DemoFailed("the sandbox's policy is not the one that this was written for")
+    (stage.folder / "policy.yaml").write_text(text.replace(before, after))
+    _person(stage, "dave", "policy", "what-if", "policy.yaml")
+    file, reason = "policy.yaml", "two reviewers before stable"
+    proposed = _person(stage, "dave", "policy", "propose", file, "--reason", reason, expect=WAITING)
+    _person(stage, "carol", "policy", "approve", proposed.stdout.split()[-1], "--yes")
+
+
 def _evaluate(stage: Stage, version: str) -> None:
     results = stage.folder / "results.csv"
     results.write_text(RESULTS)
@@ -83,6 +97,6 @@ def _person(
             stage.run("tidegate", "login", "--as", name, env=env)
         stage.quiet = before or quiet
         shown = f"{paint(f'[{name}]', 2)} tidegate {' '.join(map(str, arguments))}"
-        return stage.run("tidegate", *arguments, env=env, expect=expect, show=shown, tail=tail)
+        return stage.run("tidegate", *arguments, env=env, expect=expect, show=shown, tail=tail, cwd=stage.folder)
     finally:
         stage.quiet = before

@@ -132,7 +132,7 @@ class Office:
         ]
 
     def serve_policy(self, text: str) -> None:
-        self.policy["text"] = text
+        self.policy |= {"text": text, "digest": digest_of(text)}
 
     def api(self, request: httpx2.Request) -> httpx2.Response | None:
         """Answer /api/v1 with the registry's words."""
@@ -206,7 +206,15 @@ def open_office(workshop: Workshop, releases: Releases) -> Office:
     }
     serving = {"version": "1.2.0", "digest": before.digest, "since": "2026-01-01T00:00:00Z", "sequence": 6}
     channel: Document = {"agent": AGENT, "name": "staging", "serving": serving, "sequence": 7}
-    policy: Document = {"name": "_company", "number": 3, "text": POLICY}
+    policy: Document = {
+        "name": "_company",
+        "number": 3,
+        "digest": digest_of(POLICY),
+        "author": {"kind": "human", "issuer": "https://idp.example", "identity": "dave@corp.example"},
+        "reason": "the first one",
+        "appliedAt": "2026-01-01T00:00:00Z",
+        "text": POLICY,
+    }
     office = Office(workshop, fake, trust, before, after, request, channel, policy, Pen(workshop, trust))
     fake.before.append(office.api)
     return office

@@ -9,7 +9,8 @@ from tidegate.errors import NotFound
 from tidegate.formats.jcs import JsonObject
 from tidegate.policy.load import LoadedPolicy, load_policy
 from tidegate.policy.model import COMPANY
-from tidegate.remote.api import path, unintelligible
+from tidegate.remote.api import unintelligible
+from tidegate.remote.policies import Policies, Version
 
 if TYPE_CHECKING:
     from tidegate.remote.api import Api
@@ -36,19 +37,17 @@ def fetch_policy(api: Api, agent: str) -> PolicyInForce:
 
     Raises PolicyInvalid, NotFound (there is none), Unreachable.
     """
-    base, number = _fetch(api, COMPANY)
-    namespace = agent.partition("/")[0]
+    policies, namespace = Policies(api), agent.partition("/")[0]
+    base = policies.in_force(COMPANY)
     try:
-        overlay, overlay_number = _fetch(api, namespace)
+        overlay = policies.in_force(namespace)
     except NotFound:
-        return PolicyInForce(load_policy(base, name="policy"), ((COMPANY, number),))
-    loaded = load_policy(base, overlay, name="policy", overlay_name=f"overlay {namespace}")
-    return PolicyInForce(loaded, ((COMPANY, number), (namespace, overlay_number)))
+        return PolicyInForce(load_policy(_text(base), name="policy"), ((COMPANY, base.number),))
+    loaded = load_policy(_text(base), _text(overlay), name="policy", overlay_name=f"overlay {namespace}")
+    return PolicyInForce(loaded, ((COMPANY, base.number), (namespace, overlay.number)))
 
 
-def _fetch(api: Api, name: str) -> tuple[bytes, int]:
-    answer = api.get(path("policies", name), what=f"show the policy {name}")
-    text, number = answer.get("text"), answer.get("number")
-    if not isinstance(text, str) or type(number) is not int:
-        raise unintelligible("a policy has a `text` and a `number`", answer.keys())
-    return text.encode(), number
+def _text(version: Version) -> bytes:
+    if version.text is None:
+        raise unintelligible("a policy has a `text`", version.name)
+    return version.text.encode()
