@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, field_validator, mod
 
 from tidegate.formats.charter import MAX_APPROVALS, ChannelText, IdentityRule, Name, Url
 from tidegate.formats.document import Closed
+from tidegate.formats.reference import MAX_NAME
 from tidegate.policy.requirements import Duration, Requirement, Text
 
 MAX_PERSONS = 5_000
@@ -29,11 +30,15 @@ WHOLE_PERCENT = 100
 EVERY_AGENT = ("*/*",)
 
 _AGENTS = re.compile(r"(\*|[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)/(\*|[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)")
+_NAMESPACE = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"  # the first part of an agent's name
+# as the database spells its names; `localtime` is another place on each machine
+_ZONE = r"^[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*){0,2}$"
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 
 AgentPattern = Annotated[
     str, Field(pattern=f"^{_AGENTS.pattern}$", description="`namespace/agent`; either part may be `*`.")
 ]
+Namespace = Annotated[str, Field(pattern=f"^{_NAMESPACE}$", max_length=MAX_NAME)]
 ClaimName = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -107,7 +112,7 @@ class Weekly(Closed):
     days: tuple[Day, ...] = Field(min_length=1, max_length=7, description="On which days it begins.")
     from_: Clock = Field(default="00:00", alias="from", description="When it begins on each of them.")
     to: Clock = Field(default=MIDNIGHT, description="When it ends; a time before `from` is on the next day.")
-    tz: str = Field(max_length=64, description="The time zone by its IANA name, such as Europe/Berlin.")
+    tz: str = Field(max_length=64, pattern=_ZONE, description="The time zone by its IANA name, such as Europe/Berlin.")
 
     @field_validator("from_")
     @classmethod
@@ -122,7 +127,9 @@ class Weekly(Closed):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError("is no time zone; write its IANA name, such as Europe/Berlin or UTC") from error
+            raise ValueError(
+                "is no time zone that is known here; write its IANA name, such as Europe/Berlin or UTC"
+            ) from error
         return name
 
 
@@ -266,7 +273,7 @@ class PolicyDocument(Closed):
     exceptions: tuple[Waiver, ...] = Field(default=(), max_length=MAX_ENTRIES)
     break_glass: BreakGlass | None = None
     editors: Editors = Field(description="Who may change this document.")
-    overlay_editors: Mapping[Name, Editors] = Field(
+    overlay_editors: Mapping[Namespace, Editors] = Field(
         default_factory=dict,
         max_length=MAX_ENTRIES,
         description="Who may change the overlay of a namespace, besides `editors`.",
@@ -289,7 +296,7 @@ class PolicyOverlay(Closed):
     """What one namespace asks beyond the company-wide policy. It can only add."""
 
     format: Literal["tidegate/policy-overlay/v1"] = Field(description="The form of this document.")
-    namespace: Name = Field(description="Whose agents it is about.")
+    namespace: Namespace = Field(description="Whose agents it is about.")
     description: Text | None = None
     roles: Named = Field(default_factory=dict, description="Further roles, under names of their own.")
     signers: Mapping[Name, IdentityRule] = Field(default_factory=dict, max_length=MAX_ENTRIES)
