@@ -47,7 +47,9 @@ def everything_to_carol(promotions: Promotions) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(MOST_SECONDS + 90)
 @pytest.mark.parametrize("part", BY_PATH)
-def test_whatever_is_sent_the_registry_answers_as_its_description_says(part: str, promotions: Promotions) -> None:
+def test_whatever_is_sent_the_registry_answers_as_its_description_says(
+    part: str, promotions: Promotions, tmp_path: Path
+) -> None:
     environment = os.environ | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     subprocess.run(["scripts/bootstrap", "contract", ".venv-contract"], cwd=ROOT, check=True, timeout=180)
     promotions.publish("1.2.0")
@@ -60,6 +62,6 @@ def test_whatever_is_sent_the_registry_answers_as_its_description_says(part: str
             "--phases", "examples,coverage,fuzzing",
             "--max-examples", str(EXAMPLES), "--seed", "1", "--continue-on-failure", *BY_PATH[part],
         ],
-        cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=MOST_SECONDS,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=MOST_SECONDS,
     )  # fmt: skip
     assert asked.returncode == 0, asked.stdout
