@@ -107,7 +107,7 @@ def allows(policy: LoadedPolicy, situation: Situation) -> bool:
     return bool(decide(policy, replace(inputs, approvals=approvals, attestations=evidence), situation.now))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(overlays())
 def test_an_overlay_never_allows_what_the_policy_refuses(overlay: dict[str, Any]) -> None:
     try:
