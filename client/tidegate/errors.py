@@ -18,6 +18,7 @@
     │   ├── EvidenceRefused      a Sigstore bundle failed a numbered step of docs/spec/verification.md
     │   ├── BundleRefused        a bundle, its files or what proves it are not what was asked for
     │   ├── AdmissionRefused     a version was not given to a manifest; lists each unmet requirement
+    │   ├── PromotionRefused     a channel does not move; lists every finding that nothing can mend
     │   ├── AccessDenied         the caller may not do this
     │   └── SigningRefused       we will not sign this, or what we signed does not verify
     ├── Unauthenticated          no credential, or one that is not valid                        (exit 1, HTTP 401)
@@ -245,6 +246,12 @@ class AdmissionRefused(Refusal):
     """A version was not given to a manifest."""
 
     code = "admission-refused"
+
+
+class PromotionRefused(Refusal):
+    """The policy says no, and nothing that could be supplied changes that; lists every reason."""
+
+    code = "promotion-refused"
 
 
 class AccessDenied(Refusal):

@@ -21,6 +21,7 @@ from tidegate.errors import (
     LimitExceeded,
     ManifestInvalid,
     NotFound,
+    PromotionRefused,
     Reason,
     ReferenceInvalid,
     TidegateError,
@@ -28,6 +29,7 @@ from tidegate.errors import (
     Unreachable,
 )
 from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
+from tidegate.policy.verdict import State
 
 MAX_ERROR_BYTES = 1 << 20  # hundreds of reasons; a registry that says more is not explaining
 MAX_REASONS = 200
@@ -44,6 +46,7 @@ _BY_STEP: tuple[tuple[str, type[TidegateError]], ...] = (
     ("A", EvidenceRefused),
     ("B", BundleRefused),
 )
+_JUDGED = frozenset(state.value for state in State)  # in place of a step: reasons that are findings of a decision
 _BY_STATUS: dict[int, type[TidegateError]] = {
     HTTPStatus.BAD_REQUEST: InvalidInput,
     HTTPStatus.UNAUTHORIZED: Unauthenticated,
@@ -81,6 +84,8 @@ def error_of(status: int, body: bytes, *, what: str) -> TidegateError:
 
 
 def _kind(status: int, reasons: tuple[Reason, ...]) -> type[TidegateError]:
+    if any(reason.step in _JUDGED for reason in reasons):
+        return PromotionRefused
     steps = {reason.step[0] for reason in reasons if reason.step}
     if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) and steps:
         return next((kind for letter, kind in _BY_STEP if letter in steps), AccessDenied)

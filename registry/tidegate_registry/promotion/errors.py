@@ -71,12 +71,6 @@ class AlreadyReviewed(Conflict):
     code = "already-reviewed"
 
 
-class PromotionRefused(Refusal):
-    """The policy says no, and nothing that could be supplied changes that; lists every reason."""
-
-    code = "promotion-refused"
-
-
 class StatementRefused(Refusal):
     """A statement cannot be filed for this request, or not by this caller; lists every difference."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from sqlmodel import col, select
 
 from tidegate.digest import Digest
-from tidegate.errors import Reason, TidegateError, TrustFileInvalid
+from tidegate.errors import PromotionRefused, Reason, TidegateError, TrustFileInvalid
 from tidegate.formats.predicates.approval import Action
 from tidegate.policy.decide import rule_for
 from tidegate.policy.inputs import Caller
@@ -32,7 +32,7 @@ from tidegate_registry.policies.errors import NoPolicy
 from tidegate_registry.promotion import channels, glass
 from tidegate_registry.promotion.asked import newest_sequence, open_requests
 from tidegate_registry.promotion.decisions import Decided, judge, record_decision, says_the_same
-from tidegate_registry.promotion.errors import IdempotencyKeyReused, PromotionOvertaken, PromotionRefused
+from tidegate_registry.promotion.errors import IdempotencyKeyReused, PromotionOvertaken
 from tidegate_registry.promotion.events import PromotionClosed, PromotionOpened
 from tidegate_registry.promotion.gather import Overtaken, Prepared, collect, prepare
 from tidegate_registry.promotion.people import note_caller

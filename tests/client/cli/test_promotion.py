@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -21,7 +22,9 @@ from tests.client.cli.channel_server import (
     promotion,
     running,
 )
+from tidegate.cli import moves
 from tidegate.cli.main import main
+from tidegate.cli.output import Output
 from tidegate.formats.jcs import parse_object
 
 MET = finding("sbom", "met", "there is an SBOM")
@@ -164,11 +167,13 @@ def test_an_interrupted_wait_leaves_the_request_open(server: ChannelServer, run:
 
 
 def test_a_refusal_has_every_reason(server: ChannelServer, run: Run) -> None:
-    reasons = [{"code": "conflict", "message": "1.2.0 is older than what staging serves", "hint": "use rollback"}]
-    server.say("POST", "/promotions", (409, {"detail": "not forward", "reasons": reasons}))
+    words = ("1.2.0 is older than what staging serves", "use `tidegate rollback`")
+    reasons = [{"code": "forward", "message": words[0], "hint": words[1], "step": "unmet"}]
+    server.say("POST", "/promotions", (403, {"detail": "not promoted", "reasons": reasons}))
     done = run("promote", f"{AGENT}:1.2.0", "--to", "staging", "--json")
     assert done.code == 1
-    assert "use rollback" in done.out
+    assert '"code": "promotion-refused"' in done.out
+    assert all(word in done.out and word in done.err for word in words)
 
 
 def test_what_a_registry_says_cannot_steer_the_terminal(server: ChannelServer, run: Run) -> None:
@@ -300,3 +305,11 @@ def test_uses_of_break_glass_are_listed_and_reviewed(server: ChannelServer, run:
     assert server.sent("POST", f"/break-glass/{REQUEST}/review") == [sent]
     assert run("break-glass", "--review", REQUEST).code == 2
     assert run("break-glass", "--review", "another", "--verdict", "justified", "--reason", "x").code == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "agreed"), [("yes\n", True), ("Y\n", True), ("no\n", False), ("\n", False), ("", False)]
+)
+def test_only_a_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, said: str, *, agreed: bool) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(said))
+    assert moves.agreed("approve", Output()) is agreed
