@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlmodel import col, update
 
 from tests.registry.policies.documents import IDP, policy, text
 from tests.registry.world import World
+from tidegate.formats.jcs import parse_object
 from tidegate.policy.inputs import Caller
 from tidegate_registry.access.callers import caller_bytes, owner_of
 from tidegate_registry.audit.events import Actor
@@ -17,6 +19,9 @@ from tidegate_registry.policies.install import install
 from tidegate_registry.promotion.tables import CallerClaimsRow
 
 OPERATOR = Actor("operator", "", "root")
+# a requirement of the policy that a new sandbox starts with, and another one in its place
+REVIEWED = "approvals: {count: 1, role: reviewer, maxAge: 72h}"
+TWICE = "approvals: {count: 2, role: reviewer, maxAge: 72h}"
 COMPANY_URL = "/api/v1/policies/_company"
 
 
@@ -75,6 +80,28 @@ class Company:
         return client.post(f"/api/v1/policies/{name}/proposals/{proposal}/application")
 
 
+def founded(world: World, document: dict[str, Any] | None = None) -> Company:
+    """Give a company with a policy that anna and ben have used before."""
+    made = Company(world)
+    made.install(document)
+    made.meet("anna", "ben")
+    return made
+
+
 def refused(answer: httpx2.Response) -> tuple[int, str]:
     """Status and code of a problem document."""
     return answer.status_code, answer.json()["code"]
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return dict(parse_object(self.out.encode(), limit=1 << 20, what="output"))
+
+
+Run = Callable[..., Done]

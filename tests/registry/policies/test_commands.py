@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.registry.admission.world import GateWorld
-from tidegate.cli.main import main
-from tidegate.formats.jcs import parse_object
-from tidegate_registry.audit.events import Actor
+from tests.registry.policies.helpers import OPERATOR, REVIEWED, TWICE, Run
 from tidegate_registry.policies.install import install
 from tidegate_registry.sandbox.policy import policy_file
-
-OPERATOR = Actor("operator", "", "root")
-REVIEWED = "approvals: {count: 1, role: reviewer, maxAge: 72h}"
-TWICE = "approvals: {count: 2, role: reviewer, maxAge: 72h}"
-
-
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        return dict(parse_object(self.out.encode(), limit=1 << 20, what="output"))
-
-
-Run = Callable[..., Done]
 
 
 @pytest.fixture
@@ -41,24 +18,6 @@ def text(gate_world: GateWorld) -> str:
     found = policy_file(gate_world.shop.main.issuer.url)
     install(gate_world.services, OPERATOR, found.encode(), reason="first")
     return found
-
-
-@pytest.fixture
-def run(
-    gate_world: GateWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Run a command as somebody."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("TIDEGATE_REGISTRY", gate_world.url.removeprefix("http://"))
-
-    def run_command(who: str, *arguments: str) -> Done:
-        monkeypatch.setenv("TIDEGATE_TOKEN", gate_world.shop.main.mint_token(who, gate_world.url))
-        code = main(["policy", *arguments])
-        captured = capsys.readouterr()
-        return Done(code, captured.out, captured.err)
-
-    return run_command
 
 
 def test_an_edit_from_show_to_apply_and_back(text: str, run: Run, tmp_path: Path) -> None:
