@@ -27,6 +27,7 @@ from tidegate.policy.verdict import Allowed
 
 if TYPE_CHECKING:
     from scripts.bench_stage import Bench
+    from tidegate.formats.jcs import JsonObject
     from tidegate.policy.inputs import Attested
 
 HOUR = timedelta(hours=1)
