@@ -1,8 +1,4 @@
-"""Two registry processes over one database and one store, asked for the same thing at the same moment.
-
-Promotions do not exist yet, so "a tag against a promotion" is, for now, a push to a channel's name while versions are
-named: it is always refused.
-"""
+"""Two registry processes over one database and one store, asked for the same thing at the same moment."""
 
 from __future__ import annotations
 
@@ -21,15 +17,18 @@ import pytest
 from sqlmodel import col, select, update
 
 from tests.postgres import empty_database
-from tests.processes import RegistryProcess, Site, make_site, replicas
+from tests.processes import RegistryProcess, Site, make_site, replicas, write_trust
 from tests.registry.admission.world import NO_TLS, GateWorld, codes_of
 from tests.registry.world import store_settings, wait_for
-from tests.workshop import AGENT
+from tests.workshop import AGENT, RELEASE_JOB
 from tidegate.digest import Digest
 from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, Manifest, image_manifest
 from tidegate_registry.artifacts.tables import BlobRow, ReleaseRow
+from tidegate_registry.audit.events import Actor
 from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.tables import BlobClaimRow
+from tidegate_registry.policies.install import install
+from tidegate_registry.sandbox.jobs import SERVER_URL
 from tidegate_registry.storage.blobs import STAGING
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 UPLOADS = f"/v2/{AGENT}/blobs/uploads/"
+PROMOTE = f"repository:{AGENT}:pull,promote"
 DIRECT = f"/api/v1/agents/{AGENT}/uploads"
 T = TypeVar("T")
 
@@ -90,6 +90,8 @@ def pair(
         if request.param == "postgresql":
             database_url = stack.enter_context(empty_database(request.getfixturevalue("postgres_server")))
         site = make_site(sigstores, store_settings(s3), database_url, folder)
+        charter = site.shop.charter.model_copy(update={"approvals": {"dev": 0}})
+        write_trust(folder / "trust.yaml", site.shop, charter)
         processes = stack.enter_context(replicas(site, 2))
         yield Pair(site, stack.enter_context(site.world()), processes)
         assert [process.faults() for process in processes] == [[], []]
@@ -231,6 +233,51 @@ def test_a_working_tag_moves_and_a_channel_does_not_while_versions_are_named(pai
         assert client.get(f"/v2/{AGENT}/manifests/stable").status_code == 404
     assert len({client.get(f"/v2/{AGENT}/manifests/nightly").content for client in clients[:2]}) == 1
     assert clients[0].get(f"/v2/{AGENT}/manifests/nightly").content == manifests[-1].raw
+
+
+POLICY = """\
+format: tidegate/policy/v1
+roles: {pipeline: [{issuer: ISSUER/ci, claims: {sourceRepositoryURI: "SERVER/AGENT"}}]}
+channels: [dev]
+transitions: [{to: dev, allow: [pipeline]}]
+editors: {allow: [pipeline]}
+"""
+
+
+def test_of_two_who_promote_at_once_at_two_replicas_each_is_told_what_became_of_it(pair: Pair) -> None:
+    issuer = pair.site.shop.main.issuer.url
+    policy = POLICY.replace("ISSUER", issuer).replace("SERVER", SERVER_URL).replace("AGENT", AGENT)
+    install(pair.world.services, Actor("operator", "", "test"), policy.encode(), reason="for a test", recover=True)
+    pusher, promoters = pair.at(0), [pair.world.client(RELEASE_JOB, PROMOTE), pair.world.client(RELEASE_JOB, PROMOTE)]
+    for client, process in zip(promoters, pair.processes, strict=True):
+        client.base_url = httpx2.URL(process.url)
+    done: list[str] = []
+    for _ in range(4):
+        versions = [pair.version(), pair.version()]
+        for version in versions:
+            manifest = pair.world.bundle_for()
+            pair.world.push(pusher, manifest)
+            pair.world.sign_release(pusher, manifest, version, channels=("dev",))
+            pair.world.sign_provenance(pusher, manifest)
+            assert put(pusher, manifest, version).status_code == 201
+
+        def promote(index: int) -> httpx2.Response:
+            document = {"agent": AGENT, "version": versions[index], "channel": "dev"}  # noqa: B023 - ends before the next
+            return promoters[index].post("/api/v1/promotions", json=document)
+
+        answers = at_once(2, promote)
+        lost = [answer for answer in answers if answer.status_code != 201]
+        assert len(lost) < len(answers), [answer.text for answer in answers]
+        # one who came a moment later was overtaken, or found a greater version there already
+        assert {codes_of(answer)[0] for answer in lost} <= {"promotion-overtaken", "forward"}
+        assert all(answer.json()["state"] == "done" for answer in answers if answer not in lost)
+        done += [answer.json()["id"] for answer in answers if answer not in lost]
+    moved = pair.world.data_of("channel.moved")
+    assert [data["counter"] for data in moved] == list(range(1, len(done) + 1))
+    assert {data["promotion"] for data in moved} == set(done)
+    for client in promoters:
+        serving = client.get(f"/api/v1/agents/{AGENT}/channels/dev").json()["serving"]
+        assert (serving["promotion"], serving["counter"]) == (moved[-1]["promotion"], len(done))
 
 
 def test_what_is_pushed_while_it_is_collected_is_there_afterwards(pair: Pair) -> None:
