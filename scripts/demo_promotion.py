@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from scripts.demo_stage import AGENT, DemoFailed, Stage, paint
+from scripts.demo_stage import AGENT, ROOT, DemoFailed, Stage, paint
 from tidegate.formats.jcs import parse_object
 from tidegate.remote.promotion_values import Promotion, objects
 
 VERSION, NEXT = "1.2.0", "1.2.1"
 LACKING = ["approvals", "eval-passed", "bill-of-materials", "reviewed"]
 WAITING = 4  # docs/spec/exit-codes.md
-RESULTS = "case,passed\nrefund-window,true\nrefund-twice,true\nlost-parcel,true\nangry-customer,true\n"
 
 
 def promotion(stage: Stage) -> None:
@@ -63,9 +63,9 @@ def policy(stage: Stage) -> None:
 
 
 def _evaluate(stage: Stage, version: str) -> None:
-    results = stage.folder / "results.csv"
-    results.write_text(RESULTS)
-    named = ("--suite", "support-regression", "--dataset", results, "--harness", results)
+    results, evals = stage.folder / "results.csv", ROOT / "examples/support-agent/evals"
+    results.write_text(stage.run(sys.executable, "-B", evals / "run.py", head=0).stdout)
+    named = ("--suite", "support", "--dataset", evals / "cases.json", "--harness", evals / "run.py")
     command = ("tidegate", "--quiet", "attest", "evaluation", f"{AGENT}:{version}", "--from", results, *named)
     stage.ci(*command, repository="acme/evals", workflow=".ci/workflows/eval.yml")
 

@@ -66,7 +66,7 @@ class _VerbParser(Parser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0 done, 1 refused, 2 usage, 3 unreachable, 130 interrupted."""
+    """Run the command line and return the exit code. Source: docs/spec/exit-codes.md."""
     from tidegate.cli.output import Output
 
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -87,7 +87,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = Parser(
         prog="tidegate",
         usage="tidegate [--version] [--quiet] VERB …",
-        description="Signed releases of AI agents: build, publish, verify.",
+        description="Signed releases of AI agents: build, publish, promote, verify.",
         epilog=_overview(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -110,7 +110,9 @@ def _overview() -> str:
     lines: list[str] = []
     for group, verbs in VERBS.items():
         lines += [f"{group}:", *(f"  {verb:<12}{what}" for verb, what in verbs.items()), ""]
-    lines.append("`tidegate VERB --help` tells more.  Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable.")
+    lines.append(
+        "`tidegate VERB --help` tells more.  Exit codes: 0 done, 1 refused, 2 usage, 3 unreachable, 4 waiting."
+    )
     return "\n".join(lines)
 
 

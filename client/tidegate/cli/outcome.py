@@ -53,7 +53,7 @@ class Parser(argparse.ArgumentParser):
 def run_to_exit_code(run: Callable[[], int], out: Output) -> int:
     """Run a command and give the exit code: its own, or that of its error, which is told.
 
-    0 done, 1 refused, 2 usage, 3 unreachable, 130 interrupted. With TIDEGATE_DEBUG=1 a defect is raised.
+    0 done, 1 refused, 2 usage, 3 unreachable, 4 waiting, 130 interrupted. With TIDEGATE_DEBUG=1 a defect is raised.
     """
     try:
         return run()
