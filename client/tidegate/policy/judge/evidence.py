@@ -52,7 +52,10 @@ def counting(matter: Matter, wanted: Wanted, *, serving: bool = False) -> Iterat
     """Give all that count, the latest first."""
     evidence = matter.serving_evidence if serving else matter.attestations
     for attested in evidence.get(wanted.predicate_type, ()):
-        if not any(condition.check(matter, attested, wanted) for condition in CONDITIONS):
+        for condition in CONDITIONS:
+            if condition.check(matter, attested, wanted):
+                break
+        else:
             yield attested
 
 

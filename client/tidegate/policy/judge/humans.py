@@ -7,12 +7,23 @@ another if the sets meet.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tidegate.formats.charter import ApproverRule, Charter
 from tidegate.policy.inputs import Approval, Attested, Caller, Inputs
 from tidegate.policy.load import LoadedPolicy
 
 Node = tuple[str, ...]
 _PERSON, _CHARTER, _IDENTITY = "a person", "charter", "identity"  # so that the policy's name for somebody sorts first
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Whom a caller stands for. `named`: whether the policy says which person that is."""
+
+    caller: Caller
+    humans: frozenset[Node]
+    named: bool
 
 
 class Humans:
@@ -25,7 +36,7 @@ class Humans:
         self._names: dict[Node, Node] = {}
         # by id, which is not given anew while the object is held
         self._signers: dict[int, Node] = {}
-        self._tokens: dict[int, tuple[Caller, tuple[Node, ...]]] = {}
+        self._tokens: dict[int, Token] = {}
         for rule in self._approvers:
             if rule.identity is not None:
                 named, identity = (_CHARTER, rule.human), (_IDENTITY, rule.issuer, rule.identity)
@@ -39,10 +50,12 @@ class Humans:
             for rule in rules_of(self._approvers, approval.attested):
                 self._join(named, (_CHARTER, rule.human))
             self._join(named, *self._nodes(as_caller(approval.attested)))
+        # from here on nothing is joined any more
+        self._signers = {approval: self._root(named) for approval, named in self._signers.items()}
 
     def signer(self, approval: Approval) -> Node:
         """Give the human who signed one of the inputs' statements."""
-        return self._root(self._signers[id(approval)])
+        return self._signers[id(approval)]
 
     def human(self, name: str) -> Node:
         """Give the human whom the charter calls by that name."""
@@ -50,7 +63,7 @@ class Humans:
 
     def of(self, caller: Caller | None) -> frozenset[Node]:
         """Give whom a token stands for: who set it off, and the identity itself. Nobody stands for nobody."""
-        return frozenset() if caller is None else frozenset(map(self._root, self._token(caller)))
+        return frozenset() if caller is None else self._token(caller).humans
 
     def is_known(self, caller: Caller | None) -> bool:
         """Whether a token can be told apart from other humans: the policy says who it is, or an approver of the
@@ -58,7 +71,7 @@ class Humans:
         """
         if caller is None:
             return False
-        if any(node[0] == _PERSON for node in self._token(caller)):
+        if self._token(caller).named:
             return True
         return caller.kind == HUMAN and any(
             rule.identity == caller.identity and rule.issuer == caller.issuer for rule in self._approvers
@@ -70,14 +83,15 @@ class Humans:
             for each in (*self._parents, *self._parents.values()):
                 root = self._root(each)
                 self._names[root] = min(self._names.get(root, each), each)
-        root = self._root(node)
-        return self._names.get(root, root)[-1]
+        return self._names.get(node, node)[-1]
 
-    def _token(self, caller: Caller) -> tuple[Node, ...]:
+    def _token(self, caller: Caller) -> Token:
         known = self._tokens.get(id(caller))
         if known is None:
-            known = self._tokens[id(caller)] = (caller, self._nodes(caller))
-        return known[1]
+            nodes = self._nodes(caller)
+            found = Token(caller, frozenset(map(self._root, nodes)), named=len(nodes) > 1)
+            known = self._tokens[id(caller)] = found
+        return known
 
     def _nodes(self, caller: Caller) -> tuple[Node, ...]:
         persons = [(_PERSON, person) for person in self._people.all_of(caller)]

@@ -35,11 +35,11 @@ def objections(matter: Matter, approval: Approval) -> tuple[str, ...]:
     """Say why a statement does not count for this request; empty when it does."""
     known = matter.known_objections.get(id(approval))  # the inputs hold it, so its id is not given anew
     if known is None:
-        kind = approval.attested.predicate_type
-        applied = (clause.check(matter, approval) for clause in CLAUSES if kind in clause.types)
-        known = matter.known_objections[id(approval)] = tuple(
-            sentence for sentences in applied for sentence in sentences
-        )
+        found = list[str]()
+        for clause in CLAUSES:
+            if approval.attested.predicate_type in clause.types:
+                found += clause.check(matter, approval)
+        known = matter.known_objections[id(approval)] = tuple(found)
     return known
 
 
