@@ -11,7 +11,7 @@ from tests.attacks.promising import POLICY, REQUEST, Office, Releases, digest_of
 from tests.workshop import AGENT, EVALS_JOB, Workshop
 from tidegate.errors import BundleRefused, SigningRefused, Unreachable
 from tidegate.formats.charter import ApproverRule
-from tidegate.formats.predicates.approval import ApprovalPredicate
+from tidegate.formats.predicates.approval import Action, ApprovalPredicate
 from tidegate.formats.predicates.break_glass import BreakGlassPredicate
 from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_CYCLONEDX
 from tidegate.policy.load import load_policy
@@ -55,6 +55,15 @@ def test_what_only_the_registry_can_know_is_shown_as_not_seen(office: Office) ->
     assert states["sbom"] is State.MET
     assert states["reviewed"] is State.INCONCLUSIVE
     assert "requester" not in states
+
+
+def test_a_way_back_is_approved_as_what_it_is(office: Office) -> None:
+    decision = office.request["decision"]
+    assert isinstance(decision, dict)
+    office.request |= {"action": "rollback", "source": None, "decision": decision | {"findings": []}}
+    office.approve()
+    said = ApprovalPredicate.parse(office.pen.signed[0].predicate)
+    assert (said.action, said.channel, said.sequence) == (Action.ROLLBACK, "staging", 7)
 
 
 def other_version(office: Office) -> None:

@@ -29,6 +29,7 @@ from tidegate.releases.verify import Verified, check_release
 from tidegate.remote.promotion_values import Promotion, RequestState, Served
 from tidegate.remote.promotions import Promotions
 from tidegate.remote.source import RegistrySource
+from tidegate.verify.release import verify_release
 
 if TYPE_CHECKING:
     from tidegate.bundle.diff.model import Side
@@ -82,6 +83,27 @@ class Workplace:
         release = check_release(source, manifest, wanted, trust=self.trust, now=self.clock())
         return Verified(release, self.registry.address.host), side_of(source, manifest, agent, version)
 
+    def verify_served(self, agent: str, served: Served) -> tuple[Verified, Side]:
+        """The same for what a channel serves; weights are compared by digest and not read. Raises BundleRefused."""
+        source = RegistrySource(self.registry, agent, served.digest)
+        manifest = source.root(served.version)
+        try:
+            release = verify_release(
+                source,
+                manifest,
+                agent=agent,
+                version=served.version,
+                digest=served.digest,
+                trust=self.trust,
+                now=self.clock(),
+            )
+        except BundleRefused as error:
+            raise BundleRefused.because(
+                f"what the channel is said to serve does not verify, so nothing can be compared with it: {error}",
+                error.reasons,
+            ) from error
+        return Verified(release, self.registry.address.host), side_of(source, manifest, agent, served.version)
+
 
 @dataclass(frozen=True, slots=True)
 class Examined:
@@ -122,7 +144,7 @@ def examine(place: Workplace, request: Promotion) -> Examined:
     served = place.promotions.channel(request.agent, request.channel).serving
     serving, compared = None, None
     if served is not None:
-        serving, before = _served(place, request.agent, served)
+        serving, before = place.verify_served(request.agent, served)
         compared = diff(before, after)
     policy = fetch_policy(place.registry.api, request.agent)
     rule = rule_for(policy.loaded, request.action, request.agent, request.source, request.channel)
@@ -170,13 +192,3 @@ def differences(found: Examined, served: Served | None, now: datetime) -> list[R
         expected_text = f"above {served.sequence}, by which the channel serves {served.version}"
         claimed.append(("the request's sequence has passed", request.sequence, expected_text))
     return [Reason("approval-mismatch", message, str(said), str(computed)) for message, said, computed in claimed]
-
-
-def _served(place: Workplace, agent: str, served: Served) -> tuple[Verified, Side]:
-    try:
-        return place.verify(agent, served.version, served.digest)
-    except BundleRefused as error:
-        raise BundleRefused.because(
-            f"what the channel is said to serve does not verify, so nothing can be compared with it: {error.message}",
-            error.reasons,
-        ) from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidegate.bundle.diff.judged import difference_of
 from tidegate.errors import Reason
+from tidegate.formats.predicates.approval import Action
 from tidegate.policy.attested import attested_of
 from tidegate.policy.decide import decide
 from tidegate.policy.inputs import Attested, Caller, Channel, Inputs, Release, Request
@@ -47,7 +48,9 @@ class Here:
 
     def findings(self, now: datetime) -> tuple[Finding, ...]:
         """Judge what the policy asks at `now`, as far as this machine can see; the rest is named, and inconclusive."""
-        return tuple(_kept(decide(self.policy, self._inputs(now), now).findings))
+        # what a channel served before excuses a rollback from the floor, and only the registry knows that
+        hidden = frozenset({"floor"}) if self.request.action is Action.ROLLBACK else frozenset()
+        return tuple(_kept(decide(self.policy, self._inputs(now), now).findings, hidden))
 
     def _inputs(self, now: datetime) -> Inputs:
         request, serving, difference = self.request, self.serving, None
@@ -104,8 +107,10 @@ def _is_seen(finding: Finding) -> bool:
     return finding.kind in SEEN_HERE or (finding.kind == RULE and finding.id in RULE_SEEN_HERE)
 
 
-def _kept(findings: Iterable[Finding]) -> Iterable[Finding]:
+def _kept(findings: Iterable[Finding], hidden: frozenset[str]) -> Iterable[Finding]:
     for finding in findings:
+        if finding.kind == RULE and finding.id in hidden:
+            continue
         if _is_seen(finding) or finding.state is State.NOT_APPLICABLE:
             yield finding
         elif finding.kind != RULE:
