@@ -36,6 +36,7 @@ CASES: dict[str, Callable[[Bench, int], Iterator[bench_cases.Result]]] = {
     "admissions": bench_cases.admissions,
     "promotions": bench_promotions.promotions,
     "decisions": bench_decisions.decisions,
+    "what-if": bench_decisions.what_if_over_decisions,
     "commands": bench_cases.commands,
 }
 TOOLS = ("docker-registry", "skopeo", "wrk", "curl")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""The case of decisions: ten requirements, four of them with conditions, over twenty attestations, once loaded.
+"""The cases of decisions: ten requirements, four of them with conditions, over twenty attestations, once loaded; and
+what another text of the policy would have made of 500 of them.
 
-scripts/bench_decisions.py    times it alone, without the stage that `scripts/bench.py` needs
+scripts/bench_decisions.py    times them alone, without the stage that `scripts/bench.py` needs
 """
 
 from __future__ import annotations
@@ -21,9 +22,14 @@ if __name__ == "__main__":
 from scripts.bench_cases import Result
 from tests.client.policy.deciding import Case, attested, bill, evaluation, policy, provenance, scan
 from tidegate.digest import Digest
+from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_CYCLONEDX, PREDICATE_TEST_RESULT
 from tidegate.policy.decide import decide
+from tidegate.policy.model import COMPANY
+from tidegate.policy.record import make_record
+from tidegate.policy.recorded import Charters, read_case
 from tidegate.policy.verdict import Allowed
+from tidegate.policy.whatif import what_if
 
 if TYPE_CHECKING:
     from scripts.bench_stage import Bench
@@ -32,6 +38,7 @@ if TYPE_CHECKING:
 
 HOUR = timedelta(hours=1)
 DECISIONS = 2_000
+RECORDS = 500  # as many as `tidegate policy what-if` makes again unless told otherwise
 
 
 def decisions(bench: Bench | None, rounds: int) -> Iterator[Result]:
@@ -45,6 +52,25 @@ def decisions(bench: Bench | None, rounds: int) -> Iterator[Result]:
             decide(case.policy, case.inputs, case.now)
             times.append((time.thread_time_ns() - begun) / 1000)
         timed.add("tidegate.policy.decide", statistics.median(times))
+    yield timed
+
+
+def what_if_over_decisions(bench: Bench | None, rounds: int) -> Iterator[Result]:
+    """Time the question what another text would have decided: read the records, decide each twice. Seconds of CPU."""
+    del bench
+    case, timed = ten_by_twenty(), Result(f"what-if, {RECORDS} decisions", "s of CPU")
+    actor = {"kind": "human", "issuer": case.inputs.request.requester.issuer, "name": "rita"}
+    record = make_record(case.policy, case.inputs, case.verdict(), now=case.now, actor=actor)
+    stricter = policy({"id": "three", "approvals": {"count": 3, "role": "reviewer"}})
+    for _ in range(max(rounds, 3)):
+        begun = time.thread_time()
+        charters: Charters = {}
+        cases = [read_case(record, charters, id_=str(number)) for number in range(RECORDS)]
+        found = what_if(lambda _: case.policy, lambda _: stricter, cases, (), names=[COMPANY])
+        timed.add("tidegate.policy.whatif", time.thread_time() - begun)
+        if len(found.flips) != RECORDS:
+            raise SystemExit("each of them should come out otherwise")
+    timed.notes["record, KiB"] = round(len(record) / 1024)
     yield timed
 
 
@@ -99,6 +125,6 @@ def _evaluation(hours: int) -> Attested:
 
 
 if __name__ == "__main__":
-    for found in decisions(None, 5):
+    for found in (*decisions(None, 5), *what_if_over_decisions(None, 5)):
         for contender, samples in found.samples.items():
-            print(f"{contender}: {', '.join(f'{sample:.0f}' for sample in samples)} {found.unit}")
+            print(f"{contender}: {', '.join(f'{sample:.3g}' for sample in samples)} {found.unit}")

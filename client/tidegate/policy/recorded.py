@@ -6,10 +6,11 @@ bytes are those that this registry stored; what they say is not proven by readin
 
 from __future__ import annotations
 
-import json
 from collections.abc import MutableMapping
 from dataclasses import replace
 from typing import Literal
+
+from pydantic_core import from_json
 
 from tidegate.digest import Digest
 from tidegate.errors import DigestInvalid, StatementInvalid
@@ -25,7 +26,7 @@ Charters = MutableMapping[str, Charter]
 def read_case(raw: bytes, charters: Charters, *, id_: str, kind: Literal["decision", "serving"] = "decision") -> Case:
     """Give the case that a stored record is about, at its own time. Raises StatementInvalid, "decision-malformed"."""
     try:
-        document = json.loads(raw)  # noqa: TID251 - our own canonical JSON, from our own row
+        document = from_json(raw)  # our own canonical JSON, from our own row; three times as fast as `json`
     except ValueError as error:
         raise StatementInvalid(MESSAGE, code="decision-malformed", found=type(error).__name__) from error
     members = Members(document if isinstance(document, dict) else {}, CODE, MESSAGE)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from sqlmodel import col, select
+
 from tidegate.digest import Digest
 from tidegate.errors import PolicyInvalid
 from tidegate.policy.changes import changes
@@ -54,6 +56,7 @@ def propose(
 ) -> Proposal:
     """Propose `text` as the version of `name` after number `base`; where nobody else must agree, it is in force.
 
+    The same text by the same author from the same version is the proposal that there is: its answer may have been lost.
     Raises PolicyInvalid with every mistake, PolicyStale with the difference, PolicyUnchanged, PolicyLockout,
     PolicyEditRefused, NoPolicy.
     """
@@ -62,6 +65,9 @@ def propose(
     with changing(app) as (tx, head):
         now = app.clock()
         current = app.policies.current(tx)
+        sent = _sent_before(tx, who, name, text, base)
+        if sent is not None and (same := standing_of(tx, current, sent)).state is not ProposalState.STALE:
+            return same
         _check_base(tx, current, name, base)
         before = current.versions.get(name)
         if before is not None and before.text == text:
@@ -102,6 +108,13 @@ def propose(
         tx.add(row)
         tx.flush()
         return _apply_if_complete(tx, app, head, row, by=Actor.of(who))
+
+
+def _sent_before(tx: Tx, who: Principal, name: str, text: bytes, base: int) -> PolicyProposalRow | None:
+    query = select(PolicyProposalRow).where(PolicyProposalRow.name == name, PolicyProposalRow.base == base)
+    rows = tx.exec(query.where(PolicyProposalRow.digest == Digest.of(text)).order_by(col(PolicyProposalRow.id)))
+    authors = ((row, parse_caller(row.author)) for row in rows)
+    return next((row for row, by in authors if (by.issuer, by.identity) == (who.issuer, who.name)), None)
 
 
 def approve(app: Services, who: Principal, name: str, proposal: str) -> Proposal:

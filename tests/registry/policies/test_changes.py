@@ -178,3 +178,17 @@ def test_a_person_by_another_identity_is_no_further_person(company: Company) -> 
     assert person("anna-2") in policy()["persons"]["anna"]
     proposal = company.propose(company.admin("anna"), STRICTER).json()["id"]
     assert refused(company.approve(company.admin("anna-2"), proposal)) == (403, "policy-approver-is-author")
+
+
+def test_a_proposal_that_is_sent_again_is_the_one_there_is(company: Company) -> None:
+    """Its answer was lost, perhaps; also where it was in force at once."""
+    tag = company.tag()
+    first, again = (company.propose(company.admin("anna"), STRICTER, tag=tag).json() for _ in range(2))
+    assert first["id"] == again["id"]
+    assert company.propose(company.admin("ben"), STRICTER, tag=tag).json()["id"] != first["id"]
+    alone = policy(editors={"allow": ["admin"], "approvals": 0})
+    proposal = company.propose(company.admin("anna"), alone, tag=tag).json()["id"]
+    assert company.approve(company.admin("ben"), proposal).json()["applied"] == 2
+    tag = company.tag()
+    first, again = (company.propose(company.admin("anna"), STRICTER, tag=tag).json() for _ in range(2))
+    assert (first["applied"], again["applied"], first["id"]) == (3, 3, again["id"])
