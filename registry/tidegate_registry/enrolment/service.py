@@ -112,6 +112,7 @@ def redeem_enrolment(app: Services, token: str, *, purpose: Purpose, name: str) 
         wrong = "unknown" if row is None else _fault(row, match[2] if match else "", purpose, name, now)
         if row is None or wrong:
             raise _refused(wrong, match[1] if match else None)
+        # the condition is in the statement: of those who read the row at once, one changes it
         unused = col(EnrolmentRow.id) == row.id, col(EnrolmentRow.redeemed_at).is_(None)
         taken = tx.exec(update(EnrolmentRow).where(*unused).values(redeemed_at=now))
         if taken.rowcount != 1:
@@ -129,13 +130,11 @@ def redeem_enrolment(app: Services, token: str, *, purpose: Purpose, name: str) 
 
 
 def _fault(row: EnrolmentRow, secret: str, purpose: Purpose, name: str, now: datetime) -> str:
-    """Say what is wrong with a token for `row`; empty: nothing. The secret is compared first, in constant time."""
+    """Say what is wrong with a token for `row`, used or not; empty: nothing. The secret first, in constant time."""
     if not hmac.compare_digest(_hash(secret), row.secret):
         return "secret"
     if (row.purpose, row.name) != (str(purpose), name):
         return "for something else"
-    if row.redeemed_at is not None:
-        return "used"
     return "expired" if now >= row.expires_at else ""
 
 
