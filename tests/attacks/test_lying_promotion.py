@@ -9,6 +9,7 @@ import pytest
 
 from tests.attacks.promising import POLICY, REQUEST, Office, Releases, digest_of, make_releases, open_office
 from tests.workshop import AGENT, EVALS_JOB, Workshop
+from tidegate.cli.checklist import checklist
 from tidegate.errors import BundleRefused, SigningRefused, Unreachable
 from tidegate.formats.charter import ApproverRule
 from tidegate.formats.predicates.approval import Action, ApprovalPredicate
@@ -64,6 +65,24 @@ def test_a_way_back_is_approved_as_what_it_is(office: Office) -> None:
     office.approve()
     said = ApprovalPredicate.parse(office.pen.signed[0].predicate)
     assert (said.action, said.channel, said.sequence) == (Action.ROLLBACK, "staging", 7)
+
+
+def test_words_of_a_policy_cannot_steer_the_terminal(office: Office) -> None:
+    evil = "\x1b[2J\x9b1A\u202eapproved"
+    text = POLICY.replace("{id: sbom, sbom", f'{{id: sbom, message: "{escaped(evil)}", sbom')
+    office.serve_policy(text)
+    office.hide_evidence(PREDICATE_CYCLONEDX)
+    office.find("sbom")["state"] = "unmet"
+    _, found = office.examine()
+    assert any(evil in finding.message for finding in found.findings)
+    shown = "".join(checklist(found.findings, lambda line, *_: line))
+    assert not set(evil[:1] + "\x9b\u202e") & set(shown)
+    assert "approved" in shown
+
+
+def escaped(text: str) -> str:
+    """Write it as a double-quoted YAML string does."""
+    return "".join(char if " " <= char <= "~" else f"\\u{ord(char):04x}" for char in text)
 
 
 def other_version(office: Office) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tidegate.formats.predicates.approval import Action
 from tidegate.policy.judge.matter import RULE
 from tidegate.policy.verdict import Finding, State
+from tidegate.remote.answers import clean_text
 from tidegate.remote.promotion_values import RequestState
 
 if TYPE_CHECKING:
@@ -210,11 +211,14 @@ def when(moment: datetime, now: datetime) -> str:
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
-    """Break `text` to fit behind `indent` columns; a word that is too long, such as a digest, is not broken."""
+    """Break `text` to fit behind `indent` columns; a word that is too long, such as a digest, is not broken.
+
+    What could steer the terminal is taken out: texts of policies, evidence and registries come from strangers.
+    """
     room = max(width() - indent, _LEAST // 2)
     return [
         line
-        for part in text.splitlines() or [""]
+        for part in clean_text(text).splitlines() or [""]
         for line in textwrap.wrap(part, room, break_long_words=False, break_on_hyphens=False) or [""]
     ]
 

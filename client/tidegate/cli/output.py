@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tidegate.errors import TidegateError
 
 
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f]")  # all but tab and newline
 # C1 controls, soft hyphens, direction marks, invisible and tag characters: terminals obey some, people see none
 _UNSEEN = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]")
 
@@ -97,14 +98,14 @@ class Output:
         first = error.reasons[0]
         single = len(error.reasons) == 1 and first.message == error.message
         code = " ".join(part for part in (first.code, first.step) if part) if single else error.code
-        self._stderr.write(f"{red} {error.message} {self.paint(f'[{code}]', 2)}\n")
+        self._stderr.write(f"{red} {_seen(error.message)} {self.paint(f'[{code}]', 2)}\n")
         alone = len(error.reasons) == 1  # else a hint at the end would be far from what it mends
         for reason in error.reasons:
-            for line in reason.lines()[1 if single else 0 :]:
+            for line in map(_seen, reason.lines()[1 if single else 0 :]):
                 if not (alone and line.startswith("    hint:")):
                     self._stderr.write(f"{line if single else '  ' + line}\n")
         if alone and first.hint:
-            self._stderr.write(f"\n{self.paint('hint:', 1, 36)} {first.hint}\n")
+            self._stderr.write(f"\n{self.paint('hint:', 1, 36)} {_seen(first.hint)}\n")
         self._stderr.flush()
 
     @contextmanager
@@ -133,6 +134,11 @@ class Output:
                         bar.update(task, description=then)
 
             yield _Bar()
+
+
+def _seen(text: str) -> str:
+    """Leave out what a terminal obeys or hides: errors quote the texts of strangers."""
+    return _UNSEEN.sub("", _CONTROLS.sub("", text))
 
 
 def _painted(text: str, codes: Sequence[int]) -> str:

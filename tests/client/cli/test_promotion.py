@@ -25,6 +25,7 @@ from tests.client.cli.channel_server import (
 from tidegate.cli import moves
 from tidegate.cli.main import main
 from tidegate.cli.output import Output
+from tidegate.errors import InvalidInput
 from tidegate.formats.jcs import parse_object
 
 MET = finding("sbom", "met", "there is an SBOM")
@@ -181,6 +182,14 @@ def test_what_a_registry_says_cannot_steer_the_terminal(server: ChannelServer, r
     server.say("POST", "/promotions", (201, promotion("open", evil, reason="\x1b[2J")))
     done = run("promote", f"{AGENT}:1.3.0", "--to", "staging")
     assert not set("\x1b\x9b\x07\u202e") & set(done.err)
+
+
+def test_an_error_that_quotes_a_stranger_cannot_either(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "\x1b[2J\x9b1A\u202eapproved"
+    Output().error(InvalidInput(evil, found=evil, expected=evil, hint=evil))
+    written = capsys.readouterr().err
+    assert written.count("approved") == 4
+    assert not set("\x1b\x9b\u202e") & set(written)
 
 
 def test_an_answer_of_another_form_is_told(server: ChannelServer, run: Run) -> None:
