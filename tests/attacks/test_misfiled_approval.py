@@ -8,6 +8,7 @@ import pytest
 
 from tests.registry.admission.world import codes_of
 from tests.registry.promotion.world import POLICY, Promotions, finding, missing
+from tests.workshop import RELEASE_JOB
 from tidegate.digest import Digest
 
 
@@ -93,4 +94,26 @@ def test_the_author_and_the_requester_approve_nothing_and_twice_is_once(promotio
         assert promotions.approve(own, promotion, reason="mine").status_code == 201
     assert promotions.approve("bob", promotion, reason="and again").status_code == 201
     shown = promotions.show(promotion)
+    assert (shown["state"], missing(shown)) == ("open", ["reviewed"])
+
+
+def test_who_set_off_the_pipeline_that_asks_stays_the_requester_when_somebody_else_sets_it_off(
+    promotions: Promotions,
+) -> None:
+    promotions.publish("1.0.0")
+    promotions.promote("1.0.0", "dev", "alice")
+    pipeline = "{issuer: ISSUER/ci, claims: {actor: {glob: '*'}}}"
+    promotions.install(
+        POLICY.replace("release-manager: [{", f"release-manager: [{pipeline}, {{")
+        .replace("reviewer: [{", "reviewer: [{issuer: ISSUER, claims: {groups: developers}}, {")
+        .replace("role: reviewer}", "role: reviewer, notAuthor: false}")
+        .replace(
+            "identity: bob@sandbox.example}",
+            "identity: bob@sandbox.example}, {issuer: ISSUER/ci, claims: {actor: bob}}",
+        )
+    )
+    promotions.evaluate("1.0.0")
+    promotion = promotions.ask(RELEASE_JOB, "1.0.0", "staging").json()  # set off by alice
+    promotions.client(RELEASE_JOB.model_copy(update={"actor": "bob"}))  # another run of it
+    shown = promotions.approve("alice", promotion).json()
     assert (shown["state"], missing(shown)) == ("open", ["reviewed"])

@@ -73,10 +73,11 @@ class WithdrawalIn(In):
 
 
 class RollbackIn(In):
-    """Where to; without a version to the last release that was healthy there."""
+    """Where to; without a version to the last release that was healthy there. `breakGlass` as for a promotion."""
 
     version: VersionIn | None = None
     reason: ReasonText
+    break_glass: bool = False
 
 
 class RevocationIn(In):

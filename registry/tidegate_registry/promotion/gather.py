@@ -21,6 +21,7 @@ from tidegate.policy import inputs as given
 from tidegate.policy.attested import attested_of
 from tidegate.policy.inputs import Approval, Attested, Caller, Difference, Inputs
 from tidegate_registry.access.callers import parse_caller
+from tidegate_registry.access.principal import PrincipalKind
 from tidegate_registry.artifacts import naming
 from tidegate_registry.evidence.service import read_evidence, root_digests, verify_again
 from tidegate_registry.promotion import channels, glass
@@ -211,11 +212,20 @@ def _request(tx: Tx, row: PromotionRow, broken: Approval | None) -> given.Reques
         source=row.source,
         channel=row.channel,
         sequence=row.sequence,
-        requester=known_as(tx, asked.issuer, asked.identity) or asked,  # whoever has lost a role since has lost it here
+        requester=_as_of_now(tx, asked),
         opened_at=row.opened_at,
         reason=row.reason,
         glass=broken,
     )
+
+
+def _as_of_now(tx: Tx, asked: Caller) -> Caller:
+    """Give a person by their latest token: whoever has lost a role since has lost it here.
+
+    A pipeline stays what it was: its next run is set off by somebody else, who did not ask for this.
+    """
+    latest = known_as(tx, asked.issuer, asked.identity) if asked.kind == PrincipalKind.HUMAN else None
+    return latest or asked
 
 
 def _channel(tx: Tx, prepared: Prepared, row: PromotionRow, serving: Release | None, now: datetime) -> given.Channel:

@@ -20,7 +20,7 @@ from tidegate_registry.promotion.asked import open_requests
 from tidegate_registry.promotion.errors import AlreadyRevoked, RoleMissing
 from tidegate_registry.promotion.events import ReleaseRevoked
 from tidegate_registry.promotion.people import note_caller
-from tidegate_registry.promotion.rollback import roll_back
+from tidegate_registry.promotion.rollback import Back, roll_back
 from tidegate_registry.promotion.service import close
 from tidegate_registry.promotion.states import PromotionState
 from tidegate_registry.promotion.tables import PromotionRow, RevocationRow
@@ -110,7 +110,7 @@ def _leave(app: Services, who: Principal, agent: str, channel: str, reason: str,
     if not rollback:
         return Left(channel, why="no rollback was asked for")
     try:
-        promotion = roll_back(app, who, agent, channel, version=None, reason=reason)
+        promotion = roll_back(app, who, Back(agent, channel, None, reason))
     except TidegateError as error:  # the revocation stands, and the answer says which channels still serve it
         return Left(channel, why=str(error), reasons=error.reasons)
     with app.db.read() as tx:

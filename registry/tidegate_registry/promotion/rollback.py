@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.formats.predicates.approval import Action
@@ -18,25 +19,40 @@ if TYPE_CHECKING:
     from tidegate_registry.services import Services
 
 
-def roll_back(
-    app: Services,
-    who: Principal,
-    repository: str,
-    channel: str,
-    *,
-    version: str | None,
-    reason: str,
-    key: str | None = None,
-) -> str:
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What somebody asks. `version`: None for the last release that was healthy there. The rest: `service.Wanted`."""
+
+    repository: str
+    channel: str
+    version: str | None
+    reason: str
+    key: str | None = None
+    break_glass: bool = False
+
+
+def roll_back(app: Services, who: Principal, back: Back) -> str:
     """Move a channel back, at once where the charter's window allows it; give the request's id.
 
     Beyond the window, or to what a rollback left, the request waits for the signatures of approvers.
     Raises LoginNeeded, AccessDenied, AgentUnknown, ReleaseUnknown, ChannelUnknown, NothingToRollBackTo, and what
     `service.open_promotion` does.
     """
-    app.access.demand(who, Permission.CHANNEL_ROLLBACK, repository)
-    target = find_release(app, who, repository, version) if version is not None else _healthy(app, repository, channel)
-    wanted = Wanted(repository, target.version, channel, Action.ROLLBACK, reason, key)
+    repository = back.repository
+    app.access.demand(who, Permission.BREAK_GLASS_USE if back.break_glass else Permission.CHANNEL_ROLLBACK, repository)
+    if back.version is not None:
+        target = find_release(app, who, repository, back.version)
+    else:
+        target = _healthy(app, repository, back.channel)
+    wanted = Wanted(
+        repository,
+        target.version,
+        back.channel,
+        Action.ROLLBACK,
+        back.reason,
+        back.key,
+        break_glass=back.break_glass,
+    )
     return open_request(app, who, wanted, target)
 
 

@@ -37,6 +37,7 @@ from tidegate_registry.promotion.out import (
     RevocationsOut,
     RevokedOut,
 )
+from tidegate_registry.promotion.rollback import Back
 from tidegate_registry.promotion.service import Wanted
 from tidegate_registry.promotion.states import PromotionState
 from tidegate_registry.services import App, Services
@@ -224,7 +225,8 @@ def post_rollback(
     waits for approvers. What is left is held: it is not promoted there again until a human lifts that.
     """
     repository = f"{namespace}/{agent}"
-    found = rollback.roll_back(app, who, repository, channel, version=body.version, reason=body.reason, key=key)
+    wanted = Back(repository, channel, body.version, body.reason, key, break_glass=body.break_glass)
+    found = rollback.roll_back(app, who, wanted)
     return _shown(app, who, found)
 
 

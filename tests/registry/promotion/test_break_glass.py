@@ -10,7 +10,7 @@ import pytest
 from sqlmodel import col, update
 
 from tests.registry.admission.world import codes_of
-from tests.registry.promotion.world import POLICY, PROMOTIONS, Promotions, finding
+from tests.registry.promotion.world import CHANNELS, POLICY, PROMOTIONS, Promotions, finding
 from tidegate_registry.promotion.tables import BrokenGlassRow
 
 
@@ -92,3 +92,20 @@ def test_nobody_else_may_break_it_or_ask_to(promotions: Promotions) -> None:
     refused = promotions.ask("dave", "1.0.0", "stable", breakGlass=True)
     assert codes_of(refused)[0] == "requester", "the policy lets nobody break the glass of stable"
     assert promotions.client("carol").get(PROMOTIONS).json()["items"] == []
+
+
+def test_it_goes_back_too_where_the_window_ends(promotions: Promotions) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        promotions.publish(version)
+        promotions.promote(version, "dev", "alice")
+        promotions.promote(version, "staging")
+    promotions.govern(rollback_window=0)
+    back = {"version": "1.0.0", "reason": "it burns"}
+    client, url = promotions.client("dave"), f"{CHANNELS}/staging/rollback"
+    assert codes_of(client.post(url, json=back))[0] == "requester"
+    asked = client.post(url, json=back | {"breakGlass": True}).json()
+    assert asked["state"] == "open"
+    done = promotions.break_glass("dave", asked).json()
+    assert (done["state"], done["debt"]["action"], promotions.serves("staging")) == ("done", "rollback", "1.0.0")
+    assert promotions.channel("staging")["history"][0]["how"] == "break-glass"
+    assert [each["version"] for each in promotions.channel("staging")["holds"]] == ["1.1.0"]
