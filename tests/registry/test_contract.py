@@ -39,7 +39,11 @@ def everything_to_carol(promotions: Promotions) -> str:
     promotions.govern(
         publishers=(*promotions.charter.publishers, publisher), break_glass=(promotions.approver("carol"),)
     )
-    scopes = (f"repository:{AGENT}:pull,push,promote", "repository:acme/other:pull,push,promote", "registry:api:*,manage")
+    scopes = (
+        f"repository:{AGENT}:pull,push,promote",
+        "repository:acme/other:pull,push,promote",
+        "registry:api:*,manage",
+    )
     token: str = promotions.gate.token("carol", *scopes).json()["token"]
     return token
 

@@ -85,6 +85,8 @@ def _flip(flip: JsonObject, out: Output) -> Iterator[str]:
     yield f"{out.paint_data(sign, *codes)} {what}{when} {past}"
     for why in _objects(flip.get("why")):
         yield f"    {_said(why, 'id')}: {_said(why, 'message')}"
+        if why.get("found"):
+            yield f"        found: {_said(why, 'found')}"
 
 
 def _right(each: JsonObject, out: Output) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.registry.admission.world import GateWorld
-from tests.registry.policies.helpers import refused
+from tests.registry.policies.helpers import Run, refused
 from tests.registry.promotion.world import POLICY, Promotions
 from tests.workshop import AGENT
 from tidegate_registry.sandbox.jobs import SERVER_URL
@@ -51,6 +52,18 @@ def test_a_stricter_text_flips_what_was_decided_and_what_is_served_with_the_reas
     assert [why["id"] for why in found["flips"][0]["why"]] == ["reviewed"]
     assert "1 of 2: bob approved" in found["flips"][0]["why"][0]["message"]
     assert [flip["kind"] for flip in ask(promotions, stricter, decisions=0)["flips"]] == ["serving"]
+
+
+def test_the_command_tells_each_flip_with_what_was_found(promotions: Promotions, run: Run, tmp_path: Path) -> None:
+    stricter = POLICY.replace("count: 1, role: reviewer}}", "count: 2, role: reviewer}, message: Ask two.}", 1)
+    text = stricter.replace("ISSUER", promotions.issuer).replace("SERVER", SERVER_URL).replace("FREEZES", "")
+    (tmp_path / "policy.yaml").write_text(text)
+    done = run("dave", "what-if", "policy.yaml")
+    assert done.code == 0, done.err
+    lines = [line.strip() for line in done.out.splitlines()]
+    assert f"✗ {AGENT}:1.0.0 → staging could no longer enter its channel" in lines
+    at = lines.index("reviewed: Ask two.")
+    assert lines[at + 1].startswith("found: 1 of 2: bob approved")
 
 
 def test_it_says_who_would_gain_lose_and_be_locked_out(promotions: Promotions) -> None:
