@@ -48,7 +48,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     reference = named_agent(args.what)
     glass = open_glass(args, reference.name, args.channel, out)
     with open_desk(args, out, reference, glass.credentials if glass else None) as desk:
-        request = desk.promotions.rollback(reference.name, args.channel, args.to, args.reason)
+        request = desk.promotions.rollback(
+            reference.name, args.channel, args.to, args.reason, break_glass=args.break_glass
+        )
         if request.state is not RequestState.DONE:
             tell_request(request, out)
         if glass is not None and request.state is RequestState.OPEN:

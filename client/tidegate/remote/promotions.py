@@ -75,11 +75,15 @@ class Promotions:
         target = path("agents", *agent.split("/"), "channels", name)
         return ChannelState.parse(self._api.get(target, what=f"show the channel {name} of {agent}"))
 
-    def rollback(self, agent: str, channel: str, version: str | None, reason: str) -> Promotion:
+    def rollback(
+        self, agent: str, channel: str, version: str | None, reason: str, *, break_glass: bool = False
+    ) -> Promotion:
         """Go back, at once where the charter's window allows it."""
         target = path("agents", *agent.split("/"), "channels", channel, "rollback")
         what = f"roll {channel} of {agent} back"
         document: JsonObject = {"version": version, "reason": reason}
+        if break_glass:
+            document["breakGlass"] = True
         return Promotion.parse(self._api.send("POST", target, document, what=what, scopes=promote_scope(agent)))
 
     def lift_hold(self, agent: str, channel: str, reason: str) -> ChannelState:
