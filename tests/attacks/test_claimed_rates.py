@@ -8,6 +8,7 @@ from tests.documents import evaluation
 from tests.recipecases import outcome
 from tests.vectorrecipes import RECIPES, Recipe
 from tests.workshop import Workshop
+from tidegate.errors import StatementInvalid
 from tidegate.formats.predicates.evaluation import EvaluationPredicate, outcomes_digest
 
 FORGED = [recipe for recipe in RECIPES if recipe.name.startswith("evaluation-with-")]
@@ -23,3 +24,12 @@ def test_outcomes_that_are_not_shown_give_no_rate_that_a_policy_could_read() -> 
     hidden["outcomesDigest"] = str(outcomes_digest(hidden.pop("outcomes")))
     rates = {"passRate", "passRateLower", "passRateUpper", "passHatK", "passHat", "cases", "passed"}
     assert not rates & EvaluationPredicate.parse(hidden).view().keys()
+
+
+@pytest.mark.parametrize("name", ["passRate", "pass_rate", "passHatK", "PASS_RATE_LOWER", "pass_k"])
+def test_a_computed_rate_cannot_be_claimed_as_a_metric(name: str) -> None:
+    forged = evaluation()
+    forged["metrics"] = {name: {"value": 1.0, "n": 400, "unit": "1"}}
+    with pytest.raises(StatementInvalid) as refused:
+        EvaluationPredicate.parse(forged)
+    assert refused.value.reasons[0].code == "evaluation-malformed"

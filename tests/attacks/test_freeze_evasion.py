@@ -47,3 +47,20 @@ def test_a_freeze_holds_by_the_clock_of_its_own_place_alone(zone: str, begin: st
         for hours in (-11, 0, 5, 14):
             [active] = frozen(policy, "acme/a", "stable", inside.astimezone(timezone(timedelta(hours=hours))))
             assert active.until.astimezone(UTC) == last
+
+
+def test_freezes_that_adjoin_without_end_hold_and_take_no_time_to_speak_of() -> None:
+    value = value_of(_POLICY)
+    days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    value["freezes"] = [
+        {
+            "name": f"hour-{hour}",
+            "channels": ["stable"],
+            "weekly": {"days": days, "from": f"{hour:02}:00", "to": f"{hour + 1:02}:00", "tz": "Europe/Berlin"},
+        }
+        for hour in range(24)
+    ]
+    now = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+    [active] = frozen(loaded(value), "acme/a", "stable", now)
+    # told as far as it was looked for: a year of hours would be 200,000 looks at a freeze
+    assert now < active.until < now + timedelta(days=30)

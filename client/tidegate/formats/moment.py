@@ -18,6 +18,18 @@ def parse_moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def any_moment(text: str) -> datetime | None:
+    """Read a time as others write it, with any offset and any decimals; None: it is no aware time.
+
+    In UTC, so that what the calendar has no room for there is found here, not where it is written again.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+        return None if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 def moment_text(moment: datetime) -> str:
     """Write an aware `moment`; `parse_moment` reads it back."""
     return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat().removesuffix("+00:00") + "Z"

@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 
 HORIZON = timedelta(days=366)  # how far ahead the end of a freeze is looked for; one without an end is told so far
 
+MAX_LOOKS = (
+    2_000  # at a freeze, in search of that end: one all year looks 366 times, many that adjoin are cut off sooner
+)
+
 _A_DAY = timedelta(days=1)
 _DAYS = tuple(Day)
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveFreeze:
-    """A freeze that holds now. `until`: when the channel is free again, this and every freeze that adjoins it over."""
+    """A freeze that holds now. `until`: when the channel is free again, this and every freeze that adjoins it over; at
+    the earliest, where there are so many that the search was cut off.
+    """
 
     name: str
     until: datetime
@@ -39,7 +45,9 @@ def frozen(policy: LoadedPolicy, agent: str, channel: str, now: datetime) -> tup
     if not active:
         return ()
     until = now
-    while until < now + HORIZON:
+    for _ in range(MAX_LOOKS // len(about) + 1):
+        if until >= now + HORIZON:
+            break
         ends = [end for freeze in about if (end := _end_of_window(freeze, until)) is not None]
         if not ends:
             break

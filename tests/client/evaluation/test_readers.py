@@ -88,6 +88,7 @@ class TestJUnit:
             b"<report><testsuite/></report>",
             b"<testsuite>" + b"<x>" * 200 + b"</x>" * 200 + b"</testsuite>",
             b"<testsuite><testcase name='\xff'/></testsuite>",
+            b"<testsuites><testsuite><error/><testcase name='a'/></testsuite></testsuites>",  # could not be collected
         ],
         ids=count(),
     )
@@ -95,6 +96,12 @@ class TestJUnit:
         with pytest.raises(InvalidInput) as refused:
             junit.read_runs(raw)
         assert code_of(refused) == "results-invalid"
+
+    @pytest.mark.parametrize("timestamp", ["9999-12-31T23:59:59+00:00", "0001-01-01T00:00:00+05:00", "yesterday"])
+    def test_times_beyond_the_calendar_are_no_times(self, timestamp: str) -> None:
+        raw = f"<testsuite timestamp='{timestamp}' time='3'><testcase name='a'/></testsuite>".encode()
+        assert junit.read_times(raw)[1] is None
+        assert evaluate(junit.read_runs(raw), ABOUT, junit.read_times(raw)).as_json()["outcomes"] == {"a": 1}
 
 
 class TestTable:

@@ -16,6 +16,7 @@ from xml.parsers import expat
 
 from tidegate.errors import InvalidInput
 from tidegate.evaluation.results import MAX_RUNS, CaseRun
+from tidegate.formats.moment import any_moment
 
 MAX_DEPTH: Final = 100
 NOT_PASSED: Final = frozenset(
@@ -39,7 +40,10 @@ def read_times(raw: bytes) -> tuple[datetime | None, datetime | None]:
     """Give when the first suite began and the last ended, where suites say it with a time zone."""
     suites = _parse(raw).suites
     begun = min((begin for begin, _ in suites), default=None)
-    return begun, max((begin + length for begin, length in suites), default=None)
+    try:
+        return begun, max((begin + length for begin, length in suites), default=None)
+    except OverflowError:  # beyond the calendar
+        return begun, None
 
 
 @dataclass
@@ -67,9 +71,11 @@ class _Document:
                 _seconds(attributes.get("time")),
             )
             self.passed = True
-        elif name in NOT_PASSED and self.case is not None:
+        elif name in NOT_PASSED:
+            if self.case is None:  # it could not even be collected: the cases that are here are not all there are
+                raise _invalid("something outside of any test case did not pass", f"<{name}>")
             self.passed = False
-        elif name == "testsuite" and (begin := _aware(attributes.get("timestamp"))) is not None:
+        elif name == "testsuite" and (begin := any_moment(attributes.get("timestamp", ""))) is not None:
             self.suites.append((begin, timedelta(seconds=_seconds(attributes.get("time")) or 0)))
 
     def end(self, name: str) -> None:
@@ -110,11 +116,3 @@ def _seconds(text: str | None) -> float | None:
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) and 0 <= seconds < timedelta(days=365).total_seconds() else None
-
-
-def _aware(text: str | None) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None

@@ -16,6 +16,7 @@ from tidegate.digest import Digest
 from tidegate.errors import InvalidInput, JsonInvalid
 from tidegate.evaluation.results import CaseRun
 from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes, parse_object
+from tidegate.formats.moment import any_moment
 
 MAX_BYTES: Final = 64 << 20
 MILLISECONDS: Final = 1000
@@ -37,11 +38,7 @@ def read_runs(raw: bytes) -> list[CaseRun]:
 def read_times(raw: bytes) -> tuple[datetime | None, datetime | None]:
     """Give when the evaluation began."""
     text = _results(raw).get("timestamp")
-    try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
-    except ValueError:
-        found = None
-    return (found if found is not None and found.tzinfo is not None else None), None
+    return (any_moment(text) if isinstance(text, str) else None), None
 
 
 def _results(raw: bytes) -> JsonObject:

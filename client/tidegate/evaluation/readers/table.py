@@ -25,6 +25,7 @@ YES: Final = frozenset({"true", "1", "pass", "passed", "yes"})
 NO: Final = frozenset({"false", "0", "fail", "failed", "no"})
 _METRIC = re.compile(r"(?P<name>\S+) \[(?P<unit>[^\[\]]+)\]")
 _BEGINNING: Final = 4096
+MAX_LINES: Final = 1 + MAX_RUNS  # the heading, and a row for each run
 
 
 def recognises(raw: bytes) -> bool:
@@ -54,7 +55,9 @@ def _run(heading: list[str], row: list[str], line: int) -> CaseRun:
         raise _invalid("two columns have one name", ", ".join(heading)[:160])
     if not {"case", "passed"} <= set(heading):
         raise _invalid("it has no columns case and passed", ", ".join(heading)[:160])
-    if len(row) != len(heading) or line > MAX_RUNS:
+    if line > MAX_LINES:
+        raise _invalid("it is too long", f"line {line}", f"at most {MAX_LINES:,} lines")
+    if len(row) != len(heading):
         raise _invalid(f"line {line} has other columns than the heading", f"{len(row)} columns", str(len(heading)))
     cells = dict(zip(heading, (cell.strip() for cell in row), strict=True))
     said = cells["passed"].lower()

@@ -26,6 +26,7 @@ MAX_REPEATS: Final = 100
 MAX_METRICS: Final = 100
 MAX_UNIT_CHARACTERS: Final = 32
 CLAIM_TOLERANCE: Final = 1e-6
+COMPUTED: Final = frozenset({"passrate", "passratelower", "passrateupper", "passhat", "passhatk", "passk"})
 METRIC_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # what a condition can write after a dot
 
 
@@ -238,6 +239,8 @@ def _metrics(members: Members) -> Mapping[str, Metric]:
     for name in members.values:
         if not METRIC_NAME.fullmatch(name):
             raise members.refusal("a metric's name is letters, digits and _", name)
+        if name.replace("_", "").lower() in COMPUTED:  # or a condition that reads it there would believe it
+            raise members.refusal("a rate that is computed from the outcomes is no metric", name, "another name")
         inside = members.object(name).closed("value", "n", "unit")
         metrics[name] = Metric(
             inside.number("value"), inside.count("n", least=1), inside.text("unit", MAX_UNIT_CHARACTERS)

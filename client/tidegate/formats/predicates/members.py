@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from tidegate.digest import Digest
 from tidegate.errors import DigestInvalid, ReferenceInvalid, StatementInvalid
 from tidegate.formats.jcs import MAX_SAFE_INTEGER, JsonObject, JsonValue
-from tidegate.formats.moment import parse_moment
+from tidegate.formats.moment import any_moment, parse_moment
 from tidegate.formats.reference import parse_agent_name, parse_channel, parse_version
 
 MAX_TEXT_CHARACTERS: Final = 2_000
@@ -130,13 +130,10 @@ class Members:
         return self.moment(name) if self.has(name) else None
 
     def any_moment(self, name: str) -> datetime:
-        """Give an aware time as RFC 3339 allows it, for documents of others: with any offset and any decimals."""
+        """Give a time as RFC 3339 allows it, for documents of others: with any offset and any decimals. In UTC."""
         text = self.text(name, MAX_NAME_CHARACTERS)
-        try:
-            found = datetime.fromisoformat(text)
-        except ValueError:
-            found = None
-        if found is None or found.tzinfo is None:
+        found = any_moment(text)
+        if found is None:
             raise self.refusal(f"{self._path(name)} is not a time", text, "2026-03-01T09:30:00Z")
         return found
 

@@ -83,6 +83,9 @@ def test_severities_are_words_or_cvss_scores(method: str, score: str, severity: 
         lambda d: d["scanner"]["result"][0].update(severity="high"),
         lambda d: d["metadata"].pop("scanFinishedOn"),
         lambda d: d["metadata"].update(scanFinishedOn="2026-03-01T09:05:00"),
+        # in UTC the calendar has no such day, and a view is written in UTC
+        lambda d: d["metadata"].update(scanFinishedOn="0001-01-01T00:00:00+01:00"),
+        lambda d: d["metadata"].update(scanStartedOn="9999-12-31T23:59:59-01:00"),
     ],
     ids=count(),
 )
