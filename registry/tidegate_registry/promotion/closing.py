@@ -16,7 +16,7 @@ from tidegate_registry.promotion.errors import HoldUnknown, RoleMissing
 from tidegate_registry.promotion.events import HoldLifted
 from tidegate_registry.promotion.filing import check_open
 from tidegate_registry.promotion.lists import visible_promotion
-from tidegate_registry.promotion.people import note_caller
+from tidegate_registry.promotion.people import demand_person, note_caller
 from tidegate_registry.promotion.service import close, policy_for, settle_quietly
 from tidegate_registry.promotion.states import PromotionState
 from tidegate_registry.promotion.tables import PromotionRow
@@ -75,9 +75,10 @@ def withdraw(app: Services, who: Principal, promotion: str, *, reason: str | Non
 def lift_holds(app: Services, who: Principal, repository: str, channel: str, *, reason: str) -> None:
     """Let a channel go again to what a rollback left, and decide again about what waits for it.
 
-    Raises LoginNeeded, AccessDenied, HoldUnknown, RoleMissing, NoPolicy.
+    Raises LoginNeeded, AccessDenied, NotAPerson, HoldUnknown, RoleMissing, NoPolicy.
     """
     app.access.demand(who, Permission.CHANNEL_LIFT_HOLD, repository)
+    demand_person(who, f"lift the hold of {channel}")
     with app.db.begin() as tx:
         now = app.clock()
         naming.lock_agent(tx, repository, now)

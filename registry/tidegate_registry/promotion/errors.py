@@ -83,6 +83,12 @@ class RoleMissing(Refusal):
     code = "role-missing"
 
 
+class NotAPerson(Refusal):
+    """Only somebody who logged in may do this, no pipeline."""
+
+    code = "not-a-person"
+
+
 class KeyInvalid(InvalidInput):
     """An Idempotency-Key that cannot be one."""
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from tidegate.policy.inputs import Caller
 from tidegate_registry.access.callers import caller_bytes, caller_of, owner_of, parse_caller
+from tidegate_registry.access.principal import PrincipalKind
 from tidegate_registry.db import DatabaseUnavailable
 from tidegate_registry.logs import get_logger
+from tidegate_registry.promotion.errors import NotAPerson
 from tidegate_registry.promotion.tables import CallerClaimsRow
 
 log = get_logger()
@@ -57,6 +59,17 @@ class CallerNotes:
                     note_caller(tx, who, self._clock())
         except DatabaseUnavailable as error:
             log.warning("caller.not-noted", error=error.message)
+
+
+def demand_person(who: Principal, what: str) -> None:
+    """Raise NotAPerson for a pipeline: whoever set it off may not even know."""
+    if who.kind != PrincipalKind.HUMAN:
+        raise NotAPerson(
+            f"{who.name} may not {what}: that takes a person",
+            found="a pipeline",
+            expected="the token of somebody who logged in",
+            hint="log in with `tidegate login` and do it yourself",
+        )
 
 
 def humans_of(caller: Caller, policy: LoadedPolicy, charter: Charter | None) -> frozenset[str]:

@@ -14,7 +14,7 @@ from tidegate_registry.audit.events import Actor, timestamp
 from tidegate_registry.promotion.asked import open_requests
 from tidegate_registry.promotion.errors import AlreadyReviewed, GlassUnknown, RoleMissing
 from tidegate_registry.promotion.events import GlassReviewed
-from tidegate_registry.promotion.people import humans_of, note_caller
+from tidegate_registry.promotion.people import demand_person, humans_of, note_caller
 from tidegate_registry.promotion.service import policy_for, settle_quietly
 from tidegate_registry.promotion.tables import BrokenGlassRow
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def review(app: Services, who: Principal, glass_id: str, *, finding: GlassFinding, reason: str) -> None:
     """Pay the debt: a second person has looked at it, whatever they found.
 
-    Raises LoginNeeded, AccessDenied, GlassUnknown, RoleMissing (also for the person who broke the glass),
+    Raises LoginNeeded, AccessDenied, GlassUnknown, NotAPerson, RoleMissing (also for the person who broke the glass),
     AlreadyReviewed, NoPolicy.
     """
     with app.db.read() as tx:
@@ -35,6 +35,7 @@ def review(app: Services, who: Principal, glass_id: str, *, finding: GlassFindin
     if known is None or not app.access.may(who, Permission.PROMOTION_READ, known.repository):
         raise GlassUnknown("there is no such use of break-glass, or none that you may see", found=glass_id)
     app.access.demand(who, Permission.BREAK_GLASS_REVIEW, known.repository)
+    demand_person(who, "review a use of break-glass")
     with app.db.begin() as tx:
         now = app.clock()
         naming.lock_agent(tx, known.repository, now)

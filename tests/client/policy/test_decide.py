@@ -117,7 +117,6 @@ def test_nothing_promotes_what_was_revoked() -> None:
         ({"serving": Release("1.5.0", SERVED, None, NOW, FACTS)}, "1.4.0 is older than what stable serves"),
         ({"serving": Release("1.4.0", DIGEST, None, NOW, FACTS)}, "stable serves it already"),
         ({"window": (SERVED, DIGEST)}, "1.4.0 was served before in stable"),
-        ({"left": frozenset({DIGEST})}, "1.4.0 was left by rollback in stable"),
     ],
 )
 def test_a_promotion_never_leads_back(changes: dict[str, object], message: str) -> None:
@@ -126,6 +125,18 @@ def test_a_promotion_never_leads_back(changes: dict[str, object], message: str) 
     finding = case.finding("forward")
     assert (finding.state, finding.message) == (State.UNMET, message)
     assert "serves it already" in message or "tidegate rollback" in (finding.hint or "")
+
+
+def test_what_a_rollback_left_leads_on_again_once_nobody_holds_it_and_somebody_signs_anew() -> None:
+    case = Case()
+    case.given(charter=charter(approvals={"stable": 0}))
+    case.release(channels=("stable",))
+    case.channel(left=frozenset({DIGEST}), window=(SERVED, DIGEST), hold="a rollback left 1.4.0")
+    case.approve()
+    assert case.lacks() == ["approvals", "hold"]
+    case.channel(hold=None)
+    case.approve(case.approval("bob"))
+    assert isinstance(case.verdict(), Allowed)
 
 
 def test_a_newer_request_supersedes_an_older_one() -> None:
@@ -138,6 +149,8 @@ def test_an_overdue_review_and_a_hold_stop_promotions() -> None:
     case = Case()
     case.channel(debts=("erin broke the glass on 2026-11-19",), hold="rolled back by dave")
     assert case.lacks() == ["debt", "hold"]
+    assert "tidegate lift-hold" in (case.finding("hold").hint or "")
+    assert case.finding("hold").who_can == ("groups managers at https://idp.example",)
     assert case.finding("debt").who_can == ("reviewer",)
 
 

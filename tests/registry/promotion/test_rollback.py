@@ -7,6 +7,7 @@ import pytest
 from tests.registry.admission.world import codes_of
 from tests.registry.promotion.walk import two_in_dev
 from tests.registry.promotion.world import CHANNELS, POLICY, Promotions, missing
+from tests.workshop import RELEASE_JOB
 
 
 def in_dev(promotions: Promotions, *versions: str) -> None:
@@ -58,12 +59,15 @@ def test_what_a_rollback_left_is_held_until_a_human_lets_it_go(promotions: Promo
     promotions.roll_back("dev", reason="the answers are rude")
     held = promotions.channel("dev")["holds"]
     assert [(each["version"], each["reason"]) for each in held] == [("1.1.0", "the answers are rude")]
-    asked = promotions.ask("alice", "1.1.0", "dev")
-    assert {"forward", "hold"} <= set(codes_of(asked))
+    asked = promotions.ask("alice", "1.1.0", "dev").json()
+    assert (asked["state"], missing(asked)) == ("open", ["approvals", "hold"])
+    assert promotions.approve("bob", asked).json()["state"] == "open"
     lift = f"{CHANNELS}/dev/hold"
     assert codes_of(promotions.client("bob").request("DELETE", lift, json={"reason": "x"})) == ["role-missing"]
+    assert codes_of(promotions.client(RELEASE_JOB).request("DELETE", lift, json={"reason": "x"})) == ["not-a-person"]
     lifted = promotions.client("carol").request("DELETE", lift, json={"reason": "it was the network"})
     assert lifted.json()["holds"] == []
+    assert (promotions.show(asked)["state"], promotions.serves("dev")) == ("done", "1.1.0")
     assert promotions.client("carol").request("DELETE", lift, json={"reason": "again"}).status_code == 404
 
 

@@ -35,12 +35,11 @@ def judge_charter(matter: Matter) -> tuple[Finding, ...]:
             ABOUT.unmet(f"nobody can approve for {channel}, as no charter lists it", expected="a charter that does"),
         )
     count = charter.approvals[channel]
-    if matter.is_rollback:
-        if within_window(matter):
-            return (ABOUT.not_applicable("within the charter's rollback window a rollback needs no new approvals"),)
-        count = max(
-            count, 1
-        )  # a release statement is older than the channel's leaving the release: it says nothing new
+    if matter.is_rollback and within_window(matter):
+        return (ABOUT.not_applicable("within the charter's rollback window a rollback needs no new approvals"),)
+    if matter.is_rollback or matter.inputs.release.digest in matter.inputs.channel.left:
+        # a release statement is older than the channel's leaving the release: it says nothing new
+        count = max(count, 1)
     if count == 0:
         return (_listed(matter),)
     counted = tally(matter, PREDICATE_APPROVAL, lambda _: ())

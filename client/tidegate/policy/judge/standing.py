@@ -10,6 +10,7 @@ from tidegate.policy.calendar import frozen
 from tidegate.policy.floor import judge_builder, judge_ref, judge_runner, judge_signer
 from tidegate.policy.judge.approvals import within_window
 from tidegate.policy.judge.matter import RULE, About, Matter, either
+from tidegate.policy.people import holders
 from tidegate.policy.verdict import Finding, State
 
 FREEZE: Final = About("freeze", RULE)
@@ -56,7 +57,11 @@ def judge_revoked(matter: Matter) -> tuple[Finding, ...]:
 
 
 def judge_forward(matter: Matter) -> tuple[Finding, ...]:
-    """D10: a promotion leads on to a greater version that the channel has not left behind."""
+    """D10: a promotion leads on to a greater version, not to one that the channel has served before.
+
+    But for what was left by rollback, which is new to it again: D14 holds that until somebody has looked, and D7 asks
+    for a signature.
+    """
     serving, release, channel = matter.inputs.channel.serving, matter.inputs.release, matter.inputs.channel
     if matter.is_rollback:
         return (FORWARD.not_applicable("a rollback leads back"),)
@@ -64,11 +69,9 @@ def judge_forward(matter: Matter) -> tuple[Finding, ...]:
     back = f"use `tidegate rollback {matter.request.agent} {name} --to {release.version}` to go back on purpose"
     if serving is not None and serving.digest == release.digest:
         return (FORWARD.unmet(f"{name} serves it already", found=release.version, expected="another release"),)
-    if release.digest in channel.left or release.digest in channel.window:
-        served = "was left by rollback" if release.digest in channel.left else "was served before"
-        return (
-            FORWARD.unmet(f"{release.version} {served} in {name}", expected="a release that is new to it", hint=back),
-        )
+    if release.digest in channel.window and release.digest not in channel.left:
+        message = f"{release.version} was served before in {name}"
+        return (FORWARD.unmet(message, expected="a release that is new to it", hint=back),)
     if serving is not None and version_key(release.version) < version_key(serving.version):
         return (
             FORWARD.unmet(
@@ -139,7 +142,17 @@ def judge_hold(matter: Matter) -> tuple[Finding, ...]:
     hold = matter.inputs.channel.hold
     if matter.is_rollback or hold is None:
         return NO_HOLD
-    return (HOLD.unmet("it is held until somebody lifts that", found=hold, hint="lift the hold if the reason is gone"),)
+    agent, channel = matter.request.agent, matter.request.channel
+    roles = (role for rule in matter.policy.rules_to(agent, channel) for role in rule.allow)
+    return (
+        HOLD.unmet(
+            "it is held until somebody lifts that",
+            found=hold,
+            expected="a person who has looked into it",
+            hint=f"once the reason is gone: `tidegate lift-hold {agent} {channel} --reason …`",
+            who_can=tuple(dict.fromkeys(who for role in roles for who in holders(role, matter.policy))),
+        ),
+    )
 
 
 def judge_floor(matter: Matter) -> tuple[Finding, ...]:
