@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.client.policy.deciding import NOW, Case, attested, evaluation, policy
+from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_TEST_RESULT
 from tidegate.policy.verdict import State
@@ -62,9 +64,54 @@ def test_age_is_counted_by_the_verified_time_of_signing() -> None:
     assert state_of(result("PASSED", timedelta(hours=24, seconds=1))) is State.UNMET
 
 
-def test_leaving_cases_out_is_not_improving_on_what_is_served() -> None:
-    """Cases that are gone flip nothing, so a review would not see them: the count of cases is a condition's to ask."""
-    case = Case(policy({"id": "it", "review": {"evaluation": "evals", "role": "reviewer"}}))
-    case.attach(evaluation({"a": 1, "b": 0}))
+def suite(name: str, outcomes: dict[str, int], **members: Any) -> Any:
+    """Give an evaluation of another suite than `regression`, or of that one."""
+    found = evaluation(outcomes, **members)
+    assert found.view is not None
+    return replace(found, view={**found.view, "suite": name}, payload_digest=Digest.of(f"{name} {outcomes}".encode()))
+
+
+def compared(requirement: JsonObject, *evidence: Any) -> State:
+    """Say how a requirement stands beside a regression suite of two cases that passed with what is served."""
+    case = Case(policy({"id": "it", **requirement}))
+    case.attach(*evidence)
     case.channel(serving_evidence=(evaluation({"a": 1, "b": 1}),))
-    assert case.state("it") is State.UNMET
+    return case.state("it")
+
+
+LOOKED_AT: JsonObject = {"review": {"evaluation": "evals", "role": "reviewer"}}
+
+
+def test_leaving_out_the_cases_that_fail_flips_them_all_the_same() -> None:
+    assert compared(LOOKED_AT, evaluation({"a": 1, "b": 0})) is State.UNMET
+    assert compared(LOOKED_AT, evaluation({"a": 1})) is State.UNMET
+    assert compared(LOOKED_AT, evaluation({"a": 1, "b": 1, "new": 0})) is State.MET
+
+
+def test_a_suite_that_is_easier_is_not_compared_with_the_one_before() -> None:
+    failed, easy = evaluation({"a": 1, "b": 0}, age=3 * MINUTE), suite("smoke", {"a": 1, "b": 1}, age=MINUTE)
+    assert compared(LOOKED_AT, failed, easy) is State.INCONCLUSIVE
+    named: JsonObject = {"review": {"evaluation": "evals", "role": "reviewer", "suite": "regression"}}
+    assert compared(named, failed, easy) is State.UNMET
+    no_worse: JsonObject = {
+        "attestation": {"type": "evaluation", "signer": "evals"},
+        "baseline": "current",
+        "when": "predicate.passRate >= baseline.passRate",
+    }
+    assert compared(no_worse, failed, easy) is State.INCONCLUSIVE
+    asked: JsonObject = {"attestation": {"type": "evaluation", "signer": "evals", "suite": "regression"}}
+    assert compared({**no_worse, **asked}, failed, easy) is State.UNMET
+
+
+def test_a_requirement_of_a_suite_takes_no_other_for_it() -> None:
+    asked: JsonObject = {"attestation": {"type": "evaluation", "signer": "evals", "suite": "regression"}}
+    assert compared(asked, suite("smoke", {"a": 1})) is State.UNMET
+    assert compared(asked, suite("smoke", {"a": 1}), evaluation({"a": 1}, age=3 * MINUTE)) is State.MET
+
+
+def test_a_review_of_the_same_cases_in_another_suite_accepts_nothing() -> None:
+    case = Case(policy({"id": "it", **LOOKED_AT}))
+    case.attach(suite("safety", {"a": 1, "b": 0}))
+    case.channel(serving_evidence=(suite("safety", {"a": 1, "b": 1}),))
+    case.approve(case.review("bob", "b"))
+    assert "it is about suite regression" in (case.finding("it").found or "")

@@ -240,7 +240,8 @@ def _condition(requirement: Requirement) -> Program | None:
 
 
 def _plain(model: BaseModel) -> JsonObject:
-    plain: JsonObject = model.model_dump(mode="json", by_alias=True)
+    """Give a model without what is as it is by default: a key that a later version adds changes no digest."""
+    plain: JsonObject = model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return plain
 
 

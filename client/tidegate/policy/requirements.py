@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, m
 from tidegate.errors import StatementInvalid
 from tidegate.formats.charter import MAX_APPROVALS, MAX_LEVEL, ChannelText, Name
 from tidegate.formats.document import Closed
-from tidegate.formats.predicates.types import RESERVED_TYPES, predicate_type
+from tidegate.formats.predicates.types import PREDICATE_EVALUATION, RESERVED_TYPES, predicate_type
 
 MAX_EXPRESSION = 2_000  # characters: longer than any condition that a person can review
 MAX_NAMED = 100
@@ -74,6 +74,9 @@ class AttestationWanted(Closed):
 
     type: str = Field(description="A predicate type: a short name or a URI.")
     signer: Name = Field(description="One of `signers`.")
+    suite: Text | None = Field(
+        default=None, description="Of evaluations: only of this suite; else the latest of any counts."
+    )
     max_age: Duration | None = Field(default=None, description="How long ago it may have been signed.")
 
     @field_validator("type")
@@ -86,6 +89,12 @@ class AttestationWanted(Closed):
         if found in RESERVED_TYPES:
             raise ValueError("approvals are required by `approvals`")
         return found
+
+    @model_validator(mode="after")
+    def _has_suites(self) -> AttestationWanted:
+        if self.suite is not None and self.type != PREDICATE_EVALUATION:
+            raise ValueError("`suite` goes with evaluations only")
+        return self
 
 
 class ApprovalsWanted(Closed):
@@ -103,7 +112,7 @@ class ReviewWanted(Closed):
 
     evaluation: Name = Field(description="One of `signers`: whose evaluations are compared.")
     role: Name = Field(description="The role that the reviewer must have.")
-    suite: Text | None = Field(default=None, description="Compare this suite only; else the latest of each side.")
+    suite: Text | None = Field(default=None, description="Compare this suite; else that of the latest evaluation.")
     allow_flips: int = Field(default=0, ge=0, description="Cases that may flip, either way, without a review.")
     not_author: bool = Field(default=True, description="Whether the author's own review does not count.")
 

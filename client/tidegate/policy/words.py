@@ -104,7 +104,8 @@ def _within(span: timedelta | None) -> str:
 
 
 def _attestation(wanted: AttestationWanted) -> str:
-    return f"{short_name(wanted.type)} by {wanted.signer}{_within(wanted.max_age)}"
+    suite = f" of {wanted.suite}" if wanted.suite else ""
+    return f"{short_name(wanted.type)}{suite} by {wanted.signer}{_within(wanted.max_age)}"
 
 
 def _approvals(wanted: ApprovalsWanted) -> str:
@@ -120,7 +121,7 @@ def _approvals(wanted: ApprovalsWanted) -> str:
 def _review(wanted: ReviewWanted) -> str:
     suite = f" of {wanted.suite}" if wanted.suite else ""
     flips = "any case" if wanted.allow_flips == 0 else f"more than {_count(wanted.allow_flips, 'case', 'cases')}"
-    return f"a review by {wanted.role} when {flips}{suite} by {wanted.evaluation} fails that passed before"
+    return f"a review by {wanted.role} when {flips}{suite} by {wanted.evaluation} comes out otherwise than before"
 
 
 def _soak(wanted: SoakWanted) -> str:

@@ -50,10 +50,10 @@ def _no_worse(case: Case) -> None:
 EXAMPLES: Final = (
     Example(
         "attestation",
-        "The latest evaluation by the pipeline `evals`, of the last week, with at least 95 % on at least 200 cases.",
+        "The latest evaluation of a suite by the pipeline `evals`, of the last week: 95 % of 200 cases or more.",
         """\
 id: eval-passed
-attestation: {type: evaluation, signer: evals, maxAge: 7d}
+attestation: {type: evaluation, signer: evals, suite: regression, maxAge: 7d}
 when: "predicate.passRate >= 0.95 && predicate.cases >= 200"
 message: "The regression suite must pass at 95 % or more on at least 200 cases."
 """,

@@ -205,7 +205,7 @@ def flipping() -> Case:
     """Give a release with which case b fails, which passes with what stable serves."""
     case = case_of(LOOKED_AT)
     case.attach(evaluation({"a": 1, "b": 0, "new": 0}))
-    case.channel(serving_evidence=(evaluation({"a": 1, "b": 1, "gone": 1}),))
+    case.channel(serving_evidence=(evaluation({"a": 1, "b": 1, "gone": 0}),))
     return case
 
 
@@ -241,6 +241,25 @@ def test_a_review_of_other_cases_or_of_ones_own_release_does_not_count() -> None
     assert "is the author" in (case.finding("it").found or "")
     case.release(author=pipeline(RELEASES, "nobody-knows"))
     assert case.state("it") is State.INCONCLUSIVE
+
+
+def test_a_case_that_passed_and_is_left_out_now_has_flipped() -> None:
+    case = flipping()
+    case.given(attestations=(evaluation({"a": 1}),))
+    assert case.finding("it").found == "b"
+    case.approve(case.review("bob", "b"))
+    assert case.state("it") is State.MET
+
+
+def test_of_what_one_reviewer_says_the_latest_counts() -> None:
+    case, hour = flipping(), timedelta(hours=1)
+    accepted = case.review("bob", "b", age=2 * hour)
+    case.approve(accepted, case.review("bob", "b", verdict="rejected", age=hour))
+    assert "has rejected them since" in (case.finding("it").found or "")
+    case.approve(accepted, case.review("bob", "b", verdict="rejected", age=3 * hour))
+    assert case.state("it") is State.MET
+    case.approve(accepted, case.review("carol", "b", verdict="rejected", age=hour))
+    assert case.state("it") is State.MET
 
 
 def test_a_review_is_not_needed_where_nothing_flipped_and_not_spared_where_nobody_can_tell() -> None:

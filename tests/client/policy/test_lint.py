@@ -66,7 +66,7 @@ dev → staging: developer or release-manager may ask
 staging → stable: release-manager may ask
     reviewed: 1 approval by reviewer, not the author or who asks, at most 3d old
     soaked: 1d without a break in the channel it comes from
-    looked-at: a review by reviewer when more than 2 cases by evals fails that passed before
+    looked-at: a review by reviewer when more than 2 cases by evals comes out otherwise than before
     scanned: a scan by evals with no vulnerability above medium, but for 1 identifier, at most 1d old
     built: SLSA build level 3 or more
     tested: tests by evals that passed; only when model-moved or prompt-changed

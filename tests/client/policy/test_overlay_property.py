@@ -92,7 +92,7 @@ PEOPLE = {
     "dan": CasePerson(roles=("release-manager",)),
     "mallory": CasePerson(issuer=IDP, claims={"groups": ("staff",)}),
 }
-FORGED = {"forged": True}
+FORGED = {"suite": "forged"}
 EVIDENCE = {
     "evaluation": CaseEvidence(type="evaluation", signer="evals", view={}),
     "forged": CaseEvidence(type="evaluation", signer="evals", view=FORGED),

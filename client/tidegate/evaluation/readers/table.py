@@ -56,7 +56,7 @@ def _run(heading: list[str], row: list[str], line: int) -> CaseRun:
     if not {"case", "passed"} <= set(heading):
         raise _invalid("it has no columns case and passed", ", ".join(heading)[:160])
     if line > MAX_LINES:
-        raise _invalid("it is too long", f"line {line}", f"at most {MAX_LINES:,} lines")
+        raise _invalid("it is too long", f"line {line}", expected=f"at most {MAX_LINES:,} lines")
     if len(row) != len(heading):
         raise _invalid(f"line {line} has other columns than the heading", f"{len(row)} columns", str(len(heading)))
     cells = dict(zip(heading, (cell.strip() for cell in row), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from itertools import product
 
 from tidegate.digest import Digest
 from tidegate.formats.charter import ApproverRule, Charter, IdentityRule, RefClass, RunnerClass, SignerRule
@@ -46,6 +47,7 @@ A_TAG = "refs/tags/v1"
 SEQUENCE = 1
 SOME_TIME = timedelta(hours=1)
 ACCEPTED = "the case says so"
+A_SUITE = "suite"  # of evaluations and reviews where a case names none
 
 _Signer = tuple[str, IdentityRule]  # by the name that the policy has for it
 
@@ -184,6 +186,8 @@ class World:
         name = evidence.signer
         signer = self._signers[0] if name is None else (name, self._policy.signers[name])
         view: JsonObject | None = None if evidence.view is None else dict(evidence.view)
+        if evidence.type == PREDICATE_EVALUATION and view is not None:
+            view = {"suite": A_SUITE, **view}
         if evidence.type == PREDICATE_VULNERABILITIES and view is not None:
             view = {"scanFinishedAt": moment_text(self._situation.now - evidence.age), **view}
         return self._signed(evidence.type, view, signer, evidence.age)
@@ -234,14 +238,15 @@ class World:
 
     def _reviews(self) -> Iterable[Approval]:
         it = self._situation
-        for name, cases in it.reviews.items():
+        suites = {str((self._attested(key).view or {}).get("suite", A_SUITE)) for key in it.evidence}
+        for (name, cases), suite in product(it.reviews.items(), sorted(suites or {A_SUITE})):
             predicate = ReviewPredicate(
                 agent=it.agent,
                 version=it.version,
                 digest=self._digest,
                 verdict=ReviewVerdict.ACCEPTED,
                 reason=ACCEPTED,
-                flips=Flips("suite", self._served, cases),
+                flips=Flips(suite, self._served, cases),
             )
             yield self._stated(PREDICATE_REVIEW, predicate.view(), name, SOME_TIME)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_TEST_RESULT, short_name
 from tidegate.policy.cel.program import Program
 from tidegate.policy.inputs import Attested
-from tidegate.policy.judge.evidence import Wanted, latest, measured_of, missing, too_old, who_can_sign
+from tidegate.policy.judge.evidence import Wanted, latest, measured_of, missing, suite_of, too_old, who_can_sign
 from tidegate.policy.judge.matter import About, Matter, shown
 from tidegate.policy.load import LoadedRequirement
 from tidegate.policy.verdict import Finding, State
@@ -19,7 +21,7 @@ def judge_attestation(matter: Matter, loaded: LoadedRequirement, about: About) -
     asked = loaded.requirement.attestation
     if asked is None:
         return ()
-    wanted = Wanted(asked.type, asked.signer)
+    wanted = Wanted(asked.type, asked.signer, asked.suite)
     counted = latest(matter, wanted)
     if counted is None:
         return (missing(about, matter, wanted),)
@@ -88,10 +90,11 @@ def _judge_condition(
     if loaded.requirement.baseline is not None and serving is None:
         return _without_baseline(matter, loaded, about, measured)
     if loaded.requirement.baseline is not None and serving is not None:
-        before = latest(matter, wanted, serving=True)
+        same = replace(wanted, suite=suite_of(counted))  # what two suites measure is not comparable
+        before = latest(matter, same, serving=True)
         if before is None or before.view is None:
             return unsure(
-                f"there is no {kind} attestation by `{wanted.signer}` about what {matter.request.channel} serves",
+                f"there is no {kind} attestation{same.words} about what {matter.request.channel} serves",
                 hint=f"attach one to {matter.request.agent}:{serving.version} first",
             )
         baseline, measured = before.view, {**measured, "baseline": measured_of(before)}

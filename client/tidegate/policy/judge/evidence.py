@@ -12,7 +12,7 @@ from tidegate.formats.charter import IdentityRule, may_attest
 from tidegate.formats.identity import CertificateIdentity, ClaimName
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.moment import moment_text
-from tidegate.formats.predicates.types import short_name
+from tidegate.formats.predicates.types import PREDICATE_EVALUATION, short_name
 from tidegate.policy.inputs import Attested
 from tidegate.policy.judge.matter import MAX_SKEW, About, Matter, ago
 from tidegate.policy.requirements import show_duration
@@ -23,10 +23,20 @@ MAX_TOLD: Final = 5  # statements whose reasons are told
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What counts: statements of `predicate_type` by `signer` of the policy; None: by anybody the charter lets."""
+    """What counts: statements of `predicate_type` by `signer` of the policy; None: by anybody the charter lets.
+
+    `suite`: of evaluations, only those of this suite.
+    """
 
     predicate_type: str
     signer: str | None
+    suite: str | None = None
+
+    @property
+    def words(self) -> str:
+        """The suite and the signer, as they go after a kind of attestation."""
+        of = f" of suite {self.suite}" if self.suite else ""
+        return f"{of} by signer `{self.signer}`" if self.signer else of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ def latest(matter: Matter, wanted: Wanted, *, serving: bool = False) -> Attested
 
     `serving`: of the evidence about what the channel serves, instead of that about the release.
     """
-    asked = (wanted.predicate_type, wanted.signer, serving)
+    asked = (wanted.predicate_type, wanted.signer, wanted.suite, serving)
     if asked not in matter.known_latest:
         matter.known_latest[asked] = next(counting(matter, wanted, serving=serving), None)
     return matter.known_latest[asked]
@@ -62,7 +72,7 @@ def counting(matter: Matter, wanted: Wanted, *, serving: bool = False) -> Iterat
 def missing(about: About, matter: Matter, wanted: Wanted) -> Finding:
     """Say that there is none, why those that are there do not count, and who can make one."""
     kind = short_name(wanted.predicate_type)
-    by = f" by signer `{wanted.signer}`" if wanted.signer else ""
+    by = wanted.words
     return about.unmet(
         f"there is no {kind} attestation{by} for {matter.request.agent}:{matter.inputs.release.version}",
         found="; ".join(islice(_passed_over(matter, wanted), MAX_TOLD)) or "none",
@@ -105,6 +115,12 @@ def who_can_sign(matter: Matter, wanted: Wanted) -> tuple[str, ...]:
     return (f"{wanted.signer} ({rule.subject})",)
 
 
+def suite_of(attested: Attested) -> str | None:
+    """Give the suite of an evaluation; None for anything else."""
+    suite = (attested.view or {}).get("suite") if attested.predicate_type == PREDICATE_EVALUATION else None
+    return suite if isinstance(suite, str) else None
+
+
 def measured_of(attested: Attested) -> JsonObject:
     """Give what of an attestation goes into the record as measured."""
     return {
@@ -142,10 +158,19 @@ def _is_not_from_the_future(matter: Matter, attested: Attested, _: Wanted) -> tu
     return (f"it was signed at {moment_text(attested.signed_at)}, which is yet to come",)
 
 
+def _is_of_the_suite(_: Matter, attested: Attested, wanted: Wanted) -> tuple[str, ...]:
+    """Q4: it is of the suite that is asked for; which one that is nobody can tell where the view is too large."""
+    if wanted.suite is None:
+        return ()
+    suite = (attested.view or {}).get("suite")
+    return () if suite == wanted.suite else (f"its suite is {suite}, not {wanted.suite}",)
+
+
 CONDITIONS: Final = (
     Condition("Q1", _is_the_signer),
     Condition("Q2", _the_charter_lets_it),
     Condition("Q3", _is_not_from_the_future),
+    Condition("Q4", _is_of_the_suite),
 )
 
 

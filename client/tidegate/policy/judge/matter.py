@@ -55,7 +55,9 @@ class Matter:
     release: JsonObject
     # what was found once: several requirements ask the same. By id, as the inputs hold what is asked about
     known_objections: dict[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    known_latest: dict[tuple[str, str | None, bool], Attested | None] = field(default_factory=dict, repr=False)
+    known_latest: dict[tuple[str, str | None, str | None, bool], Attested | None] = field(
+        default_factory=dict, repr=False
+    )
 
     @classmethod
     def of(cls, policy: LoadedPolicy, inputs: Inputs, now: datetime, rule: Rule | None) -> Matter:

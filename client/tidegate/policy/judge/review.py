@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_REVIEW
 from tidegate.policy.inputs import Approval, Attested
 from tidegate.policy.judge.approvals import able_to_sign
-from tidegate.policy.judge.evidence import Wanted, counting, missing, who_can_sign
+from tidegate.policy.judge.evidence import Wanted, latest, missing, suite_of, who_can_sign
+from tidegate.policy.judge.humans import Node
 from tidegate.policy.judge.matter import About, Matter, either
+from tidegate.policy.judge.statements import objections
 from tidegate.policy.judge.tally import tally
 from tidegate.policy.load import LoadedRequirement
 from tidegate.policy.people import holders
@@ -28,33 +32,51 @@ def judge_review(matter: Matter, loaded: LoadedRequirement, about: About) -> tup
         return ()
     if serving is None:
         return (about.met(f"{matter.request.channel} serves nothing yet that cases could flip against"),)
-    wanted = Wanted(PREDICATE_EVALUATION, asked.evaluation)
-    new = _of_suite(counting(matter, wanted), asked.suite)
+    wanted = Wanted(PREDICATE_EVALUATION, asked.evaluation, asked.suite)
+    new = latest(matter, wanted)
     if new is None:
         return (missing(about, matter, wanted),)
-    before = _outcomes(_of_suite(counting(matter, wanted, serving=True), asked.suite))
-    after = _outcomes(new)
+    wanted = replace(wanted, suite=suite_of(new))  # cases of another suite are other cases, whatever they are called
+    before, after = _outcomes(latest(matter, wanted, serving=True)), _outcomes(new)
     if before is None or after is None:
         whose = f"what {matter.request.channel} serves" if before is None else "this release"
         return (
             about.unmet(
-                f"there is no evaluation of {whose} that tells its cases one by one",
+                f"there is no evaluation{wanted.words} of {whose} that tells its cases one by one",
                 expected="an evaluation with its outcomes on both sides",
                 hint="attach an evaluation that carries the outcomes, not only their digest",
                 who_can=who_can_sign(matter, wanted),
                 state=State.INCONCLUSIVE,
             ),
         )
-    flipped = sorted(case for case in before.keys() & after.keys() if before[case] != after[case])
+    # a case that passed and is left out now does not pass any more: leaving it out spares nobody the look
+    flipped = sorted(case for case, passed in before.items() if passed != after.get(case, False))
     told = ", ".join(flipped[:MAX_CASES_TOLD]) + (", …" if len(flipped) > MAX_CASES_TOLD else "")
     if len(flipped) <= asked.allow_flips:
         return (about.met(f"{len(flipped)} cases flipped", found=told or None, measured={"flipped": [*flipped]}),)
-    return (_judge_reviewed(matter, asked, about, flipped, told),)
+    return (_judge_reviewed(matter, asked, about, _Flipped(wanted.suite, flipped, told)),)
 
 
-def _judge_reviewed(matter: Matter, asked: ReviewWanted, about: About, flipped: list[str], told: str) -> Finding:
+@dataclass(frozen=True, slots=True)
+class _Flipped:
+    """The cases that flipped, of one suite, and the first of them in words."""
+
+    suite: str | None
+    cases: list[str]
+    told: str
+
+
+def _judge_reviewed(matter: Matter, asked: ReviewWanted, about: About, flips: _Flipped) -> Finding:
+    flipped, told = flips.cases, flips.told
+    rejected = _rejected(matter)
+
     def further(approval: Approval) -> tuple[str, ...]:
-        return _against(matter, asked, flipped, approval.attested.view or {}, approval)
+        since = rejected.get(matter.humans.signer(approval))
+        changed = since is not None and since > approval.attested.order
+        return (
+            *_against(matter, asked, flips, approval.attested.view or {}, approval),
+            *(("has rejected them since",) if changed else ()),
+        )
 
     counted = tally(matter, PREDICATE_REVIEW, further)
     measured: JsonObject = {"flipped": [*flipped], **counted.measured}
@@ -81,8 +103,19 @@ def _judge_reviewed(matter: Matter, asked: ReviewWanted, about: About, flipped: 
     )
 
 
+def _rejected(matter: Matter) -> Mapping[Node, tuple[datetime, int, str]]:
+    """Say who rejected this release, and when last: of what one person says, the latest counts."""
+    found: dict[Node, tuple[datetime, int, str]] = {}
+    for approval in matter.approvals:  # in the order in which they were signed
+        attested = approval.attested
+        rejects = attested.predicate_type == PREDICATE_REVIEW and (attested.view or {}).get("verdict") != ACCEPTED
+        if rejects and not objections(matter, approval):
+            found[matter.humans.signer(approval)] = attested.order
+    return found
+
+
 def _against(
-    matter: Matter, asked: ReviewWanted, flipped: list[str], view: JsonObject, approval: Approval
+    matter: Matter, asked: ReviewWanted, flipped: _Flipped, view: JsonObject, approval: Approval
 ) -> tuple[str, ...]:
     """Say what is held against one review."""
     reasons = []
@@ -90,10 +123,13 @@ def _against(
         reasons.append("the review rejects them")
     flips, serving = view.get("flips"), matter.inputs.channel.serving
     seen = flips if isinstance(flips, dict) else {}
-    cases = seen.get("cases")
+    listed = seen.get("cases")
+    cases = {case for case in listed if isinstance(case, str)} if isinstance(listed, list) else set()
     if serving is None or seen.get("baseline") != serving.digest:
         reasons.append("it compares with another release")
-    left = [case for case in flipped if not isinstance(cases, list) or case not in cases]
+    if seen.get("suite") != flipped.suite:
+        reasons.append(f"it is about suite {seen.get('suite')}")
+    left = [case for case in flipped.cases if case not in cases]
     if left:
         reasons.append(f"it does not speak of {', '.join(left[:MAX_CASES_TOLD])}")
     if not matter.has_role(approval.known_as, asked.role):
@@ -101,12 +137,6 @@ def _against(
     if asked.not_author and matter.humans.signer(approval) in matter.humans.of(matter.inputs.release.author):
         reasons.append("is the author")
     return tuple(reasons)
-
-
-def _of_suite(counted: Iterator[Attested], suite: str | None) -> Attested | None:
-    """Give the latest evaluation, of the one suite if it is named."""
-    of_suite = (each for each in counted if suite is None or (each.view or {}).get("suite") == suite)
-    return next(of_suite, None)
 
 
 def _outcomes(attested: Attested | None) -> Mapping[str, bool] | None:
