@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.registry.admission.world import codes_of
 from tests.registry.promotion.world import POLICY, Promotions, finding, missing
-from tests.workshop import RELEASE_JOB
+from tests.workshop import EVALS_JOB, RELEASE_JOB
 from tidegate.digest import Digest
+from tidegate.formats.charter import ApproverRule
+from tidegate.formats.moment import moment_text
+from tidegate_registry.promotion.service import take_turn
+from tidegate_registry.sandbox.jobs import SERVER_URL
 
 
 @pytest.mark.parametrize(
@@ -117,3 +122,44 @@ def test_who_set_off_the_pipeline_that_asks_stays_the_requester_when_somebody_el
     promotions.client(RELEASE_JOB.model_copy(update={"actor": "bob"}))  # another run of it
     shown = promotions.approve("alice", promotion).json()
     assert (shown["state"], missing(shown)) == ("open", ["reviewed"])
+
+
+def test_one_persons_filing_does_not_use_up_the_same_sentence_of_another(promotions: Promotions) -> None:
+    promotions.govern(approvals={"dev": 0, "staging": 2, "stable": 2})
+    promotions.publish("1.0.0")
+    promotions.promote("1.0.0", "dev", "alice")
+    promotions.evaluate("1.0.0")
+    promotion = promotions.ask("carol", "1.0.0", "staging").json()
+    later = moment_text(datetime.now(UTC) + timedelta(days=1))
+    same = {"notFullBefore": later, "expiresAt": later}
+    answers = [promotions.approve(name, promotion, **same).json() for name in ("alice", "bob")]
+    assert answers[0]["approvals"][0]["payload"] == answers[1]["approvals"][1]["payload"]
+    assert answers[1]["state"] == "done"
+
+
+def test_a_pipelines_approval_has_the_role_of_the_run_that_filed_it_not_of_the_next(promotions: Promotions) -> None:
+    machine = ApproverRule(
+        name="bot",
+        root="main",
+        issuer=f"{promotions.issuer}/ci",
+        workflow=f"{SERVER_URL}/acme/evals/.ci/workflows/run.yml",
+        refs=("refs/heads/main",),
+    )
+    promotions.govern(approvers=(machine,))
+    promotions.install(
+        POLICY.replace(
+            "reviewer: [{issuer: ISSUER, claims: {groups: reviewers}}]",
+            "reviewer: [{issuer: ISSUER/ci, claims: {actor: bob}}]",
+        )
+    )
+    promotions.publish("1.0.0")
+    promotions.promote("1.0.0", "dev", "alice")
+    promotions.evaluate("1.0.0")
+    promotion = promotions.ask("carol", "1.0.0", "staging").json()
+    shown = promotions.approve(EVALS_JOB.model_copy(update={"actor": "mallory"}), promotion).json()
+    assert missing(shown) == ["reviewed"]
+    bobs = EVALS_JOB.model_copy(update={"actor": "bob"})
+    promotions.client(bobs)
+    take_turn(promotions.gate.services)
+    assert missing(promotions.show(promotion)) == ["reviewed"]
+    assert promotions.approve(bobs, promotion, reason="as bob").json()["state"] == "done"

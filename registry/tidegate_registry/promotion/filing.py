@@ -80,7 +80,7 @@ def file_statement(app: Services, who: Principal, promotion: str, manifest: Dige
             check_open(current)
             caller = note_caller(tx, who, now)
             payload = signed.attestation.payload_digest
-            if tx.get(FilingRow, (promotion, payload)) is None:
+            if tx.get(FilingRow, (promotion, manifest)) is None:
                 event = StatementFiled(
                     at=now,
                     actor=Actor.of(who),

@@ -6,7 +6,7 @@ still what there is, and makes the plain values that `tidegate.policy.decide` ju
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tidegate_registry.services import Services
 
 FILED_TYPES: Final = frozenset({*APPROVER_TYPES, *BREAK_GLASS_TYPES})  # what persons sign, and file with a token
+Filed = tuple[str, str, str]  # the digest of a signed statement, and issuer and identity of who filed it
 NOT_COMPARED: Final = Difference(unknown="a rollback compares nothing")
 
 
@@ -102,9 +103,8 @@ def collect(app: Services, tx: Tx, prepared: Prepared, row: PromotionRow, *, tru
     before = _evidence(app, tx, serving, action) if serving is not None else ()
     if _basis(rows, serving, before, trust, row.repository) != prepared.basis:
         raise Overtaken
-    filed = {each.payload: each for each in tx.exec(select(FilingRow).where(FilingRow.promotion == row.id))}
     attested = tuple(attested_of(each) for each in prepared.attestations)
-    approvals = tuple(_approvals(tx, prepared, row.channel, attested, filed))
+    approvals = tuple(_approvals(tx, prepared, row.channel, attested, _filers(tx, row)))
     broken = [each for each in approvals if each.attested.predicate_type == PREDICATE_BREAK_GLASS and each.filed_by]
     latest = max(broken, key=lambda each: each.attested.order, default=None)
     return Inputs(
@@ -222,7 +222,7 @@ def _request(tx: Tx, row: PromotionRow, broken: Approval | None) -> given.Reques
 def _as_of_now(tx: Tx, asked: Caller) -> Caller:
     """Give a person by their latest token: whoever has lost a role since has lost it here.
 
-    A pipeline stays what it was: its next run is set off by somebody else, who did not ask for this.
+    A pipeline stays what it was: its next run is set off by somebody else, who did not ask for this, or sign it.
     """
     latest = known_as(tx, asked.issuer, asked.identity) if asked.kind == PrincipalKind.HUMAN else None
     return latest or asked
@@ -245,7 +245,7 @@ def _channel(tx: Tx, prepared: Prepared, row: PromotionRow, serving: Release | N
 
 
 def _approvals(
-    tx: Tx, prepared: Prepared, channel: str, attested: Sequence[Attested], filed: dict[str, FilingRow]
+    tx: Tx, prepared: Prepared, channel: str, attested: Sequence[Attested], filers: Mapping[Filed, Caller]
 ) -> list[Approval]:
     """Give every statement by somebody whom the charter lists as approver or for break-glass."""
     found: list[Approval] = []
@@ -255,10 +255,16 @@ def _approvals(
         rule = approver_rule(prepared.charter, verified, channel) if each.predicate_type in FILED_TYPES else None
         if rule is None:
             continue
-        filing = filed.get(each.payload_digest)
-        found.append(Approval(each, rule.human, _filer(filing), known_as(tx, each.issuer, each.identity)))
+        filer = filers.get((each.payload_digest, each.issuer, each.identity))
+        known = known_as(tx, each.issuer, each.identity) if filer is None else _as_of_now(tx, filer)
+        found.append(Approval(each, rule.human, filer, known))
     return found
 
 
-def _filer(filing: FilingRow | None) -> Caller | None:
-    return None if filing is None else parse_caller(filing.filer)
+def _filers(tx: Tx, row: PromotionRow) -> dict[Filed, Caller]:
+    """Give who filed what for a request: who files is who signed, so another who signed the same stands apart."""
+    found: dict[Filed, Caller] = {}
+    for filing in tx.exec(select(FilingRow).where(FilingRow.promotion == row.id).order_by(FilingRow.event_id)):
+        filer = parse_caller(filing.filer)
+        found[filing.payload, filer.issuer, filer.identity] = filer
+    return found

@@ -98,15 +98,16 @@ class PromotionRow(SQLModel, table=True):
 class FilingRow(SQLModel, table=True):
     """A signed statement that was filed for a request, with the claims of the token that filed it.
 
-    `manifest`: the referrer that attaches it; `person`: as the charter calls who signed and filed it.
+    `manifest`: the referrer that attaches it; `payload` may be that of somebody else's, too: two persons may say the
+    same. `person`: as the charter calls who signed and filed it.
     """
 
     __tablename__ = "promotion_filing"
     __table_args__ = (ForeignKeyConstraint(["promotion"], ["promotion.id"]),)
 
     promotion: str = Field(primary_key=True, sa_type=ID)
-    payload: str = Field(primary_key=True, sa_type=DIGEST)
-    manifest: str = Field(sa_type=DIGEST)
+    manifest: str = Field(primary_key=True, sa_type=DIGEST)
+    payload: str = Field(sa_type=DIGEST)
     predicate_type: str = Field(max_length=2048)
     person: str = Field(max_length=MAX_PERSON)
     filer: bytes
