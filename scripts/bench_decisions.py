@@ -25,6 +25,7 @@ from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_CYCLONEDX, PREDICATE_TEST_RESULT
 from tidegate.policy.decide import decide
+from tidegate.policy.editing import Known
 from tidegate.policy.model import COMPANY
 from tidegate.policy.record import make_record
 from tidegate.policy.recorded import Charters, read_case
@@ -66,7 +67,7 @@ def what_if_over_decisions(bench: Bench | None, rounds: int) -> Iterator[Result]
         begun = time.thread_time()
         charters: Charters = {}
         cases = [read_case(record, charters, id_=str(number)) for number in range(RECORDS)]
-        found = what_if(lambda _: case.policy, lambda _: stricter, cases, (), names=[COMPANY])
+        found = what_if(lambda _: case.policy, lambda _: stricter, cases, Known((), frozenset()), names=[COMPANY])
         timed.add("tidegate.policy.whatif", time.thread_time() - begun)
         if len(found.flips) != RECORDS:
             raise SystemExit("each of them should come out otherwise")

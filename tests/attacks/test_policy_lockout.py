@@ -17,6 +17,18 @@ NOBODY: dict[str, dict[str, Any]] = {
     "an issuer whose tokens nobody has": {
         "roles": {**policy()["roles"], "admin": [{"issuer": "https://other.example", "claims": {"groups": "admins"}}]}
     },
+    "named persons whose issuer this registry does not ask": {
+        "roles": {
+            **policy()["roles"],
+            "admin": [
+                {"issuer": "https://other.example", "claims": {"identity": f"{name}@acme.example"}}
+                for name in ("anna", "ben")
+            ],
+        },
+        "persons": {
+            name: [{"issuer": "https://other.example", "identity": f"{name}@acme.example"}] for name in ("anna", "ben")
+        },
+    },
     "a role of others": {"editors": {"allow": ["reviewer"], "approvals": 1}},
 }
 

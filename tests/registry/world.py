@@ -30,6 +30,7 @@ from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
 from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, Manifest, image_manifest
 from tidegate.formats.mediatypes import OCI_INDEX, OCI_MANIFEST, SIGSTORE_BUNDLE
 from tidegate_registry.access.gatekeeper import Gatekeeper
+from tidegate_registry.access.issuers import IssuerRule
 from tidegate_registry.access.jwks import HttpFetch
 from tidegate_registry.access.oidc import OidcVerifier
 from tidegate_registry.access.principal import Grant, Principal, PrincipalKind
@@ -338,6 +339,7 @@ def running_world(
     settings = Settings(
         mode=Mode.SANDBOX,
         public_url=url,
+        issuers=(IssuerRule(issuer=ISSUER, kind="email"),),  # its tokens are made here, see `token`
         database_url=SecretStr(database_url),
         s3=store or store_settings(s3),
         anonymous_pull=anonymous_pull,

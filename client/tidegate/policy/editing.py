@@ -31,6 +31,14 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """Who could act where a policy is in force: callers by their latest tokens, and whose tokens are taken at all."""
+
+    callers: Sequence[Caller]
+    issuers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Group:
     """Those who may propose, how many others must agree, and whose agreement counts."""
 
@@ -71,11 +79,11 @@ def judge_consent(policy: LoadedPolicy, name: str, author: Caller, approvers: Se
     return min((_consent(policy, group, author, approvers) for group in groups), key=_short_of)
 
 
-def judge_lockout(policy: LoadedPolicy, known: Iterable[Caller]) -> tuple[Reason, ...]:
+def judge_lockout(policy: LoadedPolicy, known: Known) -> tuple[Reason, ...]:
     """Say why too few could change the policy again if it were in force; empty: enough could.
 
-    `known`: callers by their latest tokens. Whoever a role names by exact identity counts as well, seen or not.
-    Where others must agree, only those whom `persons` lists can be told apart, and count.
+    Whoever a role names by exact identity counts as well, seen or not; nobody counts whose issuer's tokens are not
+    taken. Where others must agree, only those whom `persons` lists can be told apart, and count.
     """
     editors = policy.document.editors
     able = able_editors(policy, known)
@@ -88,22 +96,22 @@ def judge_lockout(policy: LoadedPolicy, known: Iterable[Caller]) -> tuple[Reason
             "too few people could change the policy again",
             f"{len(able)}: {', '.join(able)}" if able else "nobody that is known",
             f"{needed} with {_named(editors.allow)}{', each in `persons`' if editors.approvals else ''}",
-            "keep a role in `editors` that people have by their present tokens, or name them by exact identity",
+            "keep a role in `editors` that people have by their present tokens, or name them by exact identity, "
+            "at an issuer whose tokens the registry takes",
         ),
     )
 
 
-def able_editors(policy: LoadedPolicy, known: Iterable[Caller]) -> tuple[str, ...]:
+def able_editors(policy: LoadedPolicy, known: Known) -> tuple[str, ...]:
     """Name the distinct persons who could change the company-wide policy under `policy`, sorted."""
     editors, people = policy.document.editors, policy.people
-    candidates = [*known, *_named_exactly(policy, editors)]
-    able = set()
-    for caller in candidates:
-        if roles_of(caller, policy) & set(editors.allow):
-            person = people.of(caller)
-            if person is not None or not editors.approvals:
-                able.add(person or caller.identity)
-    return tuple(sorted(able))
+    able = []
+    for caller in (*known.callers, *_named_exactly(policy, editors)):
+        if caller.issuer in known.issuers and roles_of(caller, policy) & set(editors.allow):
+            persons = people.all_of(caller)
+            if persons or not editors.approvals:
+                able.append(persons or (caller.identity,))
+    return tuple(sorted(_apart(able)))
 
 
 def _groups(policy: LoadedPolicy, name: str) -> tuple[_Group, ...]:
@@ -116,17 +124,18 @@ def _groups(policy: LoadedPolicy, name: str) -> tuple[_Group, ...]:
 
 
 def _consent(policy: LoadedPolicy, group: _Group, author: Caller, approvers: Sequence[Caller]) -> Consent:
-    counted, notes = dict[str, None](), list[str]()
+    agreed, notes = list[tuple[str, ...]](), list[str]()
     if group.approvals and not policy.people.all_of(author):
         return Consent(group.approvals, (), (_unknown(author),))
     for caller in approvers:
         against = _why_not(policy, group, author, caller)
         if against is None:
-            counted[policy.people.of(caller) or ""] = None
+            agreed.append(policy.people.all_of(caller))
         else:
             notes.append(f"{caller.identity}: {against.message}")
+    counted = _apart(agreed)
     if len(counted) >= group.approvals:
-        return Consent(group.approvals, tuple(counted), ())
+        return Consent(group.approvals, counted, ())
     found = [f"{len(counted)} of {group.approvals}", *([", ".join(counted)] if counted else []), *notes]
     missing = Reason(
         "policy-approvals-missing",
@@ -135,7 +144,20 @@ def _consent(policy: LoadedPolicy, group: _Group, author: Caller, approvers: Seq
         f"{group.approvals} besides the author, with {_named(group.approve)}",
         "have them run `tidegate policy approve`",
     )
-    return Consent(group.approvals, tuple(counted), (missing,))
+    return Consent(group.approvals, counted, (missing,))
+
+
+def _apart(known_as: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Name persons of whom no two can be one human. `known_as`: every person that one caller is, for each caller.
+
+    A token can be two persons, by its identity and by a claim: whoever shares one of them may be the same human.
+    """
+    taken, names = set[str](), list[str]()
+    for persons in sorted(known_as, key=len):  # who is one person alone stands for nobody else
+        if taken.isdisjoint(persons):
+            taken.update(persons)
+            names.append(persons[0])
+    return tuple(names)
 
 
 def _why_not(policy: LoadedPolicy, group: _Group, author: Caller, caller: Caller) -> Reason | None:

@@ -16,7 +16,7 @@ from tidegate.digest import Digest
 from tidegate.errors import Reason
 from tidegate.formats.predicates.types import PREDICATE_APPROVAL
 from tidegate.policy.decide import decide, rule_for
-from tidegate.policy.editing import able_editors, judge_lockout
+from tidegate.policy.editing import Known, able_editors, judge_lockout
 from tidegate.policy.inputs import Approval, Caller, Inputs
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.rights import rights_of
@@ -73,11 +73,11 @@ class WhatIf:
 
 
 def what_if(
-    before: PolicyFor, after: PolicyFor, cases: Sequence[Case], known: Sequence[Caller], *, names: Sequence[str]
+    before: PolicyFor, after: PolicyFor, cases: Sequence[Case], known: Known, *, names: Sequence[str]
 ) -> WhatIf:
     """Compare the policies in force with those that would be. `names`: `_company` and namespaces, to look at rights.
 
-    `known`: callers by their latest tokens. Order of the flips: that of `cases`.
+    Order of the flips: that of `cases`.
     """
     flips = [flip for case in cases if (flip := _judge(case, before, after)) is not None]
     old, new = before(names[0]), after(names[0])
@@ -87,13 +87,13 @@ def what_if(
         decisions=sum(case.kind == "decision" for case in cases),
         serving=sum(case.kind == "serving" for case in cases),
         flips=tuple(flips),
-        rights=_rights_changed(before, after, known, names),
+        rights=_rights_changed(before, after, known.callers, names),
         locked_out=tuple(sorted(could - can)),
         lockout=_lockout(old, new, known),
     )
 
 
-def _lockout(old: LoadedPolicy | None, new: LoadedPolicy | None, known: Sequence[Caller]) -> tuple[Reason, ...]:
+def _lockout(old: LoadedPolicy | None, new: LoadedPolicy | None, known: Known) -> tuple[Reason, ...]:
     """Say why too few could change it afterwards, where that is the new text's doing.
 
     In a registry where few have acted yet, the policy in force looks no better: that alone is no fault of the text.

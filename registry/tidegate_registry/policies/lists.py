@@ -72,7 +72,7 @@ def find_proposal(app: Services, name: str, proposal: str) -> tuple[Proposal, tu
     """Give a proposal, and in sentences what it changes. Raises ProposalUnknown."""
     with app.db.read() as tx:
         current = app.policies.current(tx)
-        found = standing_of(tx, current, find_row(tx, name, proposal))
+        found = standing_of(app, tx, current, find_row(tx, name, proposal))
         base = tx.get(PolicyVersionRow, (name, found.base))
     return found, difference(current, name, None if base is None else base.text, found.text)
 

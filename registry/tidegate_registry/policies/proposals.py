@@ -12,7 +12,7 @@ from sqlmodel import col, select
 
 from tidegate.digest import Digest
 from tidegate.errors import Reason
-from tidegate.policy.editing import Consent, judge_consent
+from tidegate.policy.editing import Consent, Known, judge_consent
 from tidegate.policy.inputs import Caller
 from tidegate.policy.load import LoadedPolicy
 from tidegate_registry.access.callers import parse_caller
@@ -24,6 +24,7 @@ from tidegate_registry.promotion.tables import CallerClaimsRow
 
 if TYPE_CHECKING:
     from tidegate_registry.db import Tx
+    from tidegate_registry.services import Services
 
 
 MAX_KNOWN = 5_000  # identities; parsed in well under a second
@@ -77,6 +78,12 @@ def judge_by(current: PolicySet, name: str) -> LoadedPolicy:
     return policy
 
 
+def number_of(current: PolicySet, name: str) -> int:
+    """Give the number of the version in force; 0 before the first."""
+    version = current.versions.get(name)
+    return version.number if version else 0
+
+
 def find_row(tx: Tx, name: str, proposal: str) -> PolicyProposalRow:
     """Give the row of a proposal. Raises ProposalUnknown."""
     row = tx.get(PolicyProposalRow, proposal)
@@ -88,9 +95,8 @@ def find_row(tx: Tx, name: str, proposal: str) -> PolicyProposalRow:
 def proposal_of(tx: Tx, current: PolicySet, row: PolicyProposalRow) -> Proposal:
     """Give the value of a row as it stands under the policy in force."""
     author, approvers = latest(tx, parse_caller(row.author)), approvers_of(tx, row.id)
-    version = current.versions.get(row.name)
     state = ProposalState(row.state)
-    if state is ProposalState.OPEN and row.base != (version.number if version else 0):
+    if state is ProposalState.OPEN and row.base != number_of(current, row.name):
         state = ProposalState.STALE
     waits = state is ProposalState.OPEN
     return Proposal(
@@ -125,10 +131,11 @@ def latest(tx: Tx, caller: Caller) -> Caller:
     return known_as(tx, caller.issuer, caller.identity) or caller
 
 
-def known_callers(tx: Tx) -> tuple[Caller, ...]:
+def known_here(app: Services, tx: Tx) -> Known:
     """Give everybody who ever acted here by their latest token, the last seen first, at most MAX_KNOWN."""
     query = select(CallerClaimsRow.caller).order_by(col(CallerClaimsRow.seen_at).desc()).limit(MAX_KNOWN)
-    return tuple(map(parse_caller, tx.exec(query)))
+    issuers = frozenset(rule.issuer for rule in app.settings.issuers)
+    return Known(tuple(map(parse_caller, tx.exec(query))), issuers)
 
 
 def open_ids(tx: Tx, current: PolicySet) -> dict[str, list[str]]:
@@ -137,8 +144,7 @@ def open_ids(tx: Tx, current: PolicySet) -> dict[str, list[str]]:
     rows = tx.exec(query.where(PolicyProposalRow.state == ProposalState.OPEN).order_by(col(PolicyProposalRow.id)))
     found: dict[str, list[str]] = {}
     for name, proposal, base in rows:
-        version = current.versions.get(name)
-        if base == (version.number if version else 0):
+        if base == number_of(current, name):
             found.setdefault(name, []).append(proposal)
     return found
 

@@ -35,7 +35,8 @@ from tidegate_registry.policies.proposals import (
     ProposalState,
     find_row,
     judge_by,
-    known_callers,
+    known_here,
+    number_of,
     proposal_of,
 )
 from tidegate_registry.policies.source import PolicySet, PolicyVersion, version_of
@@ -66,8 +67,10 @@ def propose(
         now = app.clock()
         current = app.policies.current(tx)
         sent = _sent_before(tx, who, name, text, base)
-        if sent is not None and (same := standing_of(tx, current, sent)).state is not ProposalState.STALE:
-            return same
+        if sent is not None and sent.applied in (None, number_of(current, name)):
+            same = standing_of(app, tx, current, sent)
+            if same.state is not ProposalState.STALE:
+                return same
         _check_base(tx, current, name, base)
         before = current.versions.get(name)
         if before is not None and before.text == text:
@@ -77,8 +80,10 @@ def propose(
         if not may_edit(policy, name, author):
             raise PolicyEditRefused.because(f"the policy {name} is not changed", [not_an_editor(policy, name, author)])
         loaded = _check(current, name, text)
-        if name == COMPANY and not able_editors(loaded, known_callers(tx)):
-            raise PolicyLockout.because("the document would leave nobody who could change it", _lockout(tx, loaded))
+        if name == COMPANY and not able_editors(loaded, known_here(app, tx)):
+            raise PolicyLockout.because(
+                "the document would leave nobody who could change it", _lockout(app, tx, loaded)
+            )
         row = PolicyProposalRow(
             id=audit.make_event_id(now, app.entropy),
             name=name,
@@ -186,7 +191,7 @@ def find_version(tx: Tx, name: str, number: int) -> PolicyVersion:
 def _apply_if_complete(tx: Tx, app: Services, head: PolicyHeadRow, row: PolicyProposalRow, *, by: Actor) -> Proposal:
     """Put it in force if the policy in force lets it be; else give it as it stands."""
     current = app.policies.current(tx)
-    standing = standing_of(tx, current, row)
+    standing = standing_of(app, tx, current, row)
     if standing.consent is None or standing.missing:
         return standing
     _check(current, row.name, row.text)
@@ -207,12 +212,12 @@ def _apply_if_complete(tx: Tx, app: Services, head: PolicyHeadRow, row: PolicyPr
     return replace(standing, state=ProposalState.APPLIED, applied=row.applied, closed_at=row.closed_at)
 
 
-def standing_of(tx: Tx, current: PolicySet, row: PolicyProposalRow) -> Proposal:
+def standing_of(app: Services, tx: Tx, current: PolicySet, row: PolicyProposalRow) -> Proposal:
     """Give a proposal with all that holds it up: its text is looked at, too."""
     found = proposal_of(tx, current, row)
     if found.consent is None or not found.consent.complete or row.name != COMPANY:
         return found  # until enough have agreed, those who will are not all known yet
-    return replace(found, lockout=_lockout(tx, check_text(current, row.name, row.text)))
+    return replace(found, lockout=_lockout(app, tx, check_text(current, row.name, row.text)))
 
 
 def _check(current: PolicySet, name: str, text: bytes) -> LoadedPolicy:
@@ -231,8 +236,7 @@ def _check_open(tx: Tx, current: PolicySet, row: PolicyProposalRow) -> None:
 
 def _check_base(tx: Tx, current: PolicySet, name: str, base: int) -> None:
     """Refuse an edit of another version than the one in force, and say what changed between them."""
-    now = current.versions.get(name)
-    number = now.number if now else 0
+    now, number = current.versions.get(name), number_of(current, name)
     if number == base:
         return
     row = tx.get(PolicyVersionRow, (name, base))
@@ -249,16 +253,14 @@ def _check_base(tx: Tx, current: PolicySet, name: str, base: int) -> None:
 
 def difference(current: PolicySet, name: str, old: bytes | None, new: bytes) -> tuple[str, ...]:
     """Say in sentences what `new` changes in `old`, both texts of one policy."""
-    if old is None:
-        return changes(None, check_text(current, name, new).document)
     try:
-        before, after = check_text(current, name, old), check_text(current, name, new)
-    except PolicyInvalid as error:  # an old overlay need not fit the document of today
+        before, after = None if old is None else check_text(current, name, old), check_text(current, name, new)
+    except PolicyInvalid as error:  # an overlay that was written for another document need not fit the one of today
         return (f"the two cannot be compared any more: {error.message}",)
-    if after.overlay is None:
-        return changes(before.document, after.document)
-    return changes(before.overlay, after.overlay)
+    if before is None or before.overlay is None:
+        return changes(None if before is None else before.document, after.document)
+    return changes(before.overlay, after.overlay or after.document)
 
 
-def _lockout(tx: Tx, policy: LoadedPolicy) -> tuple[Reason, ...]:
-    return judge_lockout(policy, known_callers(tx))
+def _lockout(app: Services, tx: Tx, policy: LoadedPolicy) -> tuple[Reason, ...]:
+    return judge_lockout(policy, known_here(app, tx))

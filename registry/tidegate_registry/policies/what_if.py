@@ -15,7 +15,7 @@ from tidegate.policy.recorded import Charters, read_case
 from tidegate.policy.whatif import Case, WhatIf, what_if
 from tidegate_registry.access.callers import caller_of
 from tidegate_registry.logs import get_logger
-from tidegate_registry.policies.proposals import known_callers
+from tidegate_registry.policies.proposals import known_here
 from tidegate_registry.policies.service import difference
 from tidegate_registry.policies.source import PolicySet
 from tidegate_registry.policies.validate import check_overlays, check_text
@@ -57,7 +57,8 @@ def ask_what_if(
     Changes nothing. Raises PolicyInvalid with every mistake, NoPolicy.
     """
     with app.db.read() as tx:
-        current, known = app.policies.current(tx), (*known_callers(tx), caller_of(who))
+        current, known = app.policies.current(tx), known_here(app, tx)
+        known = replace(known, callers=(*known.callers, caller_of(who)))
         after = _policies_with(current, name, text)
         namespace = None if name == COMPANY else name
         read = _read(tx, namespace, decisions, app.clock())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.client.policy.documents import IDP, POLICY, loaded, value_of
-from tidegate.policy.editing import able_editors, judge_agreement, judge_consent, judge_lockout, may_edit
+from tidegate.policy.editing import Known, able_editors, judge_agreement, judge_consent, judge_lockout, may_edit
 from tidegate.policy.inputs import Caller
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.model import COMPANY
@@ -40,6 +40,12 @@ def policy(approvals: int = 1, **changes: Any) -> LoadedPolicy:
 
 ANNA, BEN, CARL = (who(name, "chiefs") for name in ("anna", "ben", "carl"))
 CARL_AT_THE_FORGE = Caller("human", FORGE, "carl-gh@users.example", {"actor": ("carl-gh",)})
+
+
+def known(*callers: Caller) -> Known:
+    return Known(callers, frozenset({IDP, FORGE}))
+
+
 STRANGER = who("zoe", "chiefs")  # has the role, and is nobody in `persons`
 
 
@@ -86,6 +92,19 @@ def test_two_identities_of_one_person_agree_once() -> None:
     assert judge_consent(policy(approvals=2), COMPANY, ANNA, [CARL, CARL_AT_THE_FORGE]).persons == ("carl",)
 
 
+def test_a_token_that_is_two_persons_is_no_further_one_than_either_of_them() -> None:
+    """Ben by his identity, carl by a claim: whoever else is carl may be the same human."""
+    persons = dict(policy().document.model_dump(mode="json", by_alias=True, exclude_none=True)["persons"])
+    persons["carl"].append({"issuer": IDP, "claims": {"employee": "7"}})
+    two = policy(approvals=2, persons=persons)
+    both = who("ben", "chiefs", employee="7")
+    assert two.people.all_of(both) == ("ben", "carl")
+    for agreed in ([both, CARL], [CARL, both]):
+        assert not judge_consent(two, COMPANY, ANNA, agreed).complete
+    assert judge_consent(two, COMPANY, ANNA, [both, BEN, CARL]).persons == ("ben", "carl"), "these two are apart"
+    assert judge_lockout(policy(approvals=1, persons=persons), known(both, CARL))[0].code == "policy-lockout"
+
+
 def test_an_author_who_is_nobody_in_persons_cannot_be_told_from_those_who_agree() -> None:
     consent = judge_consent(policy(), COMPANY, STRANGER, [ANNA])
     assert consent.missing[0].code == "policy-person-unknown"
@@ -107,19 +126,25 @@ def test_an_overlay_has_editors_of_its_own_besides() -> None:
 
 
 def test_a_document_is_refused_that_too_few_could_change_again() -> None:
-    assert judge_lockout(policy(), [ANNA, BEN]) == ()
-    (reason,) = judge_lockout(policy(), [ANNA, CARL, who("ben", "managers")][:1])
+    assert judge_lockout(policy(), known(ANNA, BEN)) == ()
+    (reason,) = judge_lockout(policy(), known(ANNA, who("ben", "managers")))
     assert (reason.code, reason.found) == ("policy-lockout", "1: anna")
-    (nobody,) = judge_lockout(policy(approvals=0), [who("anna", "managers")])
+    (nobody,) = judge_lockout(policy(approvals=0), known(who("anna", "managers")))
     assert nobody.found == "nobody that is known"
 
 
 def test_one_person_with_two_identities_is_not_two() -> None:
-    assert judge_lockout(policy(), [CARL, CARL_AT_THE_FORGE])[0].code == "policy-lockout"
+    assert judge_lockout(policy(), known(CARL, CARL_AT_THE_FORGE))[0].code == "policy-lockout"
 
 
 def test_whoever_is_named_by_exact_identity_is_able_before_they_are_seen() -> None:
     document = value_of(POLICY)
     named = loaded(document)  # its admin is bob, exactly
-    assert able_editors(named, []) == ("bob",)
-    assert judge_lockout(named, []) == ()
+    assert able_editors(named, known()) == ("bob",)
+    assert judge_lockout(named, known()) == ()
+
+
+def test_nobody_is_able_whose_issuer_is_no_longer_asked() -> None:
+    named = loaded(value_of(POLICY))
+    assert judge_lockout(named, Known((), frozenset({FORGE})))[0].found == "nobody that is known"
+    assert judge_lockout(policy(approvals=0), Known((ANNA,), frozenset({FORGE})))[0].code == "policy-lockout"

@@ -13,6 +13,7 @@ from tidegate.errors import StatementInvalid
 from tidegate.formats.charter import Charter
 from tidegate.formats.jcs import JsonObject
 from tidegate.policy.decide import rule_for
+from tidegate.policy.editing import Known
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.model import COMPANY
 from tidegate.policy.recorded import read_case
@@ -22,7 +23,8 @@ from tidegate.policy.whatif import WhatIf, what_if
 
 REVIEWED: JsonObject = {"id": "reviewed", "approvals": {"count": 1, "role": "reviewer"}}
 TWICE: JsonObject = {"id": "reviewed", "approvals": {"count": 2, "role": "reviewer"}}
-KNOWN = (human("bob", "reviewers"), human("carol", "reviewers"), human("rita", "managers"))
+PEOPLE = (human("bob", "reviewers"), human("carol", "reviewers"), human("rita", "managers"))
+KNOWN = Known(PEOPLE, frozenset(each.issuer for each in PEOPLE))
 
 
 def asked(case: Case, number: str = "1") -> Asked:

@@ -192,3 +192,32 @@ def test_a_proposal_that_is_sent_again_is_the_one_there_is(company: Company) -> 
     tag = company.tag()
     first, again = (company.propose(company.admin("anna"), STRICTER, tag=tag).json() for _ in range(2))
     assert (first["applied"], again["applied"], first["id"]) == (3, 3, again["id"])
+    since = company.propose(company.admin("anna"), policy(description="since then")).json()["id"]
+    assert company.approve(company.admin("ben"), since).json()["applied"] == 4
+    assert refused(company.propose(company.admin("anna"), STRICTER, tag=tag)) == (412, "policy-stale")
+
+
+def test_what_others_agreed_to_is_not_for_anybody_to_put_in_force(company: Company) -> None:
+    proposal = company.propose(company.admin("anna"), STRICTER).json()["id"]
+    assert refused(company.apply(company.as_("dev", "developers"), proposal)) == (403, "policy-editor-missing")
+    elsewhere = company.approve(company.admin("ben"), proposal, name="acme")
+    assert refused(elsewhere) == (404, "proposal-unknown"), "a proposal is for one policy"
+
+
+def test_an_overlay_that_no_longer_fits_is_not_put_in_force(company: Company) -> None:
+    """The company-wide document changed while the overlay waited for others to agree."""
+    more = [{"id": "also", "approvals": {"count": 1, "role": "reviewer"}}]
+    first = {"document": text(overlay(transitions=[{"from": "staging", "to": "stable", "require": more}])).decode()}
+    url = "/api/v1/policies/acme"
+    proposal = (
+        company.admin("anna")
+        .post(f"{url}/proposals", json={**first, "reason": "ours"}, headers={"If-None-Match": "*"})
+        .json()["id"]
+    )
+    shorter = company.propose(company.admin("anna"), policy(transitions=policy()["transitions"][:2])).json()["id"]
+    assert company.approve(company.admin("ben"), shorter).json()["applied"] == 2
+    assert refused(company.approve(company.admin("ben"), proposal, name="acme")) == (400, "policy-invalid")
+    assert company.admin("ben").get(url).status_code == 404
+    shown = company.admin("ben").get(f"{url}/proposals/{proposal}").json()
+    assert shown["state"] == "open"
+    assert "cannot be compared" in shown["changes"][0]

@@ -27,7 +27,7 @@ from tests.registry.sandbox.lines import assert_told, chosen, run
 from tests.registry.sandbox.test_s3 import wait_until_gone
 from tidegate.formats.charter import Charter
 from tidegate.formats.trustfile import parse_trust_file
-from tidegate.policy.editing import judge_lockout
+from tidegate.policy.editing import Known, judge_lockout
 from tidegate.policy.inputs import Caller
 from tidegate.policy.load import load_policy
 from tidegate.policy.people import roles_of
@@ -283,7 +283,7 @@ def test_the_policy_gives_each_demo_user_their_role_and_fits_the_charters() -> N
     }
     assert {policy.people.of(caller) for caller in callers.values()} == USERS.keys()
     assert policy.people.of(Caller("ci", f"{issuer}/ci", "a-workflow", {"actor": ("alice",)})) == "alice"
-    assert judge_lockout(policy, callers.values()) == ()
+    assert judge_lockout(policy, Known(tuple(callers.values()), frozenset({issuer}))) == ()
     trust, _ = parse_trust_file(trust_file(issuer).encode(), name="trust.yaml")
     for charter in trust.charters:
         assert isinstance(charter, Charter)
