@@ -115,7 +115,7 @@ POST   /api/v1/promotions/{promotion}/withdrawal [open]                   | 1 4 
 GET    /api/v1/agents/{namespace}/{agent}/channels                        | 1 3 + + + + + + +
 GET    /api/v1/agents/{namespace}/{agent}/channels/{channel}              | 1 3 + + + + + + +
 POST   /api/v1/agents/{namespace}/{agent}/channels/{channel}/rollback     | 1 3 3 3 x x x x x
-DELETE /api/v1/agents/{namespace}/{agent}/channels/{channel}/hold         | 1 3 3 3 4 4 4 4 4
+DELETE /api/v1/agents/{namespace}/{agent}/channels/{channel}/hold         | 1 3 3 3 + 4 4 4 4
 POST   /api/v1/revocations                                                | 1 3 3 3 4 4 4 4 4
 GET    /api/v1/revocations                                                | 1 + + + + + + + +
 GET    /api/v1/break-glass                                                | 1 + + + + + + + +
