@@ -18,7 +18,7 @@ from tidegate.digest import Digest
 from tidegate.evidence import Attached, LayoutShelf
 from tidegate.formats.charter import ApproverRule, Charter
 from tidegate.formats.identity import CertificateIdentity, from_oidc_claims
-from tidegate.formats.manifest import Manifest
+from tidegate.formats.manifest import Manifest, evidence_manifest
 from tidegate.formats.moment import moment_text
 from tidegate.formats.predicates.types import PREDICATE_CYCLONEDX
 from tidegate.formats.statement import Statement
@@ -249,9 +249,21 @@ def _serve(fake: FakeRegistry, layout: Layout) -> None:
         for blob in manifest.blobs:
             fake.blobs[blob.digest] = layout.read_blob(blob.digest, 1 << 24)
         if manifest.subject is not None:
-            entry = replace(manifest.descriptor, artifact_type=manifest.effective_artifact_type).as_json()
-            entry["annotations"] = dict(manifest.annotations)
-            fake.referrers.setdefault(manifest.subject.digest, []).append(dict(entry))
+            _list(fake, manifest, manifest.subject.digest)
+
+
+def _list(fake: FakeRegistry, referrer: Manifest, subject: Digest) -> None:
+    fake.manifests[referrer.digest] = (referrer.media_type, referrer.raw)
+    entry = replace(referrer.descriptor, artifact_type=referrer.effective_artifact_type).as_json()
+    entry["annotations"] = dict(referrer.annotations)
+    fake.referrers.setdefault(subject, []).append(dict(entry))
+
+
+def attach(fake: FakeRegistry, subject: Manifest, raw: bytes, predicate_type: str) -> None:
+    """Have the registry list one more signed statement about `subject`."""
+    referrer = evidence_manifest(raw, subject.descriptor, predicate_type)
+    fake.put_blob(raw)
+    _list(fake, referrer, subject.digest)
 
 
 def digest_of(text: str) -> Digest:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.attacks.promising import POLICY, REQUEST, Office, Releases, digest_of, make_releases, open_office
+from tests.attacks.promising import POLICY, REQUEST, Office, Releases, attach, digest_of, make_releases, open_office
+from tests.documents import evaluation
+from tests.forge import dump
 from tests.workshop import AGENT, EVALS_JOB, Workshop
 from tidegate.cli.checklist import checklist
 from tidegate.errors import BundleRefused, SigningRefused, Unreachable
 from tidegate.formats.charter import ApproverRule
 from tidegate.formats.predicates.approval import Action, ApprovalPredicate
 from tidegate.formats.predicates.break_glass import BreakGlassPredicate
-from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_CYCLONEDX
+from tidegate.formats.predicates.review import Flips, ReviewPredicate, ReviewVerdict
+from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_CYCLONEDX, PREDICATE_EVALUATION
 from tidegate.policy.load import load_policy
 from tidegate.policy.verdict import State
-from tidegate.promotion.approve import file_break_glass
+from tidegate.promotion.approve import file_break_glass, file_review, flips_of
 from tidegate.promotion.examine import ApprovalRefused, Workplace, charter_of
+from tidegate_registry.sandbox.jobs import SERVER_URL
 
 
 @pytest.fixture(scope="module")
@@ -258,3 +263,46 @@ def test_whoever_may_breaks_the_glass_for_the_one_release_that_was_verified(offi
     assert (said.version, said.channel, said.sequence, said.reason) == ("1.3.0", "staging", 7, "orders are lost")
     assert said.expires_at <= office.now + timedelta(hours=1)
     assert len(office.filed) == 1
+
+
+def with_evaluations(office: Office, before: dict[str, int], after: dict[str, int]) -> Office:
+    """Ask for a review of what flipped, and attach evaluations of both releases."""
+    shop = office.shop
+    charter = office.trust.charters.for_agent(AGENT)
+    assert charter is not None
+    office.trust = office.pen.trust = shop.trusting(charter.model_copy(update={"attesters": shop.attesters}))
+    workflow = f"workflow: {SERVER_URL}/acme/evals/.ci/workflows/run.yml, refs: [refs/heads/main]"
+    signer = f"{{root: main, issuer: {shop.main.issuer.ci_url}, {workflow}}}"
+    text = POLICY.replace("editors:", f"signers: {{evals: {signer}}}\neditors:").replace(
+        "      - {id: reviewed,",
+        "      - {id: looked-at, review: {evaluation: evals, role: reviewer}}\n      - {id: reviewed,",
+    )
+    office.serve_policy(text)
+    rule = load_policy(text.encode()).rule(AGENT, "dev", "staging")
+    assert rule is not None
+    office.request["ruleDigest"] = rule.digest
+    for manifest, outcomes in ((office.serving, before), (office.candidate, after)):
+        about = replace(shop, manifest=manifest)
+        payload = about.statement(PREDICATE_EVALUATION, evaluation(outcomes=outcomes, repeats=1))
+        raw = dump(about.sign(payload, EVALS_JOB))
+        attach(office.fake, manifest, raw, PREDICATE_EVALUATION)
+    return office
+
+
+def test_a_review_speaks_of_the_cases_that_flipped_by_what_was_verified_here(office: Office) -> None:
+    with_evaluations(office, {"a": 1, "b": 1, "c": 0}, {"a": 1, "b": 0, "c": 1})
+    place, found = office.examine()
+    (flips,) = flips_of(found)
+    assert flips == Flips("support-regression", office.serving.digest, ("b", "c"))
+    seen = {finding.id: finding for finding in found.findings}["looked-at"]
+    assert seen.state is State.INCONCLUSIVE
+    assert seen.message.startswith("2 cases flipped against what staging serves; ")
+    filed = file_review(place, found, office.pen, flips, verdict=ReviewVerdict.ACCEPTED, reason="both were wrong")
+    said = ReviewPredicate.parse(office.pen.signed[-1].predicate)
+    assert (said.flips, said.digest, said.verdict) == (flips, office.candidate.digest, ReviewVerdict.ACCEPTED)
+    assert office.filed == [f'{{"manifest":"{filed.referrer}"}}']
+
+
+def test_nothing_is_reviewed_where_nothing_flipped(office: Office) -> None:
+    with_evaluations(office, {"a": 1, "b": 1}, {"a": 1, "b": 1})
+    assert flips_of(office.examine()[1]) == ()

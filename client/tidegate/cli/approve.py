@@ -30,21 +30,26 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog="Exit codes: 0 filed, whether the request moves by it or not; 1 refused, or you said no. "
         "Guide: docs/guides/promote-and-roll-back.md",
     )
+    add_request(parser)
+    parser.add_argument(
+        "--valid", default=DEFAULT_LIFE, metavar="TIME", help=f"how long it counts (default: {DEFAULT_LIFE})"
+    )
+    add_reason(parser, required=False)
+    add_connection(parser)
+    add_signing(parser)
+    parser.set_defaults(run=run)
+
+
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """Add which request is looked at, and how it is shown."""
     parser.add_argument("request", metavar="REQUEST", help="the request's id, as `tidegate promotions` shows it")
     parser.add_argument(
         "--only", metavar="REF", help="refuse unless it asks for this: namespace/agent[:version][@sha256:…]"
     )
     parser.add_argument("--channel", type=channel_name, metavar="CHANNEL", help="refuse unless it is for this channel")
-    parser.add_argument(
-        "--valid", default=DEFAULT_LIFE, metavar="TIME", help=f"how long it counts (default: {DEFAULT_LIFE})"
-    )
     parser.add_argument("--yes", action="store_true", help="do not ask; needed where there is no terminal")
     parser.add_argument("--files", action="store_true", help="list every file that changed")
     parser.add_argument("--steps", action="store_true", help="list every numbered step that passed")
-    add_reason(parser, required=False)
-    add_connection(parser)
-    add_signing(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -58,23 +63,23 @@ def run(args: argparse.Namespace, out: Output) -> int:
     from tidegate.verify.trust import load_trust
 
     life = timedelta(seconds=seconds_of(args.valid, "--valid"))
-    _demand_somebody(args)
+    demand_somebody(args)
     trust = load_trust(trust_path(args), allow_sandbox=args.sandbox)
     signer, credentials = open_signer(args, out)
     with open_desk(args, out, credentials=credentials) as desk:
         place = Workplace(desk.registry, trust, utc_now)
         request = desk.promotions.get(args.request)
-        _demand_expected(request, args)
+        demand_expected(request, args)
         found = examine(place, request)
         demand_named(found.charter, signer.expected_identity(), Role.APPROVER, request.channel)
-        _show(found, out, args)
+        show_examined(found, out, args)
         _ask(found, args, out)
         filed = file_approval(place, found, signer, reason=args.reason, life=life)
     _tell(filed, found, out)
     return 0
 
 
-def _demand_somebody(args: argparse.Namespace) -> None:
+def demand_somebody(args: argparse.Namespace) -> None:
     """Refuse to go on where nobody could be asked. Raises InvalidInput."""
     from tidegate.errors import InvalidInput
 
@@ -87,7 +92,7 @@ def _demand_somebody(args: argparse.Namespace) -> None:
         )
 
 
-def _demand_expected(request: Promotion, args: argparse.Namespace) -> None:
+def demand_expected(request: Promotion, args: argparse.Namespace) -> None:
     """Compare the request with what `--only` and `--channel` say. Raises InvalidInput, ApprovalRefused."""
     from tidegate.promotion.examine import ApprovalRefused
     from tidegate.releases.locate import parse_release
@@ -103,7 +108,8 @@ def _demand_expected(request: Promotion, args: argparse.Namespace) -> None:
             raise ApprovalRefused(f"the request is for another {what}", found=found, expected=wanted)
 
 
-def _show(found: Examined, out: Output, args: argparse.Namespace) -> None:
+def show_examined(found: Examined, out: Output, args: argparse.Namespace) -> None:
+    """Show what this machine found about a request."""
     from tidegate.cli.checklist import checklist, move, when
     from tidegate.cli.diff import diff_lines
     from tidegate.cli.report import show_release

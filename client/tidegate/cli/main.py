@@ -31,6 +31,7 @@ VERBS: dict[str, dict[str, str]] = {
         "attest": "attach signed evidence to a bundle",
         "promote": "ask that a channel serve a release",
         "approve": "look at a request by your own trust file, and sign it",
+        "review": "say what you think of the cases that came out otherwise",
         "reject": "say no to a request to promote",
         "withdraw": "take back a request to promote",
         "rollback": "have a channel serve an earlier release again",

@@ -13,8 +13,10 @@ from tidegate.formats.charter import ApproverRule, Charter, Role
 from tidegate.formats.identity import CertificateIdentity
 from tidegate.formats.predicates.approval import DEFAULT_APPROVAL_LIFE, ApprovalPredicate
 from tidegate.formats.predicates.break_glass import BreakGlassPredicate
-from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_BREAK_GLASS
+from tidegate.formats.predicates.review import Flips, ReviewPredicate, ReviewVerdict
+from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_BREAK_GLASS, PREDICATE_REVIEW
 from tidegate.formats.statement import make_statement
+from tidegate.promotion.requirements import REVIEW
 from tidegate.verify.attestation import verify_attestation
 
 if TYPE_CHECKING:
@@ -121,6 +123,29 @@ def file_approval(
     demand_named(found.charter, signer.expected_identity(), Role.APPROVER, found.request.channel)
     predicate = approval_of(found, now=place.clock(), reason=reason, life=life).as_json()
     return _file(place, found.request, found.release, signer, (PREDICATE_APPROVAL, predicate))
+
+
+def flips_of(found: Examined) -> tuple[Flips, ...]:
+    """Say which cases flipped that the policy wants reviewed, one for each suite; found out here."""
+    serving = found.serving
+    wanted: dict[str, dict[str, None]] = {}
+    for finding in found.findings:
+        cases, suite = finding.measured.get("flipped"), finding.measured.get("suite")
+        if finding.kind == REVIEW and isinstance(cases, list) and isinstance(suite, str):
+            wanted.setdefault(suite, {}).update(dict.fromkeys(map(str, cases)))
+    if serving is None:
+        return ()
+    return tuple(Flips(suite, serving.release.digest, tuple(cases)) for suite, cases in wanted.items())
+
+
+def file_review(
+    place: Workplace, found: Examined, signer: StatementSigner, flips: Flips, *, verdict: ReviewVerdict, reason: str
+) -> Filed:
+    """Sign a review of the cases that flipped, attach it and file it. Raises as `file_approval`."""
+    demand_named(found.charter, signer.expected_identity(), Role.APPROVER, found.request.channel)
+    request, digest = found.request, found.release.release.digest
+    predicate = ReviewPredicate(request.agent, request.version, digest, verdict, reason, flips)
+    return _file(place, request, found.release, signer, (PREDICATE_REVIEW, predicate.as_json()))
 
 
 def file_break_glass(

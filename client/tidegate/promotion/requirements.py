@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SEEN_HERE: Final = frozenset({"attestation", "sbom", "vulnerabilities", "provenance", "testResult"})
 """Kinds of requirements that verified evidence, the policy's text and the clock decide alone."""
 
+REVIEW: Final = "review"
+"""Of this kind what flipped is seen here."""
+
 RULE_SEEN_HERE: Final = frozenset({"transition", "charter", "publisher", "freeze", "floor"})
 """Findings about the rule itself of which the same is true."""
 
@@ -113,11 +116,21 @@ def _kept(findings: Iterable[Finding], hidden: frozenset[str]) -> Iterable[Findi
             continue
         if _is_seen(finding) or finding.state is State.NOT_APPLICABLE:
             yield finding
+        elif finding.kind == REVIEW and (finding.state is not State.UNMET or "flipped" in finding.measured):
+            yield _flips(finding)
         elif finding.kind != RULE:
             left = f"`{finding.kind}` is left to the registry: this machine cannot see it"
             yield replace(
                 finding, state=State.INCONCLUSIVE, message=left, found=None, expected=None, hint=None, who_can=()
             )
+
+
+def _flips(finding: Finding) -> Finding:
+    """Tell which cases flipped, which verified evidence says; who reviewed them is the registry's to know."""
+    if finding.state is not State.UNMET:
+        return finding
+    told = f"{finding.message.partition(',')[0]}; whether somebody reviewed them is left to the registry"
+    return replace(finding, state=State.INCONCLUSIVE, message=told, hint=None, who_can=())
 
 
 def _release(release: Verified, now: datetime) -> Release:

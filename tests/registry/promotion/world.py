@@ -150,9 +150,9 @@ class Promotions:
         assert promotion["state"] == "done", promotion
         return promotion
 
-    def evaluate(self, version: str) -> httpx2.Response:
+    def evaluate(self, version: str, **changes: object) -> httpx2.Response:
         client, manifest = self.gate.client(EVALS_JOB), self.manifests[version]
-        payload = self.gate.about(manifest).statement(PREDICATE_EVALUATION, evaluation())
+        payload = self.gate.about(manifest).statement(PREDICATE_EVALUATION, evaluation(**changes))
         return self.gate.attach(
             client, manifest, self.gate.about(manifest).sign(payload, EVALS_JOB), PREDICATE_EVALUATION
         )

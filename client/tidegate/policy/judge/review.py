@@ -79,7 +79,7 @@ def _judge_reviewed(matter: Matter, asked: ReviewWanted, about: About, flips: _F
         )
 
     counted = tally(matter, PREDICATE_REVIEW, further)
-    measured: JsonObject = {"flipped": [*flipped], **counted.measured}
+    measured: JsonObject = {"flipped": [*flipped], "suite": flips.suite, **counted.measured}
     if counted.persons and (not asked.not_author or matter.humans.is_known(matter.inputs.release.author)):
         return about.met(f"{either(counted.names, 'and')} reviewed the flipped cases", found=told, measured=measured)
     if counted.persons:
@@ -97,7 +97,7 @@ def _judge_reviewed(matter: Matter, asked: ReviewWanted, about: About, flips: _F
         found="; ".join((told, *counted.passed_over)),
         expected=f"a review by {asked.role} that accepts them"
         + (f", or ≤ {asked.allow_flips} flips" if asked.allow_flips else ""),
-        hint=f"look at them and attach a review of {matter.request.agent}:{matter.inputs.release.version}",
+        hint=f"look at them, and say what you think of it with `tidegate review {matter.request.id}`",
         who_can=tuple(able) or holders(asked.role, matter.policy),
         measured=measured,
     )
