@@ -47,16 +47,14 @@ class _Group:
     approvals: int
 
 
-def editing_roles(policy: LoadedPolicy) -> frozenset[str]:
-    """Name the roles that may propose a change of something: the company-wide document, or some overlay."""
-    overlays = (role for editors in policy.document.overlay_editors.values() for role in editors.allow)
-    return frozenset((*policy.document.editors.allow, *overlays))
+def editing_roles(policy: LoadedPolicy, name: str) -> frozenset[str]:
+    """Name the roles that may propose a change of `name`: `_company`, or the overlay of a namespace."""
+    return frozenset(role for group in _groups(policy, name) for role in group.propose)
 
 
 def may_edit(policy: LoadedPolicy, name: str, caller: Caller) -> bool:
-    """Whether `caller` may propose a change of `name` (`_company`, or a namespace) under the policy in force."""
-    held = roles_of(caller, policy)
-    return any(held & group.propose for group in _groups(policy, name))
+    """Whether `caller` may propose a change of `name` under the policy in force."""
+    return not editing_roles(policy, name).isdisjoint(roles_of(caller, policy))
 
 
 def judge_agreement(policy: LoadedPolicy, name: str, author: Caller, caller: Caller) -> Reason | None:
@@ -199,13 +197,12 @@ def _short_of(consent: Consent) -> tuple[bool, int]:
 
 def not_an_editor(policy: LoadedPolicy, name: str, author: Caller) -> Reason:
     """Say who may change `name`, to somebody who may not."""
-    roles = sorted({role for group in _groups(policy, name) for role in group.propose})
     held = sorted(roles_of(author, policy))
     return Reason(
         "policy-editor-missing",
         f"{author.identity} may not change the policy {name}",
         ", ".join(held) or "no role",
-        _named(roles),
+        _named(editing_roles(policy, name)),
         "ask somebody who has such a role; `tidegate policy show` says who",
     )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The roles that a policy gives a caller, and those among them that may edit the policy."""
+    """The roles that a policy gives a caller, and those among them that may edit the company-wide document."""
 
     roles: tuple[str, ...] = ()
     edits: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tidegate.policy.editing import may_edit
+from tidegate.policy.editing import editing_roles
 from tidegate.policy.inputs import Caller
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.model import COMPANY, Transition
@@ -94,7 +94,7 @@ def _glass(caller: Caller, company: LoadedPolicy) -> Iterator[PolicyRight]:
 
 
 def _edits(caller: Caller, company: LoadedPolicy, policies: Mapping[str, LoadedPolicy]) -> Iterator[PolicyRight]:
-    held = tuple(sorted(roles_of(caller, company)))
+    held = roles_of(caller, company)
     for name in dict.fromkeys((COMPANY, *sorted(policies), *sorted(company.document.overlay_editors))):
-        if may_edit(company, name, caller):
-            yield PolicyRight(Action.EDIT_POLICY, held, policy=name)
+        if allowed := held & editing_roles(company, name):
+            yield PolicyRight(Action.EDIT_POLICY, tuple(sorted(allowed)), policy=name)

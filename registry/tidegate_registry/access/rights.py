@@ -72,7 +72,7 @@ class Standing(StrEnum):
     ATTESTER = "attester"
     APPROVER = "approver"
     BREAK_GLASS = "break-glass"
-    EDITOR = "editor"  # holds a role that may edit the policy
+    EDITOR = "editor"  # holds a role that may edit the company-wide policy
     MEMBER = "member"  # holds a role of the policy
     READER = "reader"
 
@@ -80,7 +80,7 @@ class Standing(StrEnum):
     def described(self) -> str:
         """Say what one must be, in a refusal."""
         if self is Standing.EDITOR:
-            return "a role that may edit the policy"
+            return "a role that may edit the company-wide policy"
         return "a role of the policy" if self is Standing.MEMBER else f"{self} in the charter"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tidegate.policy.editing import editing_roles
+from tidegate.policy.model import COMPANY
 from tidegate.policy.people import roles_of
 from tidegate_registry.access.callers import caller_of
 from tidegate_registry.access.membership import NO_ROLE, Membership
@@ -55,7 +56,7 @@ class PolicyMembers:
         for policy in self._usable(None if agent is None else (agent,)).values():
             held = roles_of(caller, policy)
             roles |= held
-            edits |= held & editing_roles(policy)
+            edits |= held & editing_roles(policy, COMPANY)
         return Membership(tuple(sorted(roles)), tuple(sorted(edits)))
 
     def in_force(self) -> Mapping[str, LoadedPolicy]:

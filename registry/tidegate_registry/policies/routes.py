@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
@@ -15,7 +14,7 @@ from tidegate_registry.access.rights import Permission
 from tidegate_registry.api import In, Paging, answer
 from tidegate_registry.artifacts.http.strict import StrictJsonRoute
 from tidegate_registry.policies import lists, service
-from tidegate_registry.policies.errors import PolicyStale, PolicyUnconditional
+from tidegate_registry.policies.errors import PolicyUnconditional
 from tidegate_registry.policies.out import (
     PolicyListedOut,
     PolicyOut,
@@ -30,14 +29,12 @@ from tidegate_registry.policies.out import (
     text_of,
     version_members,
 )
-from tidegate_registry.policies.source import PolicyVersion
 from tidegate_registry.policies.what_if import DEFAULT_DECISIONS, MAX_DECISIONS, ask_what_if
 from tidegate_registry.services import App
 
 router = APIRouter(prefix="/api/v1/policies", tags=["policies"], route_class=StrictJsonRoute)
 
 MAX_REASON = 2000
-_TAG = re.compile(r'(?:W/)?"([0-9]{1,9})\.[0-9a-f]{32}"')
 
 PolicyName = Annotated[
     str, Path(max_length=255, examples=["_company"], description="`_company`, or the namespace of an overlay")
@@ -118,7 +115,7 @@ def get_policy(*, name: PolicyName, request: Request, app: App, who: Reader) -> 
     body = PolicyOut(
         **version_members(found.version), open_proposals=list(found.open_proposals), text=text_of(found.version.text)
     )
-    return answer(request, body, tag=_tag(found.version))
+    return answer(request, body, tag=found.version.tag)
 
 
 @router.get(
@@ -152,7 +149,7 @@ def get_version(
     """With its text. A version is never edited."""
     with app.db.read() as tx:
         found = service.find_version(tx, name, number)
-    return answer(request, VersionTextOut(**version_members(found), text=text_of(found.text)), tag=_tag(found))
+    return answer(request, VersionTextOut(**version_members(found), text=text_of(found.text)), tag=found.tag)
 
 
 @router.get(
@@ -184,7 +181,7 @@ def post_proposal(
     if_none_match: IfNoneMatch = None,
 ) -> ProposalOut:
     """Judged under the policy in force, never under this one. Where nobody else must agree, it is in force at once."""
-    base = _base(name, if_match, if_none_match)
+    base = _base(app, name, if_match, if_none_match)
     return ProposalOut.of(service.propose(app, who, name, body.document.encode(), reason=body.reason, base=base))
 
 
@@ -239,7 +236,7 @@ def post_application(*, name: PolicyName, proposal: ProposalId, app: App, who: A
 )
 def post_revert(*, name: PolicyName, body: RevertIn, app: App, who: Proposer, if_match: IfMatch = None) -> ProposalOut:
     """It becomes a new version by the same gate as every change."""
-    base = _base(name, if_match, None)
+    base = _base(app, name, if_match, None)
     return ProposalOut.of(service.revert(app, who, name, body.number, reason=body.reason, base=base))
 
 
@@ -254,20 +251,13 @@ def post_what_if(*, name: PolicyName, body: WhatIfIn, app: App, who: Proposer) -
     return WhatIfOut.of(ask_what_if(app, who, name, body.document.encode(), decisions=body.decisions))
 
 
-def _base(name: str, if_match: str | None, if_none_match: str | None) -> int:
+def _base(app: App, name: str, if_match: str | None, if_none_match: str | None) -> int:
     """Read from which version an edit was made. Source: RFC 9110 sections 13.1.1 and 13.1.2, RFC 6585 section 3."""
-    if if_match is None and if_none_match == "*":
+    if if_match is not None:
+        return service.number_of_tag(app, name, if_match.strip())
+    if if_none_match == "*":
         return 0
-    if if_match is None:
-        raise PolicyUnconditional(
-            f"the edit does not say from which version of {name} it was made",
-            expected="`If-Match` with the ETag of that version, or `If-None-Match: *` for a first overlay",
-        )
-    matched = _TAG.fullmatch(if_match.strip())
-    if matched is None:
-        raise PolicyStale("that is the ETag of no version", found=if_match[:80], hint="fetch the policy again")
-    return int(matched[1])
-
-
-def _tag(version: PolicyVersion) -> str:
-    return f'"{version.number}.{version.digest.hex[:32]}"'
+    raise PolicyUnconditional(
+        f"the edit does not say from which version of {name} it was made",
+        expected="`If-Match` with the ETag of that version, or `If-None-Match: *` for a first overlay",
+    )

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
+MAX_DIGITS = 9  # of a version's number
+
 
 def propose(
     app: Services, who: Principal, name: str, text: bytes, *, reason: str, base: int, reverts: int | None = None
@@ -188,6 +190,17 @@ def find_version(tx: Tx, name: str, number: int) -> PolicyVersion:
     return version_of(row)
 
 
+def number_of_tag(app: Services, name: str, tag: str) -> int:
+    """Give the number of the version with this entity tag: of this number *and* this text. Raises PolicyStale."""
+    digits = tag.partition(".")[0].removeprefix('"')
+    number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS else 0
+    with app.db.read() as tx:
+        row = tx.get(PolicyVersionRow, (name, number))
+    if row is None or version_of(row).tag != tag:
+        raise PolicyStale(f"that is the ETag of no version of {name}", found=tag[:80], hint="fetch the policy again")
+    return number
+
+
 def _apply_if_complete(tx: Tx, app: Services, head: PolicyHeadRow, row: PolicyProposalRow, *, by: Actor) -> Proposal:
     """Put it in force if the policy in force lets it be; else give it as it stands."""
     current = app.policies.current(tx)
@@ -240,12 +253,10 @@ def _check_base(tx: Tx, current: PolicySet, name: str, base: int) -> None:
     if number == base:
         return
     row = tx.get(PolicyVersionRow, (name, base))
-    what = ["no such version"]
-    if row is not None and now is not None:
-        what = list(difference(current, name, row.text, now.text))
+    what = difference(current, name, row.text, now.text) if row is not None and now is not None else ()
     raise PolicyStale(
-        f"the policy {name} has changed since version {base}",
-        found=f"version {number}: {'; '.join(what)}",
+        f"the policy {name} has changed since version {base}" if base else f"there is a policy {name} already",
+        found=f"version {number}{': ' if what else ''}{'; '.join(what)}",
         expected=f"an edit of version {number}",
         hint="fetch it with `tidegate policy show`, make the change there, and propose again",
     )

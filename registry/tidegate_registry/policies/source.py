@@ -44,6 +44,11 @@ class PolicyVersion:
     applied_at: datetime
 
     @property
+    def tag(self) -> str:
+        """The strong entity tag that names this version, of this text."""
+        return f'"{self.number}.{self.digest.hex[:32]}"'
+
+    @property
     def title(self) -> str:
         """How messages call its text, in the place where a file's name would be."""
         return f"{self.name}@{self.number}"

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlmodel import col, select
 
-from tidegate.errors import StatementInvalid
+from tidegate.errors import Reason, StatementInvalid
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.model import COMPANY
+from tidegate.policy.people import roles_of
 from tidegate.policy.recorded import Charters, read_case
 from tidegate.policy.whatif import Case, WhatIf, what_if
 from tidegate_registry.access.callers import caller_of
 from tidegate_registry.logs import get_logger
-from tidegate_registry.policies.proposals import known_here
+from tidegate_registry.policies.errors import PolicyEditRefused
+from tidegate_registry.policies.proposals import judge_by, known_here
 from tidegate_registry.policies.service import difference
 from tidegate_registry.policies.source import PolicySet
 from tidegate_registry.policies.validate import check_overlays, check_text
@@ -24,6 +26,7 @@ from tidegate_registry.promotion.tables import ChannelRow, DecisionRow
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tidegate.policy.inputs import Caller
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
@@ -54,11 +57,14 @@ def ask_what_if(
 ) -> Compared:
     """Judge again what was decided, the last first, and what is served, as if `text` were in force as `name`.
 
-    Changes nothing. Raises PolicyInvalid with every mistake, NoPolicy.
+    Changes nothing. For those who have a role under that policy: it says what was decided and what people may do.
+    Raises PolicyInvalid with every mistake, PolicyEditRefused, NoPolicy.
     """
     with app.db.read() as tx:
         current, known = app.policies.current(tx), known_here(app, tx)
-        known = replace(known, callers=(*known.callers, caller_of(who)))
+        asker = caller_of(who)
+        _demand_role(current, name, asker)
+        known = replace(known, callers=(*known.callers, asker))
         after = _policies_with(current, name, text)
         namespace = None if name == COMPANY else name
         read = _read(tx, namespace, decisions, app.clock())
@@ -66,6 +72,19 @@ def ask_what_if(
     now = current.versions.get(name)
     changed = difference(current, name, now.text if now else None, text)
     return Compared(what_if(current.for_agent, after, read.cases, known, names=names), read.left_out, changed)
+
+
+def _demand_role(current: PolicySet, name: str, asker: Caller) -> None:
+    """A role of one namespace's overlay, which its own editors bind to whom they like, opens that namespace alone."""
+    if not roles_of(asker, judge_by(current, name)):
+        reason = Reason(
+            "role-missing",
+            f"{asker.identity} has no role under the policy {name}",
+            "no role",
+            "a role of the company-wide policy, or of the overlay asked about",
+            "have the editors of the policy bind a role to this identity or one of its claims",
+        )
+        raise PolicyEditRefused.because(reason.message, [reason])
 
 
 def _policies_with(current: PolicySet, name: str, text: bytes) -> Callable[[str], LoadedPolicy | None]:

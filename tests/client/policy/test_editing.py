@@ -147,4 +147,5 @@ def test_whoever_is_named_by_exact_identity_is_able_before_they_are_seen() -> No
 def test_nobody_is_able_whose_issuer_is_no_longer_asked() -> None:
     named = loaded(value_of(POLICY))
     assert judge_lockout(named, Known((), frozenset({FORGE})))[0].found == "nobody that is known"
+    assert judge_lockout(policy(), known(ANNA, STRANGER))[0].code == "policy-lockout", "nobody can tell who zoe is"
     assert judge_lockout(policy(approvals=0), Known((ANNA,), frozenset({FORGE})))[0].code == "policy-lockout"

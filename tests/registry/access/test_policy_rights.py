@@ -49,6 +49,9 @@ def test_a_person_has_what_their_roles_allow() -> None:
         PolicyRight(Action.EDIT_POLICY, ("admin",), policy=COMPANY),
         PolicyRight(Action.EDIT_POLICY, ("admin",), policy="acme"),
     )
+    both = describe_standing(caller("anna", "admins", "developers"), in_force()).rights
+    edits = {right.policy: right.roles for right in both if right.action is Action.EDIT_POLICY}
+    assert edits == {COMPANY: ("admin",), "acme": ("admin", "developer")}, "only the roles that allow it"
     (review,) = describe_standing(caller("rita", "reviewers"), in_force()).rights
     assert (review.action, review.roles) == (Action.REVIEW_BREAK_GLASS, ("reviewer",))
 

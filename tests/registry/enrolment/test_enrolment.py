@@ -8,6 +8,7 @@ from threading import Barrier
 import httpx2
 import pytest
 
+from tests.registry.policies.documents import policy
 from tests.registry.policies.helpers import Company, refused
 from tests.registry.world import World
 from tidegate_registry.enrolment.tables import EnrolmentRow
@@ -63,6 +64,12 @@ def test_the_token_is_nowhere_but_in_the_answer(company: Company, world: World) 
 def test_nobody_else_makes_one(company: Company, stranger: httpx2.Client, groups: tuple[str, ...]) -> None:
     assert refused(company.as_("dev", *groups).post(ENROLMENTS, json=HOST)) == (403, "role-missing")
     assert refused(stranger.post(ENROLMENTS, json=HOST)) == (401, "login-needed")
+
+
+def test_the_editors_of_one_namespace_bring_no_machines_in(company: Company) -> None:
+    company.install(policy(overlayEditors={"acme": {"allow": ["developer"]}}), "_company", recover=True)
+    assert refused(company.as_("dev", "developers").post(ENROLMENTS, json=HOST)) == (403, "role-missing")
+    assert company.admin("anna").post(ENROLMENTS, json=HOST).status_code == 201
 
 
 def test_whatever_is_wrong_with_a_token_strangers_are_told_the_same(

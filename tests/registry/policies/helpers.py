@@ -31,8 +31,8 @@ class Company:
 
     world: World
 
-    def install(self, document: dict[str, Any] | None = None, name: str = "_company") -> None:
-        install(self.world.services, OPERATOR, text(document or policy()), name=name, reason="first")
+    def install(self, document: dict[str, Any] | None = None, name: str = "_company", *, recover: bool = False) -> None:
+        install(self.world.services, OPERATOR, text(document or policy()), name=name, reason="first", recover=recover)
 
     def meet(self, *names: str) -> None:
         """Let people be seen with a token of an admin: what they did is of no importance."""

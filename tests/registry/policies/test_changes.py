@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.registry.policies.documents import overlay, person, policy, text
+from tests.registry.policies.documents import IDP, overlay, person, policy, text
 from tests.registry.policies.helpers import COMPANY_URL, Company, refused
 from tests.registry.world import World
 
@@ -90,6 +90,10 @@ def test_a_stale_edit_is_refused_with_what_changed_meanwhile(company: Company) -
     [
         ({}, (428, "policy-unconditional")),
         ({"If-Match": '"x"'}, (412, "policy-stale")),
+        ({"If-Match": f'"1.{"0" * 32}"'}, (412, "policy-stale")),
+        ({"If-Match": f'"0.{"0" * 32}"'}, (412, "policy-stale")),
+        ({"If-Match": f'"{"9" * 40}.{"0" * 32}"'}, (412, "policy-stale")),
+        ({"If-Match": "*"}, (412, "policy-stale")),
         ({"If-None-Match": "*"}, (412, "policy-stale")),
     ],
 )
@@ -221,3 +225,15 @@ def test_an_overlay_that_no_longer_fits_is_not_put_in_force(company: Company) ->
     shown = company.admin("ben").get(f"{url}/proposals/{proposal}").json()
     assert shown["state"] == "open"
     assert "cannot be compared" in shown["changes"][0]
+
+
+def test_a_role_that_one_namespace_gives_asks_about_no_other(company: Company) -> None:
+    """What was decided elsewhere, and whose rights would move, is nothing to whoever an overlay's editors let in."""
+    company.install(overlay(roles={"ops": [{"issuer": IDP, "claims": {"groups": "outsiders"}}]}), "acme")
+    outsider = company.as_("otto", "outsiders")
+    asked = {
+        name: outsider.post(f"/api/v1/policies/{name}/what-if", json={"document": text(document).decode()})
+        for name, document in {"acme": overlay(), "umbra": overlay("umbra"), "_company": STRICTER}.items()
+    }
+    assert asked["acme"].status_code == 200
+    assert [refused(asked[name]) for name in ("umbra", "_company")] == [(403, "role-missing")] * 2
