@@ -26,6 +26,7 @@ REPLAYS: list[dict[str, Any]] = [
     {"expiresAt": moment_text(NOW)},
     {"expiresAt": "2027-01-01"},
     {"expiresAt": None},
+    {"expiresAt": moment_text(NOW + timedelta(days=3650))},
 ]
 
 
@@ -109,3 +110,17 @@ def test_the_policy_bounds_what_broken_glass_may_do(limits: dict[str, Any]) -> N
     none = Case(policy({"id": "bill", "sbom": {}}, breakGlass=None))
     none.request(glass=none.glass())
     assert isinstance(none.verdict(), Refused)
+
+
+def test_people_are_told_of_statements_about_this_request_and_the_record_has_all() -> None:
+    case = Case(policy({"id": "it", "approvals": {"count": 1, "role": "reviewer"}}))
+    case.approve(
+        case.approval("bob", said={"channel": "staging"}),
+        case.approval("carol", said={"sequence": 6, "rule": str(Digest.of(b"another rule"))}),
+    )
+    finding = case.finding("it")
+    assert finding.found == "nobody; carol does not count: it is for request number 6 of the channel, and this is 7"
+    passed_over = finding.measured["passedOver"]
+    assert isinstance(passed_over, list)
+    assert ["staging" in str(each) for each in passed_over].count(True) == 1
+    assert ["another rule" in str(each) for each in passed_over].count(True) == 1

@@ -56,13 +56,22 @@ def run(args: argparse.Namespace, out: Output) -> int:
     """Examine, show, ask, sign, file."""
     from datetime import timedelta
 
+    from tidegate.errors import InvalidInput
     from tidegate.formats.charter import Role
+    from tidegate.formats.predicates.approval import MAX_APPROVAL_LIFE
     from tidegate.promotion.approve import demand_named, file_approval
     from tidegate.promotion.examine import Workplace, examine
     from tidegate.releases.verify import utc_now
     from tidegate.verify.trust import load_trust
 
     life = timedelta(seconds=seconds_of(args.valid, "--valid"))
+    if life > MAX_APPROVAL_LIFE:
+        raise InvalidInput(
+            f"--valid {args.valid}: an approval counts for {DEFAULT_LIFE} at most",
+            found=args.valid,
+            expected=f"{DEFAULT_LIFE} or less",
+            hint="approve it again when its time is over and it has not moved",
+        )
     demand_somebody(args)
     trust = load_trust(trust_path(args), allow_sandbox=args.sandbox)
     signer, credentials = open_signer(args, out)

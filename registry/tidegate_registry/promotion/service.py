@@ -7,7 +7,7 @@ again. Source: docs/concepts/how-a-decision-is-made.md.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -19,7 +19,7 @@ from tidegate.formats.predicates.approval import Action
 from tidegate.policy.decide import rule_for
 from tidegate.policy.inputs import Caller
 from tidegate.policy.people import roles_of
-from tidegate.policy.verdict import Allowed
+from tidegate.policy.verdict import Allowed, Finding
 from tidegate_registry.access.callers import caller_bytes, caller_of, owner_of
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.lists import find_release
@@ -340,7 +340,13 @@ def _hopeless(decided: Decided, wanted: Wanted) -> tuple[Reason, ...]:
     if not any(each.kind == "rule" and each.id in fatal for each in missing):
         return ()
     # what stands first is what the answer's code and hint are about
-    return tuple(each.reason for each in sorted(missing, key=lambda each: each.id not in fatal))
+    return tuple(_unopened(each, decided).reason for each in sorted(missing, key=lambda each: each.id not in fatal))
+
+
+def _unopened(finding: Finding, decided: Decided) -> Finding:
+    """Leave out the hint to do something about the request: none was opened."""
+    named = finding.hint is not None and decided.inputs.request.id in finding.hint
+    return replace(finding, hint=None, who_can=()) if named else finding
 
 
 def _may_break_glass(decided: Decided) -> bool:
@@ -354,8 +360,9 @@ def _may_break_glass(decided: Decided) -> bool:
 
 
 def _no(wanted: Wanted) -> str:
-    verb = "promoted" if wanted.action is Action.PROMOTE else "rolled back"
-    return f"{wanted.agent}:{wanted.version} is not {verb} to {wanted.channel}"
+    if wanted.action is Action.ROLLBACK:
+        return f"{wanted.channel} of {wanted.agent} is not rolled back to {wanted.version}"
+    return f"{wanted.agent}:{wanted.version} is not promoted to {wanted.channel}"
 
 
 def _counter(app: Services, wanted: Wanted) -> int:

@@ -90,6 +90,7 @@ def first_code(document: JsonObject) -> object:
         ("publish --provenance absent.json", 2, "invalid-input"),
         ("approve 0197a7c2", 2, "approval-not-confirmed"),
         ("approve 0197a7c2 --yes --valid never", 2, "invalid-input"),
+        ("approve 0197a7c2 --yes --valid 91d", 2, "invalid-input"),
         ("approve 0197a7c2 --yes --trust absent.yaml", 2, "trust-file-missing"),
         (f"promote {AGENT}:1.2.0 --to stable --break-glass", 2, "invalid-input"),
         (f"promote {AGENT}:1.2.0 --to stable --break-glass --reason x", 2, "break-glass-not-confirmed"),

@@ -304,7 +304,7 @@ class Case:
             "action": request.action.value,
             "rule": str(rule.digest) if rule else str(Digest.of(b"no rule")),
             "notFullBefore": moment_text(NOW),
-            "expiresAt": moment_text(NOW + timedelta(days=90)),
+            "expiresAt": moment_text(NOW + timedelta(days=60)),
             "computed": {"evidence": []},
             **(said or {}),
         }

@@ -76,6 +76,7 @@ def test_what_nothing_can_mend_is_refused_recorded_and_opens_nothing(
     before = len(promotions.client("carol").get(PROMOTIONS).json()["items"])
     answer = promotions.ask(who, version, channel)
     assert (answer.status_code, codes_of(answer)[0]) == (403, code)
+    assert "tidegate approve" not in answer.text, "there is no request that could be approved"
     assert len(promotions.client("carol").get(PROMOTIONS).json()["items"]) == before
     assert promotions.show(waiting)["state"] == "open", "whoever may not ask supersedes nobody"
     refused = promotions.gate.data_of("promotion.decided")[-1]

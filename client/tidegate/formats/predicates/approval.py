@@ -12,7 +12,9 @@ from tidegate.formats.jcs import JsonObject
 from tidegate.formats.moment import moment_text
 from tidegate.formats.predicates.members import Members
 
-DEFAULT_APPROVAL_LIFE: Final = timedelta(days=90)  # a charter's own longest validity
+MAX_APPROVAL_LIFE: Final = timedelta(days=90)  # a charter's own longest validity; it may be given again
+LIFE_SLACK: Final = timedelta(hours=1)  # for the signer's clock, and a certificate that is older than the signature
+DEFAULT_APPROVAL_LIFE: Final = MAX_APPROVAL_LIFE
 MAX_EVIDENCE: Final = 1_000  # as many referrers as the verifier looks at: docs/spec/verification.md, V2
 MAX_CHANGES: Final = 200  # kinds of change; docs/spec/diff.md has fewer
 STEPS: Final = ("none", "patch", "minor", "major")

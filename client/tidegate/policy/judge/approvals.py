@@ -133,7 +133,7 @@ def _judge_count(
     return about.unmet(
         f"{len(counted.persons)} of {count}{who}; needs {lacking} more {whose}{names}",
         found=counted.found,
-        expected=f"approvals by {count} distinct persons {whose}",
+        expected=f"{'an approval by one person' if count == 1 else f'approvals by {count} distinct persons'} {whose}",
         hint=f"approve it with `tidegate approve {matter.request.id}`",
         who_can=tuple(left),
         measured=counted.measured,

@@ -65,9 +65,10 @@ def judge_requester(matter: Matter) -> tuple[Finding, ...]:
     if able:
         return (REQUESTER.met(f"{request.requester.identity} may ask for it", found=", ".join(able)),)
     has = roles_of(request.requester, matter.policy)
+    noun = "rollback" if matter.is_rollback else "promotion"
     return (
         REQUESTER.unmet(
-            f"{request.requester.identity} may not ask for this {request.action.value}",
+            f"{request.requester.identity} may not ask for this {noun}",
             found=f"roles {', '.join(sorted(has))}" if has else "no role in this policy",
             expected=either(allowed) if allowed else "a role that the transition allows",
             hint="let somebody ask who has one of these roles",

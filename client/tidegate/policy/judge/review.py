@@ -94,7 +94,7 @@ def _judge_reviewed(matter: Matter, asked: ReviewWanted, about: About, flips: _F
     able = sorted(matter.humans.name(node) for node in able_to_sign(matter, asked.role) - author)
     return about.unmet(
         f"{len(flipped)} cases flipped against what {matter.request.channel} serves, and nobody reviewed them",
-        found="; ".join((told, *counted.passed_over)),
+        found="; ".join((told, *counted.told)),
         expected=f"a review by {asked.role} that accepts them"
         + (f", or ≤ {asked.allow_flips} flips" if asked.allow_flips else ""),
         hint=f"look at them, and say what you think of it with `tidegate review {matter.request.id}`",

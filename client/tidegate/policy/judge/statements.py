@@ -6,17 +6,19 @@ sentences go to whoever waits for it. Numbers: docs/spec/decision.md, part P.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.moment import moment_text, parse_moment
+from tidegate.formats.predicates.approval import LIFE_SLACK, MAX_APPROVAL_LIFE
 from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_BREAK_GLASS, PREDICATE_REVIEW
 from tidegate.policy.inputs import Approval
 from tidegate.policy.judge.humans import rules_of
 from tidegate.policy.judge.matter import MAX_SKEW, Matter
+from tidegate.policy.requirements import show_duration
 
 _MOVES: Final = frozenset({PREDICATE_APPROVAL, PREDICATE_BREAK_GLASS})  # what is about one request
 _ALL: Final = _MOVES | {PREDICATE_REVIEW}
@@ -41,6 +43,19 @@ def objections(matter: Matter, approval: Approval) -> tuple[str, ...]:
                 found += clause.check(matter, approval)
         known = matter.known_objections[id(approval)] = tuple(found)
     return known
+
+
+def to_tell(matter: Matter, approval: Approval, reasons: Sequence[str]) -> Sequence[str]:
+    """Give those of `reasons` that say something to whoever waits for this request.
+
+    Nothing of a statement about another move; of one for an earlier request just that.
+    """
+    if approval.attested.predicate_type not in _MOVES:
+        return reasons
+    elsewhere = (_is_about_this_release, _is_about_this_channel, _is_about_this_action)
+    if any(check(matter, approval) for check in elsewhere):
+        return ()
+    return _is_about_this_request(matter, approval) or reasons
 
 
 def _is_about_this_release(matter: Matter, approval: Approval) -> tuple[str, ...]:
@@ -80,10 +95,12 @@ def _is_about_this_rule(matter: Matter, approval: Approval) -> tuple[str, ...]:
 
 
 def _has_not_expired(matter: Matter, approval: Approval) -> tuple[str, ...]:
-    """P6: its time is not over."""
+    """P6: its time is not over, and was not longer than a statement may count without being given again."""
     ends = moment_in(_view(approval), "expiresAt")
     if ends is None:
         return ("it does not say when it expires",)
+    if ends > approval.attested.signed_at + MAX_APPROVAL_LIFE + LIFE_SLACK:
+        return (f"it would count until {moment_text(ends)}, and may for {show_duration(MAX_APPROVAL_LIFE)}",)
     return () if matter.now < ends else (f"it expired at {moment_text(ends)}",)
 
 
