@@ -25,6 +25,7 @@ from tests.registry.admission.world import GateWorld
 from tidegate.cli.main import main
 from tidegate.credentials.browser import log_in_by_browser
 from tidegate.credentials.device import DeviceCode, log_in_by_device
+from tidegate.credentials.keyring_vault import VaultFailed
 from tidegate.credentials.oauth import OAuthRefused, Tokens
 from tidegate.credentials.provider import Issuer, LoginOption, choose_option, parse_login_options
 from tidegate.credentials.sources import Credentials, Source
@@ -123,6 +124,18 @@ class TestCommand:
         assert main(["login", "--no-keyring", *elsewhere]) == 1
         assert "audience-wrong" in capsys.readouterr().err
         assert not (home / "tidegate").exists()
+
+    def test_a_registry_that_names_the_client_of_another_gets_no_login_begun(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], gate_world: GateWorld
+    ) -> None:
+        opened: list[str] = []
+        monkeypatch.setattr(webbrowser, "open", opened.append)
+        (option,) = httpx2.get(f"{gate_world.url}/api/v1/login-options", trust_env=False).json()["options"]
+        other = ("https://other.example", option["issuer"], option["clientId"], "https://id.example/t", "token")
+        LoginStore(home / "tidegate").keep(RegistryLogin(*other))
+        assert main(["login", "--no-keyring"]) == 2
+        assert "login-client-shared" in capsys.readouterr().err
+        assert opened == []
 
     def test_what_cannot_work_is_said_before_anything_is_opened(
         self, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -361,6 +374,25 @@ class TestKeyring:
         assert "secret-id" in store.path.read_text()
         assert vault.secrets == {}
         assert store.find(self.LOGIN.registry) == self.LOGIN
+
+    def test_tokens_that_move_into_the_file_leave_the_keyring(self, tmp_path: Path, vault: MemoryKeyring) -> None:
+        store = LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)})
+        store.keep(self.LOGIN)
+        store.keep(self.LOGIN, in_keyring=False)
+        assert vault.secrets == {}
+        assert store.find(self.LOGIN.registry) == self.LOGIN
+
+    def test_a_login_whose_keyring_is_away_is_not_said_to_be_forgotten(
+        self, tmp_path: Path, vault: MemoryKeyring
+    ) -> None:
+        LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)}).keep(self.LOGIN)
+        away = LoginStore(tmp_path / "tidegate")
+        with pytest.raises(VaultFailed) as caught:
+            away.forget()
+        assert caught.value.reasons[0].code == "keyring-failed"
+        assert (len(vault.secrets), away.path.exists()) == (1, True)
+        assert LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)}).forget()
+        assert vault.secrets == {}
 
 
 def test_a_registry_with_several_issuers_is_asked_for_one_of_them() -> None:

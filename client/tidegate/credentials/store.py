@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.credentials.keyring_vault import Vault, find_keyring
+from tidegate.credentials.keyring_vault import Vault, VaultFailed, find_keyring
 from tidegate.credentials.sandbox_login import SandboxLogin
 from tidegate.errors import InvalidInput, JsonInvalid, Unauthenticated
 from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
@@ -92,6 +92,7 @@ class LoginStore:
 
     def keep(self, login: RegistryLogin, *, in_keyring: bool = True) -> bool:
         """Remember `login` in place of any other for that registry; whether its tokens went into a keyring."""
+        before = self.is_in_keyring(login.registry)
         vault = self._keyring() if in_keyring else None
         tokens: JsonObject = {"idToken": login.id_token}
         if login.refresh_token is not None:
@@ -106,6 +107,8 @@ class LoginStore:
         }
         registries: JsonObject = {**self._registries(), login.registry: entry}
         self._write({**self._read(), "registries": registries})
+        if before and vault is None and (unused := self._keyring()) is not None:
+            unused.drop(login.registry)  # nothing else would remember that they are there
         return vault is not None
 
     def is_in_keyring(self, registry: str) -> bool:
@@ -113,7 +116,10 @@ class LoginStore:
         return self._registries().get(registry, {}).get("tokens") == _KEYRING
 
     def forget(self) -> bool:
-        """Remove every login, from the keyring too; whether there was any."""
+        """Remove every login, from the keyring too; whether there was any.
+
+        Raises VaultFailed while a keyring that holds some cannot be reached: the file says which, so it stays.
+        """
         if not self.path.exists():
             return False
         try:
@@ -121,6 +127,13 @@ class LoginStore:
         except InvalidInput:  # a file that nobody can read goes all the same
             kept = []
         vault = self._keyring() if kept else None
+        if kept and vault is None:
+            raise VaultFailed(
+                "nothing was forgotten: tokens are in a keyring that cannot be reached from here",
+                found=f"those for {', '.join(kept)}",
+                hint=f"run it where you logged in (`pip install 'tidegate[keyring]'`); if that keyring is gone, "
+                f"remove {self.path}",
+            )
         for url in kept:
             if vault is not None:
                 vault.drop(url)
