@@ -58,6 +58,14 @@ def test_nor_where_only_the_charter_says_that_two_identities_are_one_person() ->
     assert case.lacks() == ["it"]
 
 
+def test_nor_where_the_charter_calls_an_identity_by_the_name_that_the_policy_has_for_them() -> None:
+    """The policy knows alice's pipeline, the charter her other address: nothing joins the two but her name."""
+    case = case_of(ONE, approvers=[approver("al", OTHER_IDP, person="alice"), approver("bob")])
+    case.approve(case.approval("al", issuer=OTHER_IDP, person="alice"))
+    assert case.lacks() == ["it"]
+    assert "alice does not count: is the author" in (case.finding("it").found or "")
+
+
 def test_nor_with_the_claims_of_one_directory_that_two_issuers_pass_on() -> None:
     """The same groups and the same address from two issuers are two identities; unknown ones are not a new person."""
     case = case_of(ONE, approvers=[approver("eve", OTHER_IDP), approver("bob")])

@@ -72,8 +72,10 @@ def decide(policy: LoadedPolicy, inputs: Inputs, now: datetime) -> Allowed | Ref
     """Decide whether the request may be carried out at `now` (aware).
 
     Findings: those of STEPS, then one for each requirement of the transition in the order of the policy. All are
-    evaluated. Allowed only if each passes; unmet and inconclusive do not.
+    evaluated. Allowed only if each passes; unmet and inconclusive do not. Raises ValueError when `now` is naive.
     """
+    if now.tzinfo is None:
+        raise ValueError("now must be aware")
     request = inputs.request
     rule = rule_for(policy, request.action, request.agent, request.source, request.channel)
     matter = Matter.of(policy, inputs, now.astimezone(UTC), rule)

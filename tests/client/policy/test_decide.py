@@ -20,7 +20,7 @@ from tests.client.policy.deciding import (
 from tidegate.digest import Digest
 from tidegate.formats.charter import RefClass
 from tidegate.formats.predicates.approval import Action
-from tidegate.policy.decide import STEPS
+from tidegate.policy.decide import STEPS, decide
 from tidegate.policy.inputs import Release, Tenure
 from tidegate.policy.verdict import Allowed, Refused, State
 
@@ -258,3 +258,9 @@ def test_a_version_is_compared_as_a_version_and_not_as_text() -> None:
     case = Case()
     case.channel(serving=Release("1.10.0", SERVED, None, NOW, FACTS))
     assert case.lacks() == ["forward"]
+
+
+def test_a_time_without_a_zone_is_no_time() -> None:
+    case = Case()
+    with pytest.raises(ValueError, match="aware"):
+        decide(case.policy, case.inputs, datetime(2026, 11, 21, 12))  # noqa: DTZ001 - which it is about

@@ -1,4 +1,5 @@
-"""Who is the same human as whom. Two identities are one person if the policy or the charter says so.
+"""Who is the same human as whom. Two identities are one person if the policy or the charter says so, or both call them
+by one name.
 
 A certificate names one identity, so all that is known of it belongs to one human. A token of a pipeline also names who
 set it off (`actor`), who is another human each time: a token therefore stands for a *set*, and is the same person as
@@ -38,9 +39,11 @@ class Humans:
         self._signers: dict[int, Node] = {}
         self._tokens: dict[int, Token] = {}
         for rule in self._approvers:
+            named = (_CHARTER, rule.human)
+            if rule.human in policy.persons:  # a name that both documents have for somebody means one human
+                self._join(named, (_PERSON, rule.human))
             if rule.identity is not None:
-                named, identity = (_CHARTER, rule.human), (_IDENTITY, rule.issuer, rule.identity)
-                self._join(named, identity)
+                self._join(named, (_IDENTITY, rule.issuer, rule.identity))
                 if (person := self._people.of_identity(rule.issuer, rule.identity)) is not None:
                     self._join(named, (_PERSON, person))
         glass = (inputs.request.glass,) if inputs.request.glass is not None else ()
