@@ -46,6 +46,12 @@ def test_signing_an_old_result_again_does_not_make_it_the_latest() -> None:
     assert state_of(passed, result("FAILED", 5 * MINUTE), again) is State.UNMET
 
 
+def test_a_first_signature_that_counts_for_nothing_hides_no_later_one_that_does() -> None:
+    passed = result("PASSED", MINUTE)
+    worthless = result("PASSED", 9 * MINUTE, payload_digest=passed.payload_digest, signers=("nobody",))
+    assert state_of(worthless, passed) is state_of(passed) is State.MET
+
+
 def test_a_result_of_another_signer_or_from_the_future_hides_no_failure() -> None:
     failed = result("FAILED", 2 * MINUTE)
     assert state_of(failed, result("PASSED", signers=("nobody",))) is State.UNMET

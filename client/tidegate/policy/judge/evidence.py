@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -14,7 +14,7 @@ from tidegate.formats.jcs import JsonObject
 from tidegate.formats.moment import moment_text
 from tidegate.formats.predicates.types import PREDICATE_EVALUATION, short_name
 from tidegate.policy.inputs import Attested
-from tidegate.policy.judge.matter import MAX_SKEW, About, Matter, ago
+from tidegate.policy.judge.matter import MAX_SKEW, About, Matter, ago, at_first, is_repeated
 from tidegate.policy.requirements import show_duration
 from tidegate.policy.verdict import Finding
 
@@ -59,9 +59,15 @@ def latest(matter: Matter, wanted: Wanted, *, serving: bool = False) -> Attested
 
 
 def counting(matter: Matter, wanted: Wanted, *, serving: bool = False) -> Iterator[Attested]:
-    """Give all that count, the latest first."""
+    """Give all that count, the latest first; of a statement that was signed several times the first signature."""
     evidence = matter.serving_evidence if serving else matter.attestations
-    for attested in evidence.get(wanted.predicate_type, ()):
+    several = evidence.get(wanted.predicate_type, ())
+    found = _counting(matter, wanted, several)
+    return iter(at_first(found)) if is_repeated(several) else found
+
+
+def _counting(matter: Matter, wanted: Wanted, several: Iterable[Attested]) -> Iterator[Attested]:
+    for attested in several:
         for condition in CONDITIONS:
             if condition.check(matter, attested, wanted):
                 break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -130,28 +130,34 @@ def _release(inputs: Inputs) -> JsonObject:
 
 
 def by_type(attestations: Iterable[Attested]) -> dict[str, tuple[Attested, ...]]:
-    """Sort attestations by predicate type, the latest first; a statement that is there twice counts once."""
+    """Sort attestations by predicate type, the latest first."""
     found: dict[str, list[Attested]] = {}
     for attested in attestations:
         found.setdefault(attested.predicate_type, []).append(attested)
-    return {kind: _once(several) for kind, several in found.items()}
+    return {kind: tuple(sorted(several, key=_place, reverse=True)) for kind, several in found.items()}
 
 
-def _once(several: list[Attested]) -> tuple[Attested, ...]:
-    several.sort(key=_place)
-    if len(several) > 1:
-        # the same statement signed anew is as old as its first signature, or an old result could be made young
-        first: dict[tuple[str, ...], Attested] = {}
-        for attested in several:
-            first.setdefault(_same(attested), attested)
-        several = list(first.values())
-    return tuple(reversed(several))
+def is_repeated(several: Sequence[Attested]) -> bool:
+    """Whether a statement is there twice."""
+    return len(several) > 1 and len(set(map(_same, several))) < len(several)
+
+
+def at_first(several: Iterable[Attested]) -> Iterable[Attested]:
+    """Give each statement as it was first signed: signed anew it is no younger, or an old result could be made young.
+
+    `several`: those that count, the latest first, and so is what comes out. What does not count must not be among
+    them: a first signature that is worth nothing would hide a later one that is.
+    """
+    first = {_same(attested): attested for attested in several}
+    return sorted(first.values(), key=_place, reverse=True)
 
 
 # what makes two bundles one statement: what it says and who says it; two persons may say the same
 _same = attrgetter("payload_digest", "root", "issuer", "identity")
 # sorts as statements were signed, and leaves nothing to the order of the inputs
-_place = attrgetter("signed_at", "log_index", "payload_digest", "root", "issuer", "identity", "bundle_digest")
+_place = attrgetter(
+    "signed_at", "log_index", "payload_digest", "root", "issuer", "identity", "bundle_digest", "signers"
+)
 
 
 def ago(span: timedelta) -> str:
