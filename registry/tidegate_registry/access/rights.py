@@ -52,7 +52,7 @@ class Permission(StrEnum):
     PROMOTION_APPROVE = "promotion:approve"  # filing an approval; the signature in it is what counts
     PROMOTION_REJECT = "promotion:reject"
     PROMOTION_WITHDRAW = "promotion:withdraw"
-    DECISION_READ = "decision:read"
+    DECISION_READ = "decision:read"  # whole records, with every claim of the tokens that they rest on
     CHANNEL_READ = "channel:read"
     CHANNEL_ROLLBACK = "channel:rollback"
     CHANNEL_LIFT_HOLD = "channel:lift-hold"
@@ -130,6 +130,7 @@ class _Rule:
 
 
 _ALL = frozenset(Standing)
+_INSIDERS = _ALL - {Standing.READER}
 _SIGNERS = frozenset({Standing.PUBLISHER, Standing.ATTESTER, Standing.APPROVER, Standing.BREAK_GLASS})
 _PUBLISHERS = frozenset({Standing.PUBLISHER})
 _APPROVERS = frozenset({Standing.APPROVER})
@@ -160,7 +161,7 @@ RULES: dict[Permission, _Rule] = {
     Permission.PROMOTION_APPROVE: _Rule(_APPROVERS, PROMOTE),
     Permission.PROMOTION_REJECT: _Rule(_REVIEWERS, PROMOTE),
     Permission.PROMOTION_WITHDRAW: _Rule(_MOVERS, PROMOTE),
-    Permission.DECISION_READ: _Rule(_ALL, PULL, ANY_ACTION),
+    Permission.DECISION_READ: _Rule(_INSIDERS, PULL, ANY_ACTION),
     Permission.CHANNEL_READ: _Rule(_ALL, PULL, ANY_ACTION),
     Permission.CHANNEL_ROLLBACK: _Rule(_MOVERS, PROMOTE),
     Permission.CHANNEL_LIFT_HOLD: _Rule(_MOVERS, PROMOTE),

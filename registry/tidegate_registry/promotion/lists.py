@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from sqlmodel import col, select
+from sqlmodel import col, func, select
 
 from tidegate.formats.predicates.approval import Action
 from tidegate.policy.decide import rule_for
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
+PAGE_BYTES = 4 << 20  # of records in one page of decisions; one that is larger makes a page of its own
 HISTORY = 50  # tenures that a channel is shown with
 
 
@@ -115,15 +117,24 @@ def list_promotions(
 def list_decisions(
     app: Services, who: Principal, promotion: str, *, after: str, size: int
 ) -> tuple[Sequence[DecisionRow], str | None]:
-    """Give a page of the decisions about a request, the last first. Raises PromotionUnknown, AccessDenied."""
+    """Give a page of the decisions about a request, the last first; it ends early where their records are large.
+
+    Raises PromotionUnknown, AccessDenied.
+    """
     row = visible_promotion(app, who, promotion)
     app.access.demand(who, Permission.DECISION_READ, row.repository)
-    query = select(DecisionRow).where(DecisionRow.promotion == promotion)
+    query = select(DecisionRow.id, func.length(DecisionRow.record)).where(DecisionRow.promotion == promotion)
     if after:
         query = query.where(DecisionRow.id < after)
     with app.db.read() as tx:
-        rows = tx.exec(query.order_by(col(DecisionRow.id).desc()).limit(size + 1)).all()
-    return rows[:size], rows[size - 1].id if len(rows) > size else None
+        found = tx.exec(query.order_by(col(DecisionRow.id).desc()).limit(size + 1)).all()
+        totals = accumulate(length for _, length in found)
+        fitting = sum(1 for total in totals if total <= PAGE_BYTES)
+        shown = [id_ for id_, _ in found[: min(size, max(fitting, 1))]]
+        rows = tx.exec(
+            select(DecisionRow).where(col(DecisionRow.id).in_(shown)).order_by(col(DecisionRow.id).desc())
+        ).all()
+    return rows, shown[-1] if len(found) > len(shown) else None
 
 
 def list_channels(app: Services, who: Principal, repository: str) -> Sequence[ChannelDetail]:

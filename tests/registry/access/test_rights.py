@@ -31,7 +31,6 @@ READ = {
     Permission.ARTIFACT_PULL,
     Permission.EVIDENCE_READ,
     Permission.PROMOTION_READ,
-    Permission.DECISION_READ,
     Permission.CHANNEL_READ,
 }
 MOVE = {
@@ -42,7 +41,7 @@ MOVE = {
     Permission.CHANNEL_LIFT_HOLD,
 }
 JUDGE = {Permission.PROMOTION_REJECT, Permission.BREAK_GLASS_REVIEW}
-ATTEST = READ | {Permission.QUARANTINE_READ, Permission.BLOB_PUSH, Permission.EVIDENCE_PUSH}
+ATTEST = READ | {Permission.DECISION_READ, Permission.QUARANTINE_READ, Permission.BLOB_PUSH, Permission.EVIDENCE_PUSH}
 APPROVE = ATTEST | MOVE | JUDGE | {Permission.PROMOTION_APPROVE}
 BREAK_GLASS = ATTEST | MOVE | JUDGE | {Permission.BREAK_GLASS_USE}
 PUBLISH = (
@@ -110,7 +109,8 @@ def test_the_table_of_rights(who: Principal, rules: AccessRules, expected: set[P
 def test_a_role_of_the_policy_opens_the_door_to_promotions_and_never_to_pushing() -> None:
     for membership in (MEMBER, EDITOR):
         for rule_book in (charter(), None):
-            assert allowed(STRANGER, CLOSED, rule_book, membership=membership) == READ | MOVE | JUDGE
+            found = allowed(STRANGER, CLOSED, rule_book, membership=membership)
+            assert found == READ | {Permission.DECISION_READ} | MOVE | JUDGE
     reason = refused(STRANGER, Permission.PROMOTION_REQUEST).reasons[0]
     assert reason.code == "role-missing"
     assert "mallory@acme.example" in (reason.found or "")

@@ -261,7 +261,6 @@ class TestWhoami:
             "artifact:pull",
             "evidence:read",
             "promotion:read",
-            "decision:read",
             "channel:read",
         ]
 

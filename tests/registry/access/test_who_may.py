@@ -104,8 +104,8 @@ POST   /api/v1/promotions [emergency]                                     | 1 3 
 GET    /api/v1/promotions                                                 | 1 + + + + + + + +
 GET    /api/v1/promotions/{promotion} [closed]                            | 1 4 + + + + + + +
 GET    /api/v1/promotions/{promotion} [open]                              | 1 4 + + + + + + +
-GET    /api/v1/promotions/{promotion}/decisions [closed]                  | 1 4 + + + + + + +
-GET    /api/v1/promotions/{promotion}/decisions [open]                    | 1 4 + + + + + + +
+GET    /api/v1/promotions/{promotion}/decisions [closed]                  | 1 4 3 + + + + + +
+GET    /api/v1/promotions/{promotion}/decisions [open]                    | 1 4 3 + + + + + +
 POST   /api/v1/promotions/{promotion}/approvals [closed]                  | 1 4 3 3 3 4 3 3 3
 POST   /api/v1/promotions/{promotion}/approvals [open]                    | 1 4 3 3 3 4 3 3 3
 POST   /api/v1/promotions/{promotion}/rejection [closed]                  | 1 4 3 3 3 x x x x

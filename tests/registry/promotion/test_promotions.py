@@ -10,6 +10,7 @@ from tests.registry.promotion.walk import two_in_dev
 from tests.registry.promotion.world import CHANNELS, FREEZE, POLICY, PROMOTIONS, Promotions, missing
 from tests.workshop import AGENT
 from tidegate_registry.policies.tables import PolicyHeadRow, PolicyVersionRow
+from tidegate_registry.promotion import lists
 from tidegate_registry.promotion.service import take_turn
 
 
@@ -150,6 +151,21 @@ def test_requests_channels_and_decisions_are_listed(promotions: Promotions) -> N
     assert [each["record"]["verdict"] for each in decisions] == ["allowed"]
     for unknown in (f"{CHANNELS}/nowhere", f"{PROMOTIONS}/none", f"{PROMOTIONS}/none/decisions"):
         assert client.get(unknown).status_code == 404
+
+
+def test_a_page_of_decisions_ends_where_their_records_get_too_large(
+    promotions: Promotions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promotions.publish("1.0.0")
+    promotion = promotions.ask("carol", "1.0.0", "stable").json()
+    decided = [promotion["decision"]["id"], promotions.approve("bob", promotion).json()["decision"]["id"]]
+    client, url = promotions.client("bob"), f"{PROMOTIONS}/{promotion['id']}/decisions"
+    assert [each["id"] for each in client.get(url).json()["items"]] == decided[::-1]
+    monkeypatch.setattr(lists, "PAGE_BYTES", 1)
+    first = client.get(url).json()
+    last = client.get(url, params={"after": first["next"]}).json()
+    assert [[each["id"] for each in page["items"]] for page in (first, last)] == [[decided[1]], [decided[0]]]
+    assert last["next"] is None
 
 
 def test_what_waits_for_the_channel_before_goes_on_when_that_is_reached(promotions: Promotions) -> None:
