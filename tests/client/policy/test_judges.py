@@ -347,6 +347,13 @@ def test_a_fresh_signature_does_not_make_an_old_scan_young() -> None:
     assert (finding.state, finding.message) == (State.UNMET, "the latest vulnerability scan is too old")
 
 
+def test_a_scan_of_a_time_that_is_yet_to_come_is_not_young() -> None:
+    finding = judged(SAFE, scan(finished=-365 * DAY))
+    assert finding.state is State.UNMET
+    assert "yet to come" in finding.message
+    assert judged(SAFE, scan(finished=timedelta(seconds=-30))).state is State.MET
+
+
 def test_provenance_is_worth_what_the_charter_says_of_its_builder() -> None:
     wanted: JsonObject = {"provenance": {"level": 3, "builders": [f"{BUILDER}@refs/tags/v1"]}}
     assert judged(wanted, provenance()).state is State.MET

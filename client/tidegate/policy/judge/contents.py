@@ -11,7 +11,7 @@ from tidegate.formats.moment import moment_text
 from tidegate.formats.predicates.types import PREDICATE_CYCLONEDX, PREDICATE_SPDX, PREDICATE_VULNERABILITIES
 from tidegate.policy.inputs import Attested
 from tidegate.policy.judge.evidence import Wanted, counting, latest, measured_of, missing, too_old, who_can_sign
-from tidegate.policy.judge.matter import About, Matter, ago, either
+from tidegate.policy.judge.matter import MAX_SKEW, About, Matter, ago, either
 from tidegate.policy.judge.statements import moment_in
 from tidegate.policy.load import LoadedRequirement
 from tidegate.policy.requirements import Severity, VulnerabilitiesWanted, show_duration
@@ -95,6 +95,15 @@ def _judge_scan(matter: Matter, about: About, asked: VulnerabilitiesWanted, scan
             else f"finished {ago(matter.now - finished)}, at {moment_text(finished)}",
             expected=f"at most {show_duration(asked.max_age)} ago",
             hint="scan it again",
+            who_can=who_can,
+            measured=measured,
+        )
+    if asked.max_age is not None and finished is not None and finished > matter.now + MAX_SKEW:
+        return about.unmet(  # or it would be young for as long as it likes
+            "the latest vulnerability scan says that it finished at a time that is yet to come",
+            found=moment_text(finished),
+            expected=f"at most {show_duration(asked.max_age)} ago",
+            hint="scan it again, with a clock that is right",
             who_can=who_can,
             measured=measured,
         )
