@@ -196,14 +196,14 @@ class WhenInvalid(InvalidInput):
         self,
         message: str,
         *,
-        line: int,
-        column: int,
-        excerpt: str,
+        line: int = 1,
+        column: int = 1,
+        excerpt: str = "",
         code: str | None = None,
         expected: object | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(message, code=code, found=excerpt, expected=expected, hint=hint)
+        super().__init__(message, code=code, found=excerpt or None, expected=expected, hint=hint)
         self.line = line
         self.column = column
         self.excerpt = excerpt

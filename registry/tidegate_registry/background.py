@@ -21,6 +21,7 @@ from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.logs import get_logger
 from tidegate_registry.promotion.service import TURN_SECONDS, take_turn
+from tidegate_registry.promotion.watch import WATCH_SECONDS, RevocationWatch
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
@@ -39,6 +40,7 @@ class Background:
     def __init__(self, app: Services, record_counts: Callable[[], None]) -> None:
         self._app = app
         self._record_counts = record_counts
+        self._revocations = RevocationWatch(app)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._stop = asyncio.Event()
 
@@ -49,6 +51,7 @@ class Background:
             asyncio.create_task(repeat(self._record_counts, COUNT_SECONDS, self._stop)),
             asyncio.create_task(repeat(self._note_progress, NOTE_SECONDS, self._stop)),
             asyncio.create_task(repeat(self._look_at_promotions, TURN_SECONDS, self._stop)),
+            asyncio.create_task(repeat(self._revocations.look, WATCH_SECONDS, self._stop)),
         )
         return self
 

@@ -1,9 +1,9 @@
 """Answers that can never change, kept in memory: what a release names, byte for byte as the routes answered it.
 
 Only what is released gets in, and only under its digest or its version: a release is never unset and a version never
-moves, so nothing here can become wrong, whichever replica wrote it, but by a revocation: manifests are kept for
-REVOCATION_SECONDS, and dropped at once where the revocation was made. Never in: what is not there, what is in
-quarantine, what is revoked, working tags, and decisions about callers, which the access room makes for each request.
+moves, so nothing here can become wrong, whichever replica wrote it, but by a revocation: it drops what is kept of its
+agent, at once where it was made, elsewhere as soon as `promotion.watch` has seen it. Never in: what is not there, what
+is in quarantine, what is revoked, working tags, and decisions about callers, which the access room makes each time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 MAX_ANSWERS = 16_384
-REVOCATION_SECONDS = 2  # how long another replica may still answer with a manifest that was revoked
 ANSWER_BYTES = 2048  # what an answer takes besides its body: key, headers, objects; measured 1.3 to 1.9 KB
 
 Header = tuple[bytes, bytes]
@@ -54,7 +53,13 @@ class ReadCache:
         self._most_bytes, self._most_answers = most_bytes, most_answers
         self._answers: OrderedDict[AnswerKey, KeptAnswer] = OrderedDict()
         self._bytes = 0
+        self._drops = 0
         self._lock = threading.Lock()
+
+    @property
+    def drops(self) -> int:
+        """How often something was dropped for a revocation. Ask before the look that an answer rests on."""
+        return self._drops
 
     def __len__(self) -> int:
         return len(self._answers)
@@ -72,12 +77,18 @@ class ReadCache:
                 self._answers.move_to_end(key)
         return kept
 
-    def keep(self, key: AnswerKey, answer: KeptAnswer) -> None:
-        """Keep an answer, in place of an older one to the same request; one too large for the cache is not kept."""
+    def keep(self, key: AnswerKey, answer: KeptAnswer, *, drops: int | None = None) -> None:
+        """Keep an answer, in place of an older one to the same request; one too large for the cache is not kept.
+
+        `drops`: as it was before the look that the answer rests on. If it has changed since, the look may have been
+        before a revocation and the answer would outlive it: it is not kept. None: no revocation concerns it.
+        """
         size = _size(answer)
         if size > self._most_bytes:
             return
         with self._lock:
+            if drops not in (None, self._drops):
+                return
             self._drop(key)
             self._answers[key] = answer
             self._bytes += size
@@ -87,6 +98,7 @@ class ReadCache:
     def drop(self, repository: str) -> None:
         """Forget every answer about one repository: one of its releases was revoked."""
         with self._lock:
+            self._drops += 1
             for key in [key for key, answer in self._answers.items() if answer.repository == repository]:
                 self._drop(key)
 

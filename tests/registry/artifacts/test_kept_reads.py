@@ -304,6 +304,17 @@ class TestBounds:
         nothing.keep(self.key(0), self.answer(0))
         assert len(nothing) == 0
 
+    def test_an_answer_that_was_read_before_a_revocation_does_not_outlive_it(self) -> None:
+        cache = ReadCache(most_bytes=1 << 20)
+        cache.keep(self.key(0), self.answer(1))
+        before = cache.drops
+        cache.drop(AGENT)
+        assert len(cache) == 0
+        cache.keep(self.key(0), self.answer(1), drops=before)
+        assert len(cache) == 0
+        cache.keep(self.key(0), self.answer(1), drops=cache.drops)
+        assert len(cache) == 1
+
     def test_callers_and_what_they_may_are_bounded(self, world: World) -> None:
         token = world.tokens.check(world.client().headers["authorization"].removeprefix("Bearer "))
         memory = CallerMemory(most=2)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.registry.admission.world import codes_of
 from tests.registry.promotion.walk import two_in_dev
 from tests.registry.promotion.world import PROMOTIONS, Promotions
 from tests.workshop import AGENT
+from tidegate_registry.artifacts.reads import KeptAnswer, ReadCache
+from tidegate_registry.promotion.watch import RevocationWatch
 
 if TYPE_CHECKING:
     import httpx2
@@ -74,3 +77,18 @@ def test_it_is_once_and_for_all_and_by_whoever_answers_for_the_agent(promotions:
     again = revoke(promotions, "1.0.0")
     assert (again.status_code, codes_of(again)) == (409, ["already-revoked"])
     assert promotions.client("carol").get(PROMOTIONS).json()["items"] == []
+
+
+def test_a_replica_forgets_what_it_keeps_of_an_agent_once_it_has_seen_the_revocation(promotions: Promotions) -> None:
+    promotions.publish("1.0.0")
+    other = replace(promotions.gate.services, reads=ReadCache(most_bytes=1 << 20))
+    watch, kept = RevocationWatch(other), KeptAnswer(AGENT, 200, (), b"", None, None, None, {})
+    other.reads.keep(("GET", "/", ""), kept)
+    watch.look()
+    assert len(other.reads) == 1
+    assert revoke(promotions, "1.0.0").status_code == 201
+    watch.look()
+    assert len(other.reads) == 0
+    other.reads.keep(("GET", "/", ""), kept)
+    watch.look()
+    assert len(other.reads) == 1, "each revocation is noticed once"

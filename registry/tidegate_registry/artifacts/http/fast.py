@@ -78,8 +78,19 @@ class KeptReads:
         return kept, condition is not None and is_known(condition.decode("latin-1"), kept.etag)
 
 
-def keep(app: Services, request: Request, repository: str, answer: Response, *, until: datetime | None = None) -> None:
-    """Keep what a route answers, for everybody who may pull from `repository`. For released things alone."""
+def keep(
+    app: Services,
+    request: Request,
+    repository: str,
+    answer: Response,
+    *,
+    drops: int | None = None,
+    until: datetime | None = None,
+) -> None:
+    """Keep what a route answers, for everybody who may pull from `repository`. For released things alone.
+
+    `drops`: `app.reads.drops` as it was before the route looked; None where a revocation changes nothing.
+    """
     scope = request.scope
     kept = KeptAnswer(
         repository=repository,
@@ -92,7 +103,7 @@ def keep(app: Services, request: Request, repository: str, answer: Response, *, 
         path_params=request.path_params,
     )
     host = _link_host(app, request.headers.get("host", ""))
-    app.reads.keep((request.method, scope["path"], host), kept)
+    app.reads.keep((request.method, scope["path"], host), kept, drops=drops)
 
 
 def _link_host(app: Services, host: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -25,7 +24,6 @@ from tidegate_registry.artifacts.http.body import read_body
 from tidegate_registry.artifacts.http.fast import keep
 from tidegate_registry.artifacts.manifests import StoredManifest, demand_put, put_manifest, read_manifest
 from tidegate_registry.artifacts.names import parse_repository, parse_tags, parse_target
-from tidegate_registry.artifacts.reads import REVOCATION_SECONDS
 from tidegate_registry.services import App, Caller, Services
 
 router = APIRouter(tags=["manifests"])
@@ -58,8 +56,9 @@ MANIFEST = {
 def get_manifest(name: Name, reference: Reference, request: Request, app: App, who: Caller) -> Response:
     """By digest, version or working tag. What is in quarantine is there for the agent's signers alone."""
     target = parse_target(reference, channels=app.settings.channels)
+    drops = app.reads.drops
     manifest = read_manifest(app, who, parse_repository(name), target)
-    return _answer(app, request, manifest, Response(manifest.raw, headers=_headers(manifest)))
+    return _answer(app, request, manifest, Response(manifest.raw, headers=_headers(manifest)), drops=drops)
 
 
 @router.head(
@@ -73,8 +72,9 @@ def get_manifest(name: Name, reference: Reference, request: Request, app: App, w
 def head_manifest(name: Name, reference: Reference, request: Request, app: App, who: Caller) -> Response:
     """As `getManifest`, without the body."""
     target = parse_target(reference, channels=app.settings.channels)
+    drops = app.reads.drops
     manifest = read_manifest(app, who, parse_repository(name), target)
-    return _answer(app, request, manifest, Response(headers=_headers(manifest)))
+    return _answer(app, request, manifest, Response(headers=_headers(manifest)), drops=drops)
 
 
 @router.put(
@@ -157,10 +157,9 @@ def _is_strict(prefer: list[str] | None) -> bool:
     return STRICT in {each.strip().lower().replace(" ", "") for value in prefer or () for each in value.split(",")}
 
 
-def _answer(app: Services, request: Request, manifest: StoredManifest, answer: Response) -> Response:
+def _answer(app: Services, request: Request, manifest: StoredManifest, answer: Response, *, drops: int) -> Response:
     if manifest.lasting:
-        until = app.clock() + timedelta(seconds=REVOCATION_SECONDS)
-        keep(app, request, manifest.repository, answer, until=until)
+        keep(app, request, manifest.repository, answer, drops=drops)
     return conditional(request, answer)
 
 
