@@ -193,7 +193,6 @@ def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAs
         await run_in_threadpool(record_suppressed, app, api.state.refusals, closing=True)
         await run_in_threadpool(_note_at_end, app)
         await app.staging.close()
-        await run_in_threadpool(app.store_crew.shutdown)
         await run_in_threadpool(app.db.close)
         log.info("stopped")
 
