@@ -7,6 +7,7 @@ The store is launched before anything heavy is imported, so that both start at t
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import logging
 import os
@@ -70,7 +71,8 @@ def run_sandbox(
         with _stop_on_signals(), folder.held() as clean:
             sandbox = Sandbox(folder, folder.choose_ports(registry_port, sigstore_port), database_url)
             try:
-                sandbox.start(patient=not clean)
+                with _without_collecting():
+                    sandbox.start(patient=not clean)
                 with contextlib.suppress(BrokenPipeError):  # who started us need not listen
                     out.write(banner(folder, sandbox.ports, time.monotonic() - started))
                     out.flush()
@@ -240,6 +242,16 @@ def _stop_on_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Let a start make its thousands of classes without looking for garbage among them: a tenth of its time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _bypass_proxies() -> None:

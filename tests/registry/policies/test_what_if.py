@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.registry.admission.world import GateWorld
+from tests.registry.policies.documents import overlay, text
 from tests.registry.policies.helpers import Run, refused
 from tests.registry.promotion.world import POLICY, Promotions
 from tests.workshop import AGENT
@@ -39,6 +40,15 @@ def test_the_text_in_force_flips_nothing(promotions: Promotions) -> None:
     assert found["decisions"] >= 4
     assert (found["serving"], found["flips"], found["rights"], found["leftOut"]) == (2, [], [], 0)
     assert found["changes"] == []
+
+
+def test_an_overlay_is_asked_about_what_its_own_namespace_did(promotions: Promotions) -> None:
+    dave = promotions.gate.client("dave", *SCOPES)
+    looked_at = {}
+    for name in ("acme", "acm", "umbra"):
+        answer = dave.post(f"/api/v1/policies/{name}/what-if", json={"document": text(overlay(name)).decode()})
+        looked_at[name] = answer.json()["decisions"] > 0, answer.json()["serving"]
+    assert looked_at == {"acme": (True, 2), "acm": (False, 0), "umbra": (False, 0)}
 
 
 def test_a_stricter_text_flips_what_was_decided_and_what_is_served_with_the_reason(promotions: Promotions) -> None:
