@@ -12,6 +12,9 @@ from tests.registry.promotion.walk import two_in_dev
 from tests.registry.promotion.world import CHANNELS, PROMOTIONS, Promotions
 from tests.registry.world import wait_for
 from tests.workshop import AGENT
+from tidegate_registry.artifacts.naming import Release
+from tidegate_registry.promotion import rollback
+from tidegate_registry.services import Services
 
 
 @pytest.mark.parametrize("versions", [("1.0.0", "1.1.0"), ("1.1.0", "1.0.0")])
@@ -45,6 +48,23 @@ def test_two_who_roll_back_at_once_go_back_once(promotions: Promotions) -> None:
     answers = at_once(promotions, [(back, client, "it is down") for client in clients])
     assert sorted(each.status_code for each in answers) == [201, 409]
     assert promotions.serves("dev") == "1.0.0", "and not one further back"
+
+
+def test_a_rollback_is_told_of_a_promotion_that_came_while_its_target_was_chosen(
+    promotions: Promotions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two_in_dev(promotions)
+    promotions.publish("1.2.0")
+    choose = rollback._healthy
+
+    def meanwhile(app: Services, repository: str, channel: str) -> Release:
+        chosen = choose(app, repository, channel)
+        promotions.promote("1.2.0", "dev", "alice")
+        return chosen
+
+    monkeypatch.setattr(rollback, "_healthy", meanwhile)
+    assert codes_of(promotions.roll_back("dev")) == ["promotion-overtaken"]
+    assert promotions.serves("dev") == "1.2.0"
 
 
 def at_once(promotions: Promotions, calls: list[tuple]) -> list[httpx2.Response]:  # type: ignore[type-arg]

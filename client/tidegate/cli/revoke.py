@@ -41,7 +41,11 @@ def run(args: argparse.Namespace, out: Output) -> int:
         else:
             warning = out.paint("warning:", 1, 33)
             out.say(f"{warning} {channel.name} serves it still{f': {channel.why}' if channel.why else ''}")
-            out.say(f"         `tidegate rollback {revoked.agent} {channel.name} --reason …` moves it")
+            for reason in channel.reasons:
+                if reason != channel.why:
+                    out.say(f"         {reason}")
+            if not channel.reasons:
+                out.say(f"         `tidegate rollback {revoked.agent} {channel.name} --reason …` moves it")
     if args.json:
         out.json(revoked.document)
     else:

@@ -189,11 +189,15 @@ class ChannelState:
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """A channel that served a release when that was revoked. `moved_to`: what it serves now, None if it stayed."""
+    """A channel that served a release when that was revoked. `moved_to`: what it serves now, None if it stayed.
+
+    `why`: in short; `reasons`: each of those for which a rollback was refused.
+    """
 
     name: str
     moved_to: str | None
     why: str | None
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +218,12 @@ class Revocation:
             text(document, "version"),
             digest(document, "digest"),
             tuple(
-                Affected(text(each, "channel"), text_or_none(each, "movedTo"), text_or_none(each, "why"))
+                Affected(
+                    text(each, "channel"),
+                    text_or_none(each, "movedTo"),
+                    text_or_none(each, "why"),
+                    tuple(text(reason, "message") for reason in objects(each.get("reasons"))),
+                )
                 for each in objects(document.get("channels"))
             ),
             document,

@@ -18,8 +18,6 @@ log = get_logger()
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tidegate.formats.charter import Charter
-    from tidegate.policy.load import LoadedPolicy
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.db import Db, Tx
 
@@ -70,15 +68,3 @@ def demand_person(who: Principal, what: str) -> None:
             expected="the token of somebody who logged in",
             hint="log in with `tidegate login` and do it yourself",
         )
-
-
-def humans_of(caller: Caller, policy: LoadedPolicy, charter: Charter | None) -> frozenset[str]:
-    """Give every name under which policy and charter know the human behind a token, and the identity itself.
-
-    Two tokens are of one human if these meet.
-    """
-    named = set(policy.people.all_of(caller))
-    for rule in (*charter.approvers, *charter.break_glass) if charter is not None else ():
-        if (rule.issuer, rule.identity) == (caller.issuer, caller.identity):
-            named.add(rule.human)
-    return frozenset({*named, f"{caller.issuer} {caller.identity}"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidegate.errors import Reason
+from tidegate.policy.judge.humans import Humans
 from tidegate.policy.people import roles_of
 from tidegate_registry.access.callers import caller_bytes, parse_caller
 from tidegate_registry.access.rights import Permission
@@ -14,7 +15,7 @@ from tidegate_registry.audit.events import Actor, timestamp
 from tidegate_registry.promotion.asked import open_requests
 from tidegate_registry.promotion.errors import AlreadyReviewed, GlassUnknown, RoleMissing
 from tidegate_registry.promotion.events import GlassReviewed
-from tidegate_registry.promotion.people import demand_person, humans_of, note_caller
+from tidegate_registry.promotion.people import demand_person, note_caller
 from tidegate_registry.promotion.service import policy_for, settle_quietly
 from tidegate_registry.promotion.tables import BrokenGlassRow
 
@@ -53,8 +54,9 @@ def review(app: Services, who: Principal, glass_id: str, *, finding: GlassFindin
                 expected=" or ".join(allowed) or "a role under breakGlass.review.allow",
                 hint="let somebody review it who has one of these roles",
             )
-        user = humans_of(parse_caller(row.user), policy, charter) | {row.person}
-        if not user.isdisjoint(humans_of(caller, policy, charter)):
+        humans = Humans(policy, charter)
+        user = humans.of(parse_caller(row.user)) | {humans.human(row.person)}
+        if not user.isdisjoint(humans.of(caller)):
             raise RoleMissing.because(
                 f"{who.name} broke the glass and cannot be the second person",
                 (Reason("same-person", "who broke the glass does not review it", who.name, "a second person"),),

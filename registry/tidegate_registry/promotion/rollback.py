@@ -11,7 +11,7 @@ from tidegate_registry.admission.lists import find_release
 from tidegate_registry.artifacts import naming
 from tidegate_registry.promotion import channels
 from tidegate_registry.promotion.errors import ChannelUnknown, NothingToRollBackTo
-from tidegate_registry.promotion.service import Wanted, open_request
+from tidegate_registry.promotion.service import Wanted, moves_of, open_request
 
 if TYPE_CHECKING:
     from tidegate_registry.access.principal import Principal
@@ -40,6 +40,7 @@ def roll_back(app: Services, who: Principal, back: Back) -> str:
     """
     repository = back.repository
     app.access.demand(who, Permission.BREAK_GLASS_USE if back.break_glass else Permission.CHANNEL_ROLLBACK, repository)
+    seen = moves_of(app, repository, back.channel)  # before the target is chosen, which rests on it
     if back.version is not None:
         target = find_release(app, who, repository, back.version)
     else:
@@ -53,7 +54,7 @@ def roll_back(app: Services, who: Principal, back: Back) -> str:
         back.key,
         break_glass=back.break_glass,
     )
-    return open_request(app, who, wanted, target)
+    return open_request(app, who, wanted, target, seen=seen)
 
 
 def _healthy(app: Services, repository: str, channel: str) -> Release:

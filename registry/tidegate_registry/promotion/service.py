@@ -85,9 +85,12 @@ def open_promotion(app: Services, who: Principal, wanted: Wanted) -> str:
     return open_request(app, who, wanted, find_release(app, who, wanted.agent, wanted.version))
 
 
-def open_request(app: Services, who: Principal, wanted: Wanted, release: Release) -> str:
-    """Open a request for `release` by somebody who may knock; see `open_promotion`."""
-    seen = _counter(app, wanted)
+def open_request(app: Services, who: Principal, wanted: Wanted, release: Release, *, seen: int | None = None) -> str:
+    """Open a request for `release` by somebody who may knock; see `open_promotion`.
+
+    `seen`: how often the channel had been moved when `release` was chosen; None for now.
+    """
+    seen = moves_of(app, wanted.agent, wanted.channel) if seen is None else seen
 
     def attempt() -> str:
         prepared = prepare(app, trust_of(app), release, wanted.channel, wanted.action)
@@ -98,7 +101,7 @@ def open_request(app: Services, who: Principal, wanted: Wanted, release: Release
             known = _repeated(tx, who, wanted)
             if known is not None:
                 return known.id
-            if _counter_in(tx, wanted) != seen:
+            if _moves_in(tx, wanted.agent, wanted.channel) != seen:
                 raise PromotionOvertaken(
                     f"{wanted.channel} of {wanted.agent} was moved by somebody else meanwhile; nothing was opened",
                     hint="look at what the channel serves now, and ask again if you still want to",
@@ -243,6 +246,8 @@ def settle_quietly(app: Services, promotion: str, actor: Actor, repository: str)
         wake_those_behind(app, promotion, actor)
     except TidegateError as error:
         log.info("promotion.not-decided", repository=repository, promotion=promotion, code=error.reasons[0].code)
+    except Exception:  # a fault of ours with this one holds up none of those that are looked at after it
+        log.exception("promotion.fault", repository=repository, promotion=promotion)
 
 
 def policy_for(app: Services, tx: Tx, agent: str) -> LoadedPolicy:
@@ -365,13 +370,14 @@ def _no(wanted: Wanted) -> str:
     return f"{wanted.agent}:{wanted.version} is not promoted to {wanted.channel}"
 
 
-def _counter(app: Services, wanted: Wanted) -> int:
+def moves_of(app: Services, agent: str, name: str) -> int:
+    """Say how often a channel was moved until now."""
     with app.db.read() as tx:
-        return _counter_in(tx, wanted)
+        return _moves_in(tx, agent, name)
 
 
-def _counter_in(tx: Tx, wanted: Wanted) -> int:
-    channel = channels.find_channel(tx, wanted.agent, wanted.channel)
+def _moves_in(tx: Tx, agent: str, name: str) -> int:
+    channel = channels.find_channel(tx, agent, name)
     return 0 if channel is None else channel.counter
 
 

@@ -281,13 +281,17 @@ def test_a_revocation_lists_the_channels_that_serve_it_still(server: ChannelServ
         "agent": AGENT,
         "version": "1.3.0",
         "digest": DIGEST,
-        "channels": [{"channel": "dev", "movedTo": "1.2.0"}, {"channel": "stable", "movedTo": None, "why": "no other"}],
+        "channels": [
+            {"channel": "dev", "movedTo": "1.2.0"},
+            {"channel": "stable", "movedTo": None, "why": "no other", "reasons": [{"message": "bob may not"}]},
+        ],
     }
     server.say("POST", "/revocations", (201, answer))
     done = run("revoke", f"{AGENT}:1.3.0", "--reason", "CVE", "--rollback")
     assert (done.code, done.out) == (0, f"{AGENT}:1.3.0@{DIGEST}\n")
     assert "dev to 1.2.0" in done.err
-    assert "stable serves it still: no other" in done.err
+    assert "stable serves it still: no other\n         bob may not\n" in done.err
+    assert "tidegate rollback" not in done.err, "that is what was refused"
     sent = {"agent": AGENT, "version": "1.3.0", "reason": "CVE", "rollback": True}
     assert server.sent("POST", "/revocations") == [sent]
 

@@ -76,6 +76,20 @@ def test_who_broke_it_is_not_the_second_person_whatever_role_they_have(promotion
     assert codes_of(review(promotions, done, "dave")) == ["same-person"]
 
 
+def test_nor_under_a_name_that_policy_and_charter_only_together_say_is_theirs(promotions: Promotions) -> None:
+    done = broken(promotions)
+    bob, dave = "bob: [{issuer: ISSUER, identity: bob@sandbox.example}]", "dave: [{issuer: ISSUER"
+    assert bob in POLICY
+    promotions.install(
+        POLICY.replace(f"  {bob}\n", "").replace(
+            dave, "dave: [{issuer: ISSUER, identity: bob@sandbox.example}, {issuer: ISSUER"
+        )
+    )
+    approvers = (promotions.approver("bob", person="rob"), promotions.approver("carol", person="rob"))
+    promotions.govern(approvers=approvers)
+    assert codes_of(review(promotions, done, "carol")) == ["same-person"]
+
+
 @pytest.mark.parametrize("what", [{"sequence": 9}, {"channel": "staging"}, {"action": "rollback"}])
 def test_a_statement_for_something_else_is_not_filed(promotions: Promotions, what: dict[str, object]) -> None:
     promotions.publish("1.0.0")

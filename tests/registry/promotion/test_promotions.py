@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlmodel import delete
+from sqlmodel import col, delete, update
 
 from tests.registry.admission.world import GateWorld, codes_of
 from tests.registry.promotion.walk import two_in_dev
@@ -12,6 +12,7 @@ from tests.workshop import AGENT
 from tidegate_registry.policies.tables import PolicyHeadRow, PolicyVersionRow
 from tidegate_registry.promotion import lists
 from tidegate_registry.promotion.service import take_turn
+from tidegate_registry.promotion.tables import PromotionRow
 
 
 def test_a_release_that_lacks_nothing_moves_its_channel_at_once(promotions: Promotions) -> None:
@@ -177,3 +178,16 @@ def test_what_waits_for_the_channel_before_goes_on_when_that_is_reached(promotio
     assert (approved["state"], missing(approved)) == ("open", ["source"])
     promotions.promote("1.0.0", "dev", "alice")
     assert promotions.show(staging)["state"] == "done"
+
+
+def test_one_request_that_cannot_be_read_holds_up_no_other(promotions: Promotions) -> None:
+    promotions.publish("1.0.0")
+    promotions.promote("1.0.0", "dev", "alice")
+    unreadable = promotions.ask("carol", "1.0.0", "stable").json()
+    waiting = promotions.ask("carol", "1.0.0", "staging").json()
+    promotions.approve("bob", waiting)
+    with promotions.gate.services.db.engine.begin() as connection:
+        connection.execute(update(PromotionRow).where(col(PromotionRow.id) == unreadable["id"]).values(requester=b"{}"))
+    assert promotions.evaluate("1.0.0").status_code == 201
+    assert promotions.serves("staging") == "1.0.0"
+    assert take_turn(promotions.gate.services) == 1

@@ -8,10 +8,11 @@ another if the sets meet.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidegate.formats.charter import ApproverRule, Charter
-from tidegate.policy.inputs import Approval, Attested, Caller, Inputs
+from tidegate.policy.inputs import Approval, Attested, Caller
 from tidegate.policy.load import LoadedPolicy
 
 Node = tuple[str, ...]
@@ -28,11 +29,11 @@ class Token:
 
 
 class Humans:
-    """The persons of policy and charter, joined. Made for one decision."""
+    """The persons of policy and charter, joined, with who signed `statements`. Made for one decision."""
 
-    def __init__(self, policy: LoadedPolicy, inputs: Inputs) -> None:
+    def __init__(self, policy: LoadedPolicy, charter: Charter | None, statements: Iterable[Approval] = ()) -> None:
         self._people = policy.people
-        self._approvers = _approvers(inputs.charter)
+        self._approvers = _approvers(charter)
         self._parents: dict[Node, Node] = {}
         self._names: dict[Node, Node] = {}
         # by id, which is not given anew while the object is held
@@ -46,8 +47,7 @@ class Humans:
                 self._join(named, (_IDENTITY, rule.issuer, rule.identity))
                 if (person := self._people.of_identity(rule.issuer, rule.identity)) is not None:
                     self._join(named, (_PERSON, person))
-        glass = (inputs.request.glass,) if inputs.request.glass is not None else ()
-        for approval in (*inputs.approvals, *glass):
+        for approval in statements:
             named = (_CHARTER, approval.person)
             self._signers[id(approval)] = named
             for rule in rules_of(self._approvers, approval.attested):

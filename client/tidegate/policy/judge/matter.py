@@ -65,6 +65,7 @@ class Matter:
         approvals = sorted(inputs.approvals, key=lambda approval: _place(approval.attested))
         if len({_same(approval.attested) for approval in approvals}) < len(approvals):  # filed twice, with other tokens
             approvals.sort(key=lambda approval: (_place(approval.attested), repr(approval)))
+        glass = (inputs.request.glass,) if inputs.request.glass is not None else ()
         return cls(
             policy=policy,
             inputs=inputs,
@@ -72,7 +73,7 @@ class Matter:
             rule=rule,
             request=inputs.request,
             is_rollback=inputs.request.action is Action.ROLLBACK,
-            humans=Humans(policy, inputs),
+            humans=Humans(policy, inputs.charter, (*inputs.approvals, *glass)),
             attestations=by_type(inputs.attestations),
             serving_evidence=by_type(inputs.channel.serving_evidence),
             approvals=tuple(approvals),
