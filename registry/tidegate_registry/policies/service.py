@@ -18,7 +18,7 @@ from tidegate.policy.changes import changes
 from tidegate.policy.editing import able_editors, judge_agreement, judge_lockout, may_edit, not_an_editor
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.model import COMPANY
-from tidegate_registry.access.callers import caller_bytes, owner_of, parse_caller
+from tidegate_registry.access.callers import caller_bytes, caller_of, owner_of, parse_caller
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.policies.errors import (
@@ -133,11 +133,13 @@ def approve(app: Services, who: Principal, name: str, proposal: str) -> Proposal
         now = app.clock()
         row, current = find_row(tx, name, proposal), app.policies.current(tx)
         _check_open(tx, current, row)
-        caller = note_caller(tx, who, now)
-        policy = judge_by(current, name)
+        caller, policy = caller_of(who), judge_by(current, name)
         against = judge_agreement(policy, name, parse_caller(row.author), caller)
         if against is not None:
             raise PolicyEditRefused.because(f"the agreement of {caller.identity} would not count", [against])
+        if tx.get(PolicyApprovalRow, (row.id, owner_of(caller))) is not None:
+            return _apply_if_complete(tx, app, head, row, by=Actor.of(who))
+        note_caller(tx, who, now)
         entry = PolicyApproved(
             at=now,
             actor=Actor.of(who),
@@ -147,13 +149,15 @@ def approve(app: Services, who: Principal, name: str, proposal: str) -> Proposal
             person=policy.people.of(caller),
         )
         event_id = audit.append(tx, entry, entropy=app.entropy)
-        key = owner_of(caller)
-        if tx.get(PolicyApprovalRow, (row.id, key)) is None:
-            agreed = PolicyApprovalRow(
-                proposal=row.id, key=key, approver=caller_bytes(caller), event_id=event_id, approved_at=now
-            )
-            tx.add(agreed)
-            tx.flush()
+        agreed = PolicyApprovalRow(
+            proposal=row.id,
+            key=owner_of(caller),
+            approver=caller_bytes(caller),
+            event_id=event_id,
+            approved_at=now,
+        )
+        tx.add(agreed)
+        tx.flush()
         return _apply_if_complete(tx, app, head, row, by=Actor.of(who))
 
 

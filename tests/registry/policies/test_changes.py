@@ -162,6 +162,8 @@ def test_an_agreement_twice_is_one(company: Company) -> None:
     proposal = company.propose(company.admin("anna"), STRICTER).json()["id"]
     for _ in range(2):
         assert company.approve(company.admin("ben"), proposal).json()["agreed"] == ["ben"]
+    agreements = [event["data"] for event in company.world.events("policy.approved")]
+    assert [isinstance(data, dict) and data["proposal"] for data in agreements].count(proposal) == 1
     assert refused(company.apply(company.admin("ben"), proposal)) == (403, "policy-approvals-missing")
     assert company.approve(company.admin("cleo"), proposal).json()["state"] == "applied"
     assert refused(company.apply(company.admin("ben"), proposal)) == (409, "proposal-closed")
