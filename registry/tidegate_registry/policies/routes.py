@@ -12,7 +12,7 @@ from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.api import In, Paging, answer
-from tidegate_registry.artifacts.http.strict import StrictJsonRoute
+from tidegate_registry.artifacts.http.strict import SHORT_JSON_BYTES, StrictJsonRoute
 from tidegate_registry.policies import lists, service
 from tidegate_registry.policies.errors import PolicyUnconditional
 from tidegate_registry.policies.out import (
@@ -32,7 +32,14 @@ from tidegate_registry.policies.out import (
 from tidegate_registry.policies.what_if import DEFAULT_DECISIONS, MAX_DECISIONS, ask_what_if
 from tidegate_registry.services import App
 
-router = APIRouter(prefix="/api/v1/policies", tags=["policies"], route_class=StrictJsonRoute)
+
+class PolicyRoute(StrictJsonRoute):
+    """Takes any text that can be a policy: in JSON each end of a line and each quotation mark has two bytes."""
+
+    most = 2 * MAX_POLICY_BYTES + SHORT_JSON_BYTES
+
+
+router = APIRouter(prefix="/api/v1/policies", tags=["policies"], route_class=PolicyRoute)
 
 MAX_REASON = 2000
 

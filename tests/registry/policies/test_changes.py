@@ -7,6 +7,7 @@ import pytest
 from tests.registry.policies.documents import IDP, overlay, person, policy, text
 from tests.registry.policies.helpers import COMPANY_URL, Company, refused
 from tests.registry.world import World
+from tidegate.policy.load import MAX_POLICY_BYTES
 
 STRICTER = policy(
     transitions=[
@@ -112,6 +113,14 @@ def test_a_document_with_mistakes_is_refused_with_each_line(company: Company) ->
     messages = [reason["message"] for reason in answer.json()["reasons"]]
     assert len(messages) >= 2
     assert all(message.startswith("_company:") for message in messages)
+
+
+def test_the_largest_text_that_can_be_a_policy_can_be_proposed(company: Company) -> None:
+    document = text(STRICTER)
+    largest = document + b"#\n" * ((MAX_POLICY_BYTES - len(document)) // 2)
+    answer = company.propose(company.admin("anna"), largest.decode())
+    assert (answer.status_code, answer.json().get("state")) == (201, "open")
+    assert company.propose(company.admin("anna"), largest.decode() + "#\n#\n").status_code in (400, 422)
 
 
 def test_the_text_in_force_is_no_change(company: Company) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -24,28 +24,28 @@ SHORT_JSON_BYTES = 16 << 10  # parsed in 10 ms at worst; a MiB takes half a seco
 class _StrictRequest(Request):
     """A request whose body FastAPI gets from us, read and parsed before its handler runs."""
 
-    async def load(self) -> None:
-        """Read and parse the body. Raises BodyTooLarge, RequestTimeout, JsonInvalid, LoginNeeded."""
+    async def load(self, most: int) -> None:
+        """Read and parse the body, of `most` bytes. Raises BodyTooLarge, RequestTimeout, JsonInvalid, LoginNeeded."""
         app: Services = self.app.state.services
-        self._body = await read_body(
-            self, most=MAX_JSON_BYTES, limits=app.settings.limits, what="a body", error=BodyTooLarge
-        )
+        self._body = await read_body(self, most=most, limits=app.settings.limits, what="a body", error=BodyTooLarge)
         if len(self._body) > SHORT_JSON_BYTES:
-            self._json = await run_in_threadpool(self._parse_for_known, app)
+            self._json = await run_in_threadpool(self._parse_for_known, app, most)
         elif self._body:
-            self._json = self._parse()
+            self._json = self._parse(most)
 
-    def _parse_for_known(self, app: Services) -> JsonValue:
+    def _parse_for_known(self, app: Services, most: int) -> JsonValue:
         who = app.access.authenticate(self.headers.get("authorization"))
         app.access.demand(who, Permission.REGISTRY_PING)
-        return self._parse()
+        return self._parse(most)
 
-    def _parse(self) -> JsonValue:
-        return parse_json(self._body, limit=MAX_JSON_BYTES, what="the body")
+    def _parse(self, most: int) -> JsonValue:
+        return parse_json(self._body, limit=most, what="the body")
 
 
 class StrictJsonRoute(APIRoute):
-    """The route class of routers whose handlers take JSON."""
+    """The route class of routers whose handlers take JSON. `most`: bytes of a body."""
+
+    most: ClassVar[int] = MAX_JSON_BYTES
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler that FastAPI makes, which would report our errors as one of its own."""
@@ -53,7 +53,7 @@ class StrictJsonRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             loaded = _StrictRequest(request.scope, request.receive)
-            await loaded.load()
+            await loaded.load(self.most)
             return await handle(loaded)
 
         return strict
