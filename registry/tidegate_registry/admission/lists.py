@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tidegate.digest import Digest
 from tidegate.errors import NotFound
 from tidegate.formats.charter import Charter
+from tidegate.formats.jcs import JsonObject
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts import catalogue, naming
 from tidegate_registry.artifacts.catalogue import Agent
-from tidegate_registry.artifacts.naming import Release
+from tidegate_registry.artifacts.naming import AUTHOR, Release
+from tidegate_registry.promotion.revoked import revocations_of
 
 if TYPE_CHECKING:
     from tidegate_registry.db import Tx
@@ -86,3 +89,17 @@ def _visible(app: Services, who: Principal, agent: Agent) -> bool:
     if not agent.released:
         return app.access.may(who, Permission.QUARANTINE_READ, agent.name)
     return app.access.may(who, Permission.AGENT_READ, agent.name)
+
+
+def revoked_releases(app: Services, agent: str) -> Mapping[Digest, str]:
+    """Say which manifests of an agent were revoked, and why."""
+    with app.db.read() as tx:
+        return revocations_of(tx, agent)
+
+
+def shown_facts(release: Release) -> JsonObject:
+    """Give what readers are shown of a release's facts: its author without the other claims of their token."""
+    author = release.facts.get(AUTHOR)
+    if not isinstance(author, dict):
+        return release.facts
+    return release.facts | {AUTHOR: {name: author[name] for name in ("kind", "issuer", "identity")}}

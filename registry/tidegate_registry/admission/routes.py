@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
+from tidegate.digest import Digest
 from tidegate.formats.charter import Charter
 from tidegate.formats.reference import SEMVER_PATTERN, parse_version
 from tidegate_registry.access.principal import Principal
@@ -16,7 +18,15 @@ from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.deferred import PendingRelease, find_pending_release
 from tidegate_registry.admission.diffs import compare_releases
 from tidegate_registry.admission.diffs_out import DiffOut
-from tidegate_registry.admission.lists import ReleaseUnknown, find_agent, find_release, list_agents, list_releases
+from tidegate_registry.admission.lists import (
+    ReleaseUnknown,
+    find_agent,
+    find_release,
+    list_agents,
+    list_releases,
+    revoked_releases,
+    shown_facts,
+)
 from tidegate_registry.api import AgentName, JsonDocument, Namespace, Out, Paging, VersionText, answer, written_as
 from tidegate_registry.artifacts.naming import Release
 from tidegate_registry.services import App
@@ -82,7 +92,9 @@ class CharterOut(Out):
 
 
 class ReleaseOut(Out):
-    """A manifest under a version. `decision`: what admission rested on and remembers for the next one."""
+    """A manifest under a version. `decision`: what admission rested on and remembers for the next one; of who published
+    it, only who that is.
+    """
 
     state: Literal["admitted"] = "admitted"
     agent: str
@@ -91,17 +103,19 @@ class ReleaseOut(Out):
     admitted_at: datetime
     event_id: str = Field(description="The entry of the audit log that records it")
     decision: JsonDocument
+    revoked: str | None = Field(description="Why it was withdrawn, if it was")
 
     @classmethod
-    def of(cls, release: Release) -> ReleaseOut:
-        """Show a release."""
+    def of(cls, release: Release, revoked: Mapping[Digest, str]) -> ReleaseOut:
+        """Show a release. `revoked`: why manifests of the agent were."""
         return cls(
             agent=release.repository,
             version=release.version,
             digest=release.digest,
             admitted_at=release.admitted_at,
             event_id=release.event_id,
-            decision=release.facts,
+            decision=shown_facts(release),
+            revoked=revoked.get(release.digest),
         )
 
 
@@ -181,7 +195,7 @@ def get_agent(*, namespace: Namespace, agent: AgentName, request: Request, app: 
         name=found.agent.name,
         released=found.agent.released,
         charter=CharterOut.of(found.charter) if found.charter else None,
-        latest=ReleaseOut.of(found.latest) if found.latest else None,
+        latest=ReleaseOut.of(found.latest, revoked_releases(app, found.agent.name)) if found.latest else None,
     )
     return answer(request, body)
 
@@ -196,8 +210,10 @@ def get_releases(
     *, namespace: Namespace, agent: AgentName, request: Request, app: App, who: ReleaseReader, page: Paging
 ) -> Response:
     """The last admitted first."""
-    found, following = list_releases(app, who, f"{namespace}/{agent}", after=page.after, size=page.size)
-    return answer(request, ReleasesOut(items=[ReleaseOut.of(each) for each in found], next=following))
+    name = f"{namespace}/{agent}"
+    found, following = list_releases(app, who, name, after=page.after, size=page.size)
+    revoked = revoked_releases(app, name)
+    return answer(request, ReleasesOut(items=[ReleaseOut.of(each, revoked) for each in found], next=following))
 
 
 @router.get(
@@ -214,7 +230,8 @@ def get_release(
     """
     name, wanted = f"{namespace}/{agent}", parse_version(version)
     try:
-        return answer(request, ReleaseOut.of(find_release(app, who, name, wanted)))
+        release = find_release(app, who, name, wanted)
+        return answer(request, ReleaseOut.of(release, revoked_releases(app, name)))
     except ReleaseUnknown:
         waiting = find_pending_release(app, who, name, wanted)
         if waiting is None:

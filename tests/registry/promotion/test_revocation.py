@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.registry.admission.world import codes_of
 from tests.registry.promotion.walk import two_in_dev
 from tests.registry.promotion.world import PROMOTIONS, Promotions
-from tests.workshop import AGENT
+from tests.workshop import AGENT, RELEASE_JOB
 from tidegate_registry.artifacts.reads import KeptAnswer, ReadCache
 from tidegate_registry.promotion.watch import RevocationWatch
 
@@ -37,6 +37,11 @@ def test_pulls_by_version_are_refused_at_once_and_by_digest_they_carry_a_warning
     for answer in (client.get(by_digest), client.head(by_digest), client.get(by_digest)):
         assert answer.headers["Warning"] == '299 - "this release was revoked: it leaks"'
     assert client.get(by_digest).content == manifest.raw
+    api = f"/api/v1/agents/{AGENT}"
+    shown = client.get(f"{api}/releases/1.0.0").json()
+    assert shown["revoked"] == client.get(f"{api}/releases").json()["items"][0]["revoked"] == "it leaks"
+    author = {"kind": "ci", "issuer": f"{promotions.issuer}/ci", "identity": RELEASE_JOB.signer_uri}
+    assert shown["decision"]["author"] == author, "and no further claim of the token"
 
 
 def test_no_request_for_it_goes_on_and_none_is_opened(promotions: Promotions) -> None:
