@@ -295,6 +295,11 @@ def test_soaking_is_the_longest_time_without_a_break(tenures: tuple[Tenure, ...]
     assert judged(SOAKED, tenures=tenures).state is state
 
 
+def test_whoever_is_not_in_the_source_channel_is_not_told_to_wait_there() -> None:
+    assert (judged(SOAKED, tenures=()).hint or "").startswith("promote it to staging first")
+    assert "goes on by itself" in (judged(SOAKED, tenures=(Tenure("staging", NOW - timedelta(hours=1)),)).hint or "")
+
+
 def test_tasks_that_nobody_reports_are_none_and_cannot_be_told() -> None:
     requirement: JsonObject = {"soak": {"min": "24h", "minTasks": 500}}
     unknown = judged(requirement)

@@ -26,7 +26,9 @@ def judge_soak(matter: Matter, loaded: LoadedRequirement, about: About) -> tuple
     found = f"{_rounded(longest)} in {source}, {tasks or 0} tasks"
     expected = f"{show_duration(asked.min)}" + (f" and {asked.min_tasks} tasks" if asked.min_tasks else "")
     if longest < asked.min:
-        hint = f"{_rounded(asked.min - longest)} more in {source}; it goes on by itself"
+        there = any(tenure.channel == source and tenure.until is None for tenure in matter.inputs.tenures)
+        wait = f"{_rounded(asked.min - longest)} more in {source}; it goes on by itself"
+        hint = wait if there else f"promote it to {source} first, where it has to stay for {show_duration(asked.min)}"
         message = f"it has not soaked long enough in {source}"
         return (about.unmet(message, found=found, expected=expected, hint=hint, measured=measured),)
     if asked.min_tasks and tasks is None:
