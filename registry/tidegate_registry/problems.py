@@ -40,7 +40,7 @@ from tidegate_registry.audit.refusals import record_refusal
 from tidegate_registry.db import DatabaseFull
 from tidegate_registry.keeping.quota import QuotaExceeded
 from tidegate_registry.logs import get_logger
-from tidegate_registry.policies.errors import PolicyStale, PolicyUnconditional
+from tidegate_registry.policies.errors import PolicyStale, PolicyUnconditional, TooManyQuestions
 from tidegate_registry.policies.source import PolicyUnusable
 from tidegate_registry.storage.blobs import StoreFull
 from tidegate_registry.storage.uploads import DigestDiffers, UploadLost
@@ -91,6 +91,7 @@ RENDERED: dict[type[BaseException], Rendered] = {
     Conflict: Rendered(409, "DENIED"),
     oci.UploadBusy: Rendered(409, "BLOB_UPLOAD_INVALID"),
     oci.ChunkOutOfOrder: Rendered(416, "BLOB_UPLOAD_INVALID"),
+    TooManyQuestions: Rendered(429, "TOOMANYREQUESTS", retry=True),
     PolicyStale: Rendered(412, "DENIED"),  # RFC 9110 section 15.5.13: the If-Match does not hold
     PolicyUnconditional: Rendered(428, "DENIED"),  # RFC 6585 section 3
     PolicyUnusable: Rendered(503, "TOOMANYREQUESTS", retry=True),  # the operator's matter, never a caller's

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from secrets import token_bytes
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 from fastapi import Depends, Request
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from tidegate_registry.artifacts.pending import PendingTag
     from tidegate_registry.policies.source import PolicySet
 
+WHAT_IFS = 2  # texts of policies that are tried out at once: each reads up to 256 MiB of records
 STORE_REQUESTS = 32  # questions to the store at once that direct uploads ask beside the requests' own threads
 Clock = Callable[[], datetime]
 EvidenceKey = tuple[str, Digest, Digest, Digest, tuple[tuple[str, Digest], ...]]
@@ -141,6 +143,7 @@ class Services:
     policies: PolicySource = field(default_factory=StoredPolicies)
     turns: Turns = field(default_factory=Turns)
     store_crew: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(STORE_REQUESTS, "store"))
+    what_ifs: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(WHAT_IFS))
     hash_states: HashStates = field(default_factory=HashStates)
     reads: ReadCache = field(default_factory=lambda: ReadCache(most_bytes=READ_CACHE_BYTES))
     checked_bundles: Recent[tuple[str, Digest], AgentConfig] = field(default_factory=Recent)

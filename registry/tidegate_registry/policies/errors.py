@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidegate.errors import Conflict, InvalidInput, NotFound, Refusal
+from tidegate.errors import Conflict, InvalidInput, LimitExceeded, NotFound, Refusal
 
 HOW_TO_INSTALL = "have the registry's operator install one: `tidegate-registry policy install FILE`"
 
@@ -52,6 +52,12 @@ class PolicyUnchanged(InvalidInput):
     """The proposed text is the one in force."""
 
     code = "policy-unchanged"
+
+
+class TooManyQuestions(LimitExceeded):
+    """As many texts as may be are being tried out at once."""
+
+    code = "too-many-what-ifs"
 
 
 class PolicyInstalled(Conflict):

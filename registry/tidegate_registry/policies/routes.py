@@ -251,7 +251,7 @@ def post_revert(*, name: PolicyName, body: RevertIn, app: App, who: Proposer, if
     "/{name}/what-if",
     operation_id="whatIfPolicy",
     summary="Say what a text would change",
-    responses={400: {}, 409: {}, 413: {}},
+    responses={400: {}, 409: {}, 413: {}, 429: {}},
 )
 def post_what_if(*, name: PolicyName, body: WhatIfIn, app: App, who: Proposer) -> WhatIfOut:
     """Makes the last decisions again, judges what every channel serves, compares who may do what. Changes nothing."""

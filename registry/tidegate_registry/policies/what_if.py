@@ -16,7 +16,7 @@ from tidegate.policy.recorded import Charters, read_case
 from tidegate.policy.whatif import Case, WhatIf, what_if
 from tidegate_registry.access.callers import caller_of
 from tidegate_registry.logs import get_logger
-from tidegate_registry.policies.errors import PolicyEditRefused
+from tidegate_registry.policies.errors import PolicyEditRefused, TooManyQuestions
 from tidegate_registry.policies.proposals import judge_by, known_here
 from tidegate_registry.policies.service import difference
 from tidegate_registry.policies.source import PolicySet
@@ -58,8 +58,17 @@ def ask_what_if(
     """Judge again what was decided, the last first, and what is served, as if `text` were in force as `name`.
 
     Changes nothing. For those who have a role under that policy: it says what was decided and what people may do.
-    Raises PolicyInvalid with every mistake, PolicyEditRefused, NoPolicy.
+    Raises PolicyInvalid with every mistake, PolicyEditRefused, NoPolicy, TooManyQuestions.
     """
+    if not app.what_ifs.acquire(blocking=False):
+        raise TooManyQuestions("other texts are being tried out at this moment", hint="ask again in a few seconds")
+    try:
+        return _ask(app, who, name, text, decisions)
+    finally:
+        app.what_ifs.release()
+
+
+def _ask(app: Services, who: Principal, name: str, text: bytes, decisions: int) -> Compared:
     with app.db.read() as tx:
         current, known = app.policies.current(tx), known_here(app, tx)
         asker = caller_of(who)

@@ -91,3 +91,12 @@ def test_who_has_no_role_may_not_ask_and_a_wrong_text_is_told_line_by_line(promo
     assert refused(promotions.gate.client("dave", *SCOPES).post(URL, json=wrong)) == (400, "policy-invalid")
     promotions.install(POLICY.replace("developer: [{issuer: ISSUER, claims: {groups: developers}}]", "developer: []"))
     assert promotions.gate.client("alice", *SCOPES).post(URL, json=wrong).status_code in {401, 403}
+
+
+def test_only_so_many_are_answered_at_once(promotions: Promotions) -> None:
+    client, known = promotions.gate.client("dave", *SCOPES), promotions.gate.services.what_ifs
+    while known.acquire(blocking=False):
+        promotions.gate._clients.callback(known.release)
+    answer = client.post(URL, json={"document": "x"})
+    assert (answer.status_code, answer.json()["code"]) == (429, "too-many-what-ifs")
+    assert answer.headers["Retry-After"]
