@@ -20,7 +20,7 @@ from tidegate_registry.audit.events import SYSTEM
 from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.logs import get_logger
-from tidegate_registry.promotion.service import TURN_SECONDS, take_turn
+from tidegate_registry.promotion.settling import TURN_SECONDS, take_turn
 from tidegate_registry.promotion.watch import WATCH_SECONDS, RevocationWatch
 
 if TYPE_CHECKING:

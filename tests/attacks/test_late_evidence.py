@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.registry.admission.world import codes_of
 from tests.registry.promotion.world import Promotions
 from tests.workshop import AGENT
-from tidegate_registry.promotion.service import take_turn
+from tidegate_registry.promotion.settling import take_turn
 
 
 def test_a_revoked_release_goes_nowhere_whatever_is_attached_to_it_since(promotions: Promotions) -> None:

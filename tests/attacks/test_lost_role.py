@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.registry.promotion.world import POLICY, Promotions, finding, missing
-from tidegate_registry.promotion.service import take_turn
+from tidegate_registry.promotion.settling import take_turn
 from tidegate_registry.sandbox.users import demo_user
 
 

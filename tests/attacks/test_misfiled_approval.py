@@ -13,7 +13,7 @@ from tests.workshop import EVALS_JOB, RELEASE_JOB
 from tidegate.digest import Digest
 from tidegate.formats.charter import ApproverRule
 from tidegate.formats.moment import moment_text
-from tidegate_registry.promotion.service import take_turn
+from tidegate_registry.promotion.settling import take_turn
 from tidegate_registry.sandbox.jobs import SERVER_URL
 
 

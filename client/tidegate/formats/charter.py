@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Annotated, Literal, Self
 
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tidegate.digest import Digest
 from tidegate.errors import ReferenceInvalid, StatementInvalid, TrustFileInvalid
+from tidegate.formats.classes import RefClass, RunnerClass
 from tidegate.formats.document import Closed
 from tidegate.formats.identity import CertificateIdentity, ClaimName, workflow_of
 from tidegate.formats.jcs import canonical_bytes
@@ -66,36 +67,6 @@ BuilderUri = Annotated[
         description="A certificate's Build Signer URI, exact; in the part after `@` a `*` may stand as in a ref.",
     ),
 ]
-
-
-class _Class(IntEnum):
-    @property
-    def label(self) -> str:
-        """The name used in files and messages."""
-        return self.name.lower().replace("_", "-")
-
-    @classmethod
-    def labelled(cls, label: str) -> Self:
-        """Give the member with that name. Raises ValueError."""
-        for member in cls:
-            if member.label == label:
-                return member
-        raise ValueError(label)
-
-
-class RefClass(_Class):
-    """How well the git ref of a build is guarded; greater is better."""
-
-    OTHER = 0
-    PROTECTED_BRANCH = 1
-    PROTECTED_TAG = 2
-
-
-class RunnerClass(_Class):
-    """Who runs the build's machine; greater is better."""
-
-    SELF_HOSTED = 0
-    HOSTED = 1
 
 
 class Role(StrEnum):

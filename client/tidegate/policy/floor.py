@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tidegate.errors import Reason, StatementInvalid
-from tidegate.formats.charter import MAX_LEVEL, Charter, RefClass, RunnerClass
+from tidegate.formats.charter import MAX_LEVEL, Charter
+from tidegate.formats.classes import RefClass, RunnerClass
 from tidegate.formats.identity import CertificateIdentity, ClaimName
 from tidegate.formats.jcs import JsonObject
 

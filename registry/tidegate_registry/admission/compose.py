@@ -18,7 +18,7 @@ from tidegate_registry.admission.service import Request, admit
 from tidegate_registry.artifacts.naming import Named
 from tidegate_registry.artifacts.pending import PendingTag
 from tidegate_registry.evidence.service import PendingEvidence, verify_referrer
-from tidegate_registry.promotion.service import evidence_arrived
+from tidegate_registry.promotion.settling import evidence_arrived
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services

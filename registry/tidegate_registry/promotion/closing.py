@@ -12,12 +12,13 @@ from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.promotion import channels
 from tidegate_registry.promotion.asked import open_requests
+from tidegate_registry.promotion.carrying import close, policy_for
 from tidegate_registry.promotion.errors import HoldUnknown, RoleMissing
 from tidegate_registry.promotion.events import HoldLifted
 from tidegate_registry.promotion.filing import check_open
 from tidegate_registry.promotion.lists import visible_promotion
 from tidegate_registry.promotion.people import demand_person, note_caller
-from tidegate_registry.promotion.service import close, policy_for, settle_quietly
+from tidegate_registry.promotion.settling import settle_quietly
 from tidegate_registry.promotion.states import PromotionState
 from tidegate_registry.promotion.tables import PromotionRow
 

@@ -23,12 +23,13 @@ from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.evidence.service import same_signer, verify_again
 from tidegate_registry.evidence.tables import EvidenceRow
+from tidegate_registry.promotion.carrying import decide_again, follow, trust_of, with_patience
 from tidegate_registry.promotion.errors import PromotionClosed, StatementRefused, StatementUnknown
 from tidegate_registry.promotion.events import StatementFiled
 from tidegate_registry.promotion.gather import FILED_TYPES, approver_rule, prepare
 from tidegate_registry.promotion.lists import visible_promotion
 from tidegate_registry.promotion.people import note_caller
-from tidegate_registry.promotion.service import decide_again, follow, trust_of, wake_those_behind, with_patience
+from tidegate_registry.promotion.settling import wake_those_behind
 from tidegate_registry.promotion.states import PromotionState
 from tidegate_registry.promotion.tables import FilingRow, PromotionRow
 

@@ -13,10 +13,11 @@ from tidegate_registry.artifacts import naming
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor, timestamp
 from tidegate_registry.promotion.asked import open_requests
+from tidegate_registry.promotion.carrying import policy_for
 from tidegate_registry.promotion.errors import AlreadyReviewed, GlassUnknown, RoleMissing
 from tidegate_registry.promotion.events import GlassReviewed
 from tidegate_registry.promotion.people import demand_person, note_caller
-from tidegate_registry.promotion.service import policy_for, settle_quietly
+from tidegate_registry.promotion.settling import settle_quietly
 from tidegate_registry.promotion.tables import BrokenGlassRow
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.promotion import channels
 from tidegate_registry.promotion.asked import open_requests
+from tidegate_registry.promotion.carrying import close
 from tidegate_registry.promotion.errors import AlreadyRevoked, RoleMissing
 from tidegate_registry.promotion.events import ReleaseRevoked
 from tidegate_registry.promotion.people import note_caller
 from tidegate_registry.promotion.rollback import Back, roll_back
-from tidegate_registry.promotion.service import close
 from tidegate_registry.promotion.states import PromotionState
 from tidegate_registry.promotion.tables import PromotionRow, RevocationRow
 

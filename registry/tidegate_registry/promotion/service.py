@@ -1,4 +1,4 @@
-"""Requests: opened, decided, carried out. Read, decide and write in one transaction under the agent's lock.
+"""Requests: how one is opened. Read, decide and write in one transaction under the agent's lock.
 
 Slow work (signatures, comparing bundles) comes first and outside; where what it rested on has changed, it is done
 again. Source: docs/concepts/how-a-decision-is-made.md.
@@ -6,56 +6,46 @@ again. Source: docs/concepts/how-a-decision-is-made.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from sqlmodel import col, select
+from sqlmodel import select
 
 from tidegate.digest import Digest
-from tidegate.errors import PromotionRefused, Reason, TidegateError, TrustFileInvalid
+from tidegate.errors import PromotionRefused, Reason
 from tidegate.formats.predicates.approval import Action
-from tidegate.policy.decide import rule_for
 from tidegate.policy.inputs import Caller
 from tidegate.policy.people import roles_of
 from tidegate.policy.verdict import Allowed, Finding
 from tidegate_registry.access.callers import caller_bytes, caller_of, owner_of
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.lists import find_release
-from tidegate_registry.admission.service import DecisionOvertaken
 from tidegate_registry.artifacts import naming
 from tidegate_registry.audit import service as audit
-from tidegate_registry.audit.events import SYSTEM, Actor
-from tidegate_registry.logs import get_logger
-from tidegate_registry.policies.errors import NoPolicy
-from tidegate_registry.promotion import channels, glass
+from tidegate_registry.audit.events import Actor
+from tidegate_registry.promotion import channels
 from tidegate_registry.promotion.asked import newest_sequence, open_requests
-from tidegate_registry.promotion.decisions import Decided, judge, record_decision, says_the_same
+from tidegate_registry.promotion.carrying import close, follow, policy_for, trust_of, with_patience
+from tidegate_registry.promotion.decisions import Decided, judge, record_decision
 from tidegate_registry.promotion.errors import IdempotencyKeyReused, PromotionOvertaken
-from tidegate_registry.promotion.events import PromotionClosed, PromotionOpened
-from tidegate_registry.promotion.gather import Overtaken, Prepared, collect, prepare
+from tidegate_registry.promotion.events import PromotionOpened
+from tidegate_registry.promotion.gather import collect, prepare
 from tidegate_registry.promotion.people import note_caller
+from tidegate_registry.promotion.settling import wake_those_behind
 from tidegate_registry.promotion.states import PromotionState
-from tidegate_registry.promotion.tables import DecisionRow, PromotionRow
+from tidegate_registry.promotion.tables import PromotionRow
 
 if TYPE_CHECKING:
     from tidegate.policy.load import LoadedPolicy
-    from tidegate.verify.trust import Trust
     from tidegate_registry.access.principal import Principal
     from tidegate_registry.artifacts.naming import Release
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
-T = TypeVar("T")
-log = get_logger()
-
-MAX_ATTEMPTS: Final = 20  # each lost one is evidence that came, or a charter that changed, within milliseconds
 # findings that nothing which can be supplied for a request ever mends: no request is opened
 HOPELESS: Final = frozenset({"transition", "charter", "publisher", "revoked", "forward", "back"})
 REQUESTER: Final = "requester"  # nor this, but by breaking the glass
-TURN_SECONDS: Final = 30  # between the looks that the registry takes by itself: soak is over, a freeze has ended
-TURN_BATCH: Final = 50  # requests looked at in one turn; each takes some signatures
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,160 +115,6 @@ def open_request(app: Services, who: Principal, wanted: Wanted, release: Release
     promotion = with_patience(app, wanted.agent, attempt)
     wake_those_behind(app, promotion, Actor.of(who))
     return promotion
-
-
-def settle(app: Services, promotion: str, actor: Actor, *, repository: str) -> None:
-    """Decide an open request again, and carry it out if it lacks nothing now. Recorded only if anything changed."""
-
-    def attempt() -> None:
-        with app.db.read() as tx:
-            row = tx.get(PromotionRow, promotion)
-            release = None if row is None else naming.find_release(tx, row.repository, row.version)
-        if row is None or release is None or row.state != PromotionState.OPEN:
-            return
-        prepared = prepare(app, trust_of(app), release, row.channel, Action(row.action))
-        with app.db.begin() as tx:
-            now = app.clock()
-            naming.lock_agent(tx, repository, now)
-            row = tx.get_one(PromotionRow, promotion)
-            if row.state != PromotionState.OPEN:
-                return
-            decided = decide_again(tx, app, row, prepared, now)
-            last = None if row.decision is None else tx.get(DecisionRow, row.decision)
-            if isinstance(decided.verdict, Allowed) or not says_the_same(decided, last):
-                follow(tx, app, row, decided, actor=actor, now=now)
-
-    with_patience(app, repository, attempt)
-
-
-def wake_those_behind(app: Services, promotion: str, actor: Actor) -> None:
-    """If a request was carried out, decide again about the same release's requests for the channels behind it."""
-    with app.db.read() as tx:
-        row = tx.get_one(PromotionRow, promotion)
-        done = row.state == PromotionState.DONE
-        behind = [each.id for each in open_requests(tx, row.repository, digest=row.digest)] if done else []
-    for each in behind:
-        settle_quietly(app, each, actor, row.repository)
-
-
-def decide_again(tx: Tx, app: Services, row: PromotionRow, prepared: Prepared, now: datetime) -> Decided:
-    """Judge an open request under the policy in force. Call `naming.lock_agent` first. Raises Overtaken, NoPolicy."""
-    policy = policy_for(app, tx, row.repository)
-    return judge(policy, collect(app, tx, prepared, row, trust=trust_of(app), now=now), now)
-
-
-def follow(tx: Tx, app: Services, row: PromotionRow, decided: Decided, *, actor: Actor, now: datetime) -> None:
-    """Record a decision about `row`, and carry it out where it is a yes."""
-    request = decided.inputs.request
-    rule = rule_for(decided.policy, request.action, request.agent, request.source, request.channel)
-    row.rule_digest = None if rule is None else rule.digest
-    row.decision = record_decision(tx, app, decided, promotion=row.id, actor=actor, now=now).id
-    if isinstance(decided.verdict, Allowed):
-        how = channels.How.BREAK_GLASS if decided.broke_glass else channels.How(row.action)
-        row.state, row.closed_at = PromotionState.DONE, now
-        channels.move_channel(tx, app, row, how=how, actor=actor, now=now)
-        if decided.broke_glass:
-            glass.record_use(tx, app, row, decided, actor=actor, now=now)
-    tx.add(row)
-    tx.flush()
-
-
-def close(
-    tx: Tx,
-    app: Services,
-    row: PromotionRow,
-    state: PromotionState,
-    *,
-    reason: str | None,
-    actor: Actor,
-    now: datetime,
-    by: str | None = None,
-) -> None:
-    """End an open request without moving its channel. `by`: the request that supersedes it."""
-    row.state, row.closed_at, row.outcome = state, now, reason
-    event = PromotionClosed(
-        at=now,
-        actor=actor,
-        repository=row.repository,
-        promotion=row.id,
-        channel=row.channel,
-        version=row.version,
-        digest=row.digest,
-        state=state,
-        reason=reason,
-        superseded_by=by,
-    )
-    audit.append(tx, event, entropy=app.entropy)
-    tx.add(row)
-    tx.flush()
-
-
-def evidence_arrived(app: Services, who: Principal, *, repository: str, subject: Digest) -> None:
-    """Decide again about requests for `subject`, or to channels that serve it. Raises nothing: evidence is stored."""
-    with app.db.read() as tx:
-        compared = {channel.name for channel in channels.serving(tx, repository, subject)}
-        concerned = [
-            row.id for row in open_requests(tx, repository) if row.digest == subject or row.channel in compared
-        ]
-    for promotion in concerned:
-        settle_quietly(app, promotion, Actor.of(who), repository)
-
-
-def take_turn(app: Services) -> int:
-    """Look again at some open requests, as time alone may have completed them; say at how many.
-
-    Which ones depends on the clock, so that each has its turn and replicas need not agree.
-    """
-    with app.db.read() as tx:
-        query = select(PromotionRow.id, PromotionRow.repository).where(PromotionRow.state == str(PromotionState.OPEN))
-        waiting = tx.exec(query.order_by(col(PromotionRow.id))).all()
-    begin = int(app.clock().timestamp() // TURN_SECONDS) * TURN_BATCH % max(len(waiting), 1)
-    batch = [*waiting[begin:], *waiting[:begin]][:TURN_BATCH]
-    for promotion, repository in batch:
-        settle_quietly(app, promotion, SYSTEM, repository)
-    return len(batch)
-
-
-def settle_quietly(app: Services, promotion: str, actor: Actor, repository: str) -> None:
-    """Settle a request; what goes wrong is logged, and tried again at the next turn."""
-    try:
-        settle(app, promotion, actor, repository=repository)
-        wake_those_behind(app, promotion, actor)
-    except TidegateError as error:
-        log.info("promotion.not-decided", repository=repository, promotion=promotion, code=error.reasons[0].code)
-    except Exception:  # a fault of ours with this one holds up none of those that are looked at after it
-        log.exception("promotion.fault", repository=repository, promotion=promotion)
-
-
-def policy_for(app: Services, tx: Tx, agent: str) -> LoadedPolicy:
-    """Give the policy in force, which stays so until `tx` ends. Raises NoPolicy."""
-    policy = app.policies.for_agent(tx, agent, hold=True)
-    if policy is None:
-        raise NoPolicy.told()
-    return policy
-
-
-def trust_of(app: Services) -> Trust:
-    """Give the trust in force. Raises TrustFileInvalid where nobody is trusted."""
-    if app.trust is None:
-        raise TrustFileInvalid("nobody is trusted here", code="trust-file-missing")
-    return app.trust.current()
-
-
-def with_patience(app: Services, repository: str, attempt: Callable[[], T]) -> T:
-    """Do `attempt` in the agent's turn, again as long as it is overtaken. Raises DecisionOvertaken."""
-    with app.turns.of(repository):
-        for _ in range(MAX_ATTEMPTS):
-            try:
-                return attempt()
-            except Overtaken:
-                continue
-    raise DecisionOvertaken(
-        f"{repository} changed while it was decided",
-        found="every attempt was overtaken",
-        expected="evidence, charter and channels that stay as they are for a moment",
-        hint="ask again",
-    )
 
 
 def _insert(

@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tidegate.errors import TrustFileInvalid
-from tidegate.formats.charter import (
-    Charter,
-    CharterSet,
-    RefClass,
-    Role,
-    RunnerClass,
-    SignerRule,
-    matches_ref,
-    may_attest,
-)
+from tidegate.formats.charter import Charter, CharterSet, Role, SignerRule, matches_ref, may_attest
+from tidegate.formats.classes import RefClass, RunnerClass
 from tidegate.formats.identity import CertificateIdentity, ClaimName
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.predicates.types import PREDICATE_CYCLONEDX, PREDICATE_EVALUATION

@@ -12,7 +12,8 @@ from typing import Any
 
 from tests.client.policy.documents import loaded
 from tidegate.digest import Digest
-from tidegate.formats.charter import Charter, RefClass, RunnerClass
+from tidegate.formats.charter import Charter
+from tidegate.formats.classes import RefClass, RunnerClass
 from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.moment import moment_text

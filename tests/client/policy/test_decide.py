@@ -18,7 +18,7 @@ from tests.client.policy.deciding import (
     policy,
 )
 from tidegate.digest import Digest
-from tidegate.formats.charter import RefClass
+from tidegate.formats.classes import RefClass
 from tidegate.formats.predicates.approval import Action
 from tidegate.policy.decide import STEPS, decide
 from tidegate.policy.inputs import Release, Tenure

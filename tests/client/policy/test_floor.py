@@ -9,7 +9,7 @@ import pytest
 
 from tests.client.verify.plain import BUILDER, ISSUER, WORKFLOW, charter, identity, rule
 from tidegate.errors import StatementInvalid
-from tidegate.formats.charter import RefClass, RunnerClass
+from tidegate.formats.classes import RefClass, RunnerClass
 from tidegate.formats.identity import CertificateIdentity
 from tidegate.policy.floor import (
     ReleaseFacts,

@@ -8,7 +8,7 @@ from tests.registry.promotion.walk import WALK
 from tests.registry.promotion.world import POLICY, Promotions
 from tidegate.digest import Digest
 from tidegate.policy.record import parse_record, redecide
-from tidegate_registry.promotion.service import take_turn
+from tidegate_registry.promotion.settling import take_turn
 from tidegate_registry.promotion.tables import DecisionRow
 
 

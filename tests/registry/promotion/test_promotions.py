@@ -11,7 +11,7 @@ from tests.registry.promotion.world import CHANNELS, FREEZE, POLICY, PROMOTIONS,
 from tests.workshop import AGENT
 from tidegate_registry.policies.tables import PolicyHeadRow, PolicyVersionRow
 from tidegate_registry.promotion import lists
-from tidegate_registry.promotion.service import take_turn
+from tidegate_registry.promotion.settling import take_turn
 from tidegate_registry.promotion.tables import PromotionRow
 
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 from itertools import product
 
 from tidegate.digest import Digest
-from tidegate.formats.charter import ApproverRule, Charter, IdentityRule, RefClass, RunnerClass, SignerRule
+from tidegate.formats.charter import ApproverRule, Charter, IdentityRule, SignerRule
+from tidegate.formats.classes import RefClass, RunnerClass
 from tidegate.formats.jcs import JsonObject, canonical_bytes
 from tidegate.formats.mediatypes import PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate.formats.moment import moment_text
