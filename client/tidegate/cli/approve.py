@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.cli.common import channel_name, trust_path
 from tidegate.cli.identity import add_signing, open_signer
-from tidegate.cli.moves import add_connection, add_reason, agreed, open_desk, seconds_of
+from tidegate.cli.moves import add_connection, add_reason, add_request, agreed, open_desk, seconds_of
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
@@ -30,7 +30,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog="Exit codes: 0 filed, whether the request moves by it or not; 1 refused, or you said no. "
         "Guide: docs/guides/promote-and-roll-back.md",
     )
-    add_request(parser)
+    add_examined(parser)
     parser.add_argument(
         "--valid", default=DEFAULT_LIFE, metavar="TIME", help=f"how long it counts (default: {DEFAULT_LIFE})"
     )
@@ -40,9 +40,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=run)
 
 
-def add_request(parser: argparse.ArgumentParser) -> None:
+def add_examined(parser: argparse.ArgumentParser) -> None:
     """Add which request is looked at, and how it is shown."""
-    parser.add_argument("request", metavar="REQUEST", help="the request's id, as `tidegate promotions` shows it")
+    add_request(parser)
     parser.add_argument(
         "--only", metavar="REF", help="refuse unless it asks for this: namespace/agent[:version][@sha256:…]"
     )

@@ -34,6 +34,11 @@ def add_agent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="AGENT", help="[registry/]namespace/agent")
 
 
+def add_request(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names a request."""
+    parser.add_argument("request", metavar="REQUEST", help="the request's id, as `tidegate promotions` shows it")
+
+
 def add_channel_argument(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names a channel."""
     parser.add_argument("channel", type=channel_name, metavar="CHANNEL", help="a channel, such as stable")
@@ -83,6 +88,18 @@ def named_agent(text: str) -> Reference:
     if reference.version is not None or reference.digest is not None:
         raise ReferenceInvalid("an agent is named without a version here", found=text[:300], expected=reference.name)
     return reference
+
+
+def tell_ended(request: Promotion, verb: str, args: argparse.Namespace, out: Output) -> int:
+    """Tell that somebody has ended a request; give the exit code."""
+    from tidegate.cli.checklist import move
+
+    out.step(verb, move(request))
+    if args.json:
+        out.json(request.document)
+    else:
+        out.data(request.id)
+    return EXIT_DONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from tidegate.cli.moves import add_connection, add_reason, open_desk
+from tidegate.cli.moves import add_connection, add_reason, add_request, open_desk, tell_ended
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="say no to a request to promote",
         description="Say no to a request, with a reason. It is over then; asking again makes a new one.",
     )
-    parser.add_argument("request", metavar="REQUEST", help="the request's id, as `tidegate promotions` shows it")
+    add_request(parser)
     add_reason(parser, required=True)
     add_connection(parser)
     parser.set_defaults(run=run)
@@ -26,13 +26,5 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Look it up, say it, tell."""
-    from tidegate.cli.checklist import move
-
     with open_desk(args, out) as desk:
-        request = desk.promotions.reject(desk.promotions.get(args.request), args.reason)
-    out.step("Rejected", move(request))
-    if args.json:
-        out.json(request.document)
-    else:
-        out.data(request.id)
-    return 0
+        return tell_ended(desk.promotions.reject(desk.promotions.get(args.request), args.reason), "Rejected", args, out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from tidegate.cli.approve import add_request, demand_expected, demand_somebody, show_examined
+from tidegate.cli.approve import add_examined, demand_expected, demand_somebody, show_examined
 from tidegate.cli.common import trust_path
 from tidegate.cli.identity import add_signing, open_signer
 from tidegate.cli.moves import add_connection, add_reason, agreed, open_desk
@@ -25,7 +25,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "out here, from verified evaluations.",
         epilog="Exit codes: 0 filed; 1 refused, or you said no. Guide: docs/guides/promote-and-roll-back.md",
     )
-    add_request(parser)
+    add_examined(parser)
     add_reason(parser, required=True)
     parser.add_argument("--reject", action="store_true", help="say that they are not acceptable")
     add_connection(parser)

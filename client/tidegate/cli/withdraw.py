@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from tidegate.cli.moves import add_connection, add_reason, open_desk
+from tidegate.cli.moves import add_connection, add_reason, add_request, open_desk, tell_ended
 
 if TYPE_CHECKING:
     from tidegate.cli.output import Output
@@ -18,7 +18,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="take back a request to promote",
         description="Take back a request that is open. Whoever asked may, and whoever edits the policy.",
     )
-    parser.add_argument("request", metavar="REQUEST", help="the request's id, as `tidegate promotions` shows it")
+    add_request(parser)
     add_reason(parser, required=False)
     add_connection(parser)
     parser.set_defaults(run=run)
@@ -26,13 +26,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Look it up, say it, tell."""
-    from tidegate.cli.checklist import move
-
     with open_desk(args, out) as desk:
-        request = desk.promotions.withdraw(desk.promotions.get(args.request), args.reason)
-    out.step("Withdrawn", move(request))
-    if args.json:
-        out.json(request.document)
-    else:
-        out.data(request.id)
-    return 0
+        return tell_ended(
+            desk.promotions.withdraw(desk.promotions.get(args.request), args.reason), "Withdrawn", args, out
+        )

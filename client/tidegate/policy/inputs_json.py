@@ -112,7 +112,8 @@ def parse_caller(members: Members) -> Caller:
     if len(claims.values) > MAX_CLAIMS:
         raise members.refusal(f"there are more than {MAX_CLAIMS} claims", len(claims.values))
     values = {name: strings(claims, name, MAX_VALUES, MAX_CLAIM_CHARACTERS) for name in claims.values}
-    return Caller(members.text("kind"), members.text("issuer"), members.text("identity"), values)
+    issuer, identity = (members.text(name, MAX_CLAIM_CHARACTERS) for name in ("issuer", "identity"))
+    return Caller(members.text("kind"), issuer, identity, values)
 
 
 def strings(members: Members, name: str, most: int, limit: int) -> tuple[str, ...]:

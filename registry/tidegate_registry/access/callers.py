@@ -5,6 +5,7 @@ from __future__ import annotations
 from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
 from tidegate.policy.inputs import Caller
+from tidegate.policy.inputs_json import caller_json
 from tidegate_registry.access.principal import Principal
 
 MAX_CALLER_BYTES = 256 << 10  # every claim that a token may carry, at its longest
@@ -18,16 +19,6 @@ def caller_of(who: Principal) -> Caller:
     return Caller(str(who.kind), who.issuer, who.name, claims)
 
 
-def caller_json(caller: Caller) -> JsonObject:
-    """Give all members; `parse_caller` reads them back."""
-    return {
-        "kind": caller.kind,
-        "issuer": caller.issuer,
-        "identity": caller.identity,
-        "claims": {name: list(values) for name, values in sorted(caller.claims.items())},
-    }
-
-
 def caller_bytes(caller: Caller) -> bytes:
     """Give what rows keep."""
     return canonical_bytes(caller_json(caller))
@@ -39,7 +30,7 @@ def parse_caller(raw: bytes) -> Caller:
 
 
 def caller_from(document: JsonObject) -> Caller:
-    """Read what `caller_json` gave."""
+    """Read what `caller_json` gave; unlike a record's, a row's caller may be the registry itself, with no issuer."""
     claims = document["claims"]
     if not isinstance(claims, dict):
         raise TypeError("the claims of a caller are an object")

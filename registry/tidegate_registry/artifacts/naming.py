@@ -11,7 +11,8 @@ from sqlmodel import col, func, select
 from tidegate.bundle.diff.step import greatest_below
 from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
-from tidegate_registry.access.callers import caller_from, caller_json, caller_of
+from tidegate.policy.inputs_json import caller_json
+from tidegate_registry.access.callers import caller_from, caller_of
 from tidegate_registry.artifacts.blobs import ensure_repository
 from tidegate_registry.artifacts.errors import VersionTaken
 from tidegate_registry.artifacts.events import ReleaseAdmitted

@@ -22,8 +22,9 @@ from tests.client.policy.deciding import (
 from tests.client.policy.documents import loaded
 from tidegate.digest import Digest
 from tidegate.errors import StatementInvalid
+from tidegate.formats.identity import MAX_VALUE_CHARACTERS
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
-from tidegate.policy.inputs import Difference, Tenure
+from tidegate.policy.inputs import Caller, Difference, Tenure
 from tidegate.policy.record import MAX_RECORD_BYTES, make_record, parse_record, policy_of, redecide
 from tidegate.policy.requirements import Change
 from tidegate.policy.verdict import State
@@ -77,6 +78,12 @@ def test_a_decision_can_be_made_again_from_its_record_alone(case: Case) -> None:
     assert redecide(record) == record.verdict == case.verdict()
     assert record.inputs == case.inputs
     assert (record.decided_at, record.actor, policy_of(record).digest) == (case.now, ACTOR, case.policy.digest)
+
+
+def test_the_longest_identity_that_a_certificate_may_have_can_be_read_again() -> None:
+    case = Case()
+    case.request(requester=Caller("ci", f"https://{'i' * 2040}", "w" * MAX_VALUE_CHARACTERS))
+    assert parse_record(record_of(case)).inputs == case.inputs
 
 
 def test_a_decision_by_policy_and_overlay_can_be_made_again() -> None:

@@ -9,7 +9,8 @@ import pytest
 from tests.registry.world import AGENT, PUBLISHER, T0, World, identity_of
 from tidegate.digest import Digest
 from tidegate.formats.jcs import JsonObject, canonical_bytes
-from tidegate_registry.access.callers import caller_json, caller_of
+from tidegate.policy.inputs_json import caller_json
+from tidegate_registry.access.callers import caller_of
 from tidegate_registry.access.principal import Principal, PrincipalKind
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.errors import VersionTaken
