@@ -261,6 +261,9 @@ class TrustInForce:
     def charters(self) -> CharterSet:
         return self.current().charters
 
+    def check(self) -> None:
+        self.current()
+
 
 @contextlib.contextmanager
 def running_gate_world(sigstores: Sigstores, s3: S3Endpoint, database_url: str, folder: Path) -> Iterator[GateWorld]:
