@@ -15,17 +15,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
-import keyring
 import pytest
-from keyring.backend import KeyringBackend
-from keyring.errors import KeyringLocked, PasswordDeleteError
 
 import tidegate.remote.registry  # noqa: F401 - whose default is the real sleep, not a test's
 from tests.registry.admission.world import GateWorld
 from tidegate.cli.main import main
 from tidegate.credentials.browser import log_in_by_browser
 from tidegate.credentials.device import DeviceCode, log_in_by_device
-from tidegate.credentials.keyring_vault import VaultFailed
 from tidegate.credentials.oauth import OAuthRefused, Tokens
 from tidegate.credentials.provider import Issuer, LoginOption, choose_option, parse_login_options
 from tidegate.credentials.sources import Credentials, Source
@@ -187,7 +183,7 @@ class TestDevice:
             waited.append(seconds)
             if len(waited) == 3:  # before that: not yet, and asked again too soon
                 click(f"{shown[0].complete_uri}&login_hint=carol")
-                time.sleep(1.05)
+                time.sleep(1.05)  # the issuer measures its interval by the clock, and would refuse an earlier question
 
         tokens = self.log_in(issuer, shown.append, sleep)
         assert waited == [1.0, 1.0, 6.0]
@@ -310,89 +306,6 @@ class TestKept:
                 store.find(self.REGISTRY)
             assert caught.value.reasons[0].code == "credentials-unreadable"
         assert store.forget()
-
-
-class MemoryKeyring(KeyringBackend):
-    """A keyring of the library's own kind that lives as long as a test."""
-
-    priority = 1
-
-    def __init__(self) -> None:
-        self.secrets: dict[tuple[str, str], str] = {}
-        self.locked = False
-
-    def get_password(self, service: str, username: str) -> str | None:
-        if self.locked:
-            raise KeyringLocked("locked")
-        return self.secrets.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.secrets[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        if self.secrets.pop((service, username), None) is None:
-            raise PasswordDeleteError("not there")
-
-
-class TestKeyring:
-    LOGIN = RegistryLogin(
-        "https://registry.example", "https://id.example", "c", "https://id.example/t", "secret-id", "r"
-    )
-
-    @pytest.fixture
-    def vault(self) -> Iterator[MemoryKeyring]:
-        before, vault = keyring.get_keyring(), MemoryKeyring()
-        keyring.set_keyring(vault)
-        yield vault
-        keyring.set_keyring(before)
-
-    def test_tokens_go_into_the_keyring_and_not_into_the_file(self, tmp_path: Path, vault: MemoryKeyring) -> None:
-        store = LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)})
-        assert store.keep(self.LOGIN)
-        assert "secret-id" not in store.path.read_text()
-        assert store.find(self.LOGIN.registry) == self.LOGIN
-        assert store.forget()
-        assert vault.secrets == {}
-
-    def test_a_keyring_that_is_locked_or_emptied_is_told_apart(self, tmp_path: Path, vault: MemoryKeyring) -> None:
-        store = LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)})
-        store.keep(self.LOGIN)
-        vault.locked = True
-        with pytest.raises(Exception, match="keyring cannot be read") as caught:
-            store.find(self.LOGIN.registry)
-        assert caught.value.reasons[0].code == "keyring-failed"  # type: ignore[attr-defined]
-        vault.locked = False
-        vault.secrets.clear()
-        with pytest.raises(Unauthenticated) as lost:
-            store.find(self.LOGIN.registry)
-        assert lost.value.reasons[0].code == "login-lost"
-        assert store.forget()
-
-    def test_without_a_usable_keyring_the_file_has_them(self, tmp_path: Path, vault: MemoryKeyring) -> None:
-        store = LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)})
-        assert not store.keep(self.LOGIN, in_keyring=False)
-        assert "secret-id" in store.path.read_text()
-        assert vault.secrets == {}
-        assert store.find(self.LOGIN.registry) == self.LOGIN
-
-    def test_tokens_that_move_into_the_file_leave_the_keyring(self, tmp_path: Path, vault: MemoryKeyring) -> None:
-        store = LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)})
-        store.keep(self.LOGIN)
-        store.keep(self.LOGIN, in_keyring=False)
-        assert vault.secrets == {}
-        assert store.find(self.LOGIN.registry) == self.LOGIN
-
-    def test_a_login_whose_keyring_is_away_is_not_said_to_be_forgotten(
-        self, tmp_path: Path, vault: MemoryKeyring
-    ) -> None:
-        LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)}).keep(self.LOGIN)
-        away = LoginStore(tmp_path / "tidegate")
-        with pytest.raises(VaultFailed) as caught:
-            away.forget()
-        assert caught.value.reasons[0].code == "keyring-failed"
-        assert (len(vault.secrets), away.path.exists()) == (1, True)
-        assert LoginStore.of_user({"XDG_CONFIG_HOME": str(tmp_path)}).forget()
-        assert vault.secrets == {}
 
 
 def test_a_registry_with_several_issuers_is_asked_for_one_of_them() -> None:

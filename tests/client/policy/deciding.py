@@ -356,3 +356,16 @@ class Case:
         """Decide it, and name what does not pass; nothing if it is allowed."""
         verdict = self.verdict()
         return [finding.id for finding in verdict.missing] if isinstance(verdict, Refused) else []
+
+
+def case_of(requirement: JsonObject, **members: Any) -> Case:
+    """Give the allowed case, with one requirement called `it`."""
+    return Case(policy({"id": "it", **requirement}, **members))
+
+
+def judged(requirement: JsonObject, *evidence: Any, **members: Any) -> Finding:
+    """Judge one requirement with evidence about the release."""
+    case = case_of(requirement)
+    case.attach(*evidence)
+    case.given(**members)
+    return case.finding("it")

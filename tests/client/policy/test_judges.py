@@ -16,9 +16,11 @@ from tests.client.policy.deciding import (
     Case,
     attested,
     bill,
+    case_of,
     charter,
     evaluation,
     human,
+    judged,
     pipeline,
     policy,
     provenance,
@@ -26,24 +28,10 @@ from tests.client.policy.deciding import (
 )
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.predicates.types import PREDICATE_EVALUATION, PREDICATE_TEST_RESULT
-from tidegate.policy.inputs import Difference, Tenure
-from tidegate.policy.requirements import Change
-from tidegate.policy.verdict import Finding, State
+from tidegate.policy.inputs import Tenure
+from tidegate.policy.verdict import State
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-def case_of(requirement: JsonObject, **members: Any) -> Case:
-    """Give the allowed case, with one requirement called `it`."""
-    return Case(policy({"id": "it", **requirement}, **members))
-
-
-def judged(requirement: JsonObject, *evidence: Any, **members: Any) -> Finding:
-    """Judge one requirement with evidence about the release."""
-    case = case_of(requirement)
-    case.attach(*evidence)
-    case.given(**members)
-    return case.finding("it")
 
 
 EVALUATED: JsonObject = {"attestation": {"type": "evaluation", "signer": "evals", "maxAge": "7d"}}
@@ -375,48 +363,6 @@ def test_only_tests_that_passed_have_passed(result: str, state: State) -> None:
     finding = judged({"testResult": {"signer": "evals"}}, attested(PREDICATE_TEST_RESULT, view))
     assert finding.state is state
     assert result != "FAILED" or finding.found == "FAILED: test_refund"
-
-
-ON_TOOLS: JsonObject = {"sbom": {}, "ifChanged": ["capability-raised"]}
-
-
-@pytest.mark.parametrize(
-    ("difference", "state"),
-    [
-        (Difference(), State.NOT_APPLICABLE),
-        (Difference(frozenset({Change.PROMPT_CHANGED})), State.NOT_APPLICABLE),
-        (Difference(frozenset({Change.CAPABILITY_RAISED})), State.UNMET),
-        (Difference(unknown="an opaque bundle"), State.UNMET),
-        (None, State.UNMET),
-    ],
-)
-def test_what_cannot_be_compared_counts_as_changed(difference: Difference | None, state: State) -> None:
-    assert judged(ON_TOOLS, difference=difference).state is state
-
-
-def test_before_its_day_a_requirement_only_warns() -> None:
-    case = case_of({"sbom": {}, "warnUntil": "2026-11-22"})
-    assert case.state("it") is State.WARNED
-    assert case.lacks() == []
-    case.now = NOW + timedelta(hours=12)
-    assert case.state("it") is State.UNMET
-
-
-def test_an_exception_spares_its_agents_until_it_is_over_and_says_who_answers_for_it() -> None:
-    waiver = {
-        "requirement": "it",
-        "agents": ["acme/triage"],
-        "channels": ["stable"],
-        "until": "2026-11-22T00:00:00Z",
-        "owner": "frank",
-        "reason": "the scanner is down",
-    }
-    case = case_of({"sbom": {}}, exceptions=[waiver])
-    assert case.state("it") is State.EXCEPTED
-    assert "frank: the scanner is down" in case.finding("it").message
-    case.now = NOW + timedelta(hours=12)
-    assert case.state("it") is State.UNMET
-    assert case_of({"sbom": {}}, exceptions=[{**waiver, "agents": ["acme/other"]}]).state("it") is State.UNMET
 
 
 def test_the_charter_has_a_say_in_who_may_attest_whatever_the_policy_names() -> None:
