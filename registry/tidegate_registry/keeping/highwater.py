@@ -17,13 +17,14 @@ from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.keeping.events import LossAccepted
+from tidegate_registry.storage.blobs import StateKey
 
 if TYPE_CHECKING:
     from tidegate_registry.audit.events import Actor
     from tidegate_registry.db import Tx
     from tidegate_registry.services import Services
 
-NAME = "high-water.json"
+MARK = StateKey("high-water.json")
 MAX_MARK_BYTES = 1 << 10
 MAX_REASON = 1000  # characters
 
@@ -77,7 +78,7 @@ def check_is_own(app: Services) -> None:
     if noted is None:
         raise MarkMissing(
             "nothing says that this database is the bucket's",
-            expected=f"the high-water mark, state/{NAME}",
+            expected=f"the high-water mark, {MARK.path}",
             hint="if database_url and bucket are right, start the registry: "
             "it writes the mark within a minute of its first entry",
         )
@@ -94,7 +95,7 @@ def note_progress(app: Services) -> None:
             _demand(tx, noted[0])
     if last is None or (noted is not None and noted[0].position >= last.position):
         return
-    app.blobs.write_state(NAME, _raw(last), replaces=noted[1] if noted else None)  # lost to another one: next time
+    app.blobs.write(MARK, _raw(last), replaces=noted[1] if noted else None)  # lost to another one: next time
 
 
 def accept_loss(app: Services, actor: Actor, reason: str) -> Mark:
@@ -125,7 +126,7 @@ def accept_loss(app: Services, actor: Actor, reason: str) -> Mark:
         audit.append(tx, event, entropy=app.entropy)
         tx.flush()
         last = last_entry(tx)
-    if last is None or not app.blobs.write_state(NAME, _raw(last), replaces=etag):
+    if last is None or not app.blobs.write(MARK, _raw(last), replaces=etag):
         raise DatabaseBehind("another process changed the high-water mark", hint="stop all of them, and try again")
     return mark
 
@@ -157,7 +158,7 @@ def _holds(tx: Tx, mark: Mark) -> bool:
 
 def _fetch(app: Services) -> tuple[Mark, str] | None:
     """Read the mark and its ETag."""
-    found = app.blobs.read_state(NAME, limit=MAX_MARK_BYTES)
+    found = app.blobs.read(MARK, limit=MAX_MARK_BYTES)
     if found is None:
         return None
     raw, etag = found
@@ -168,7 +169,7 @@ def _fetch(app: Services) -> tuple[Mark, str] | None:
             "the high-water mark in the bucket is not one",
             found=repr(document)[:200],
             expected="position and entry",
-            hint=f"somebody wrote to state/{NAME}; restore it from a version or a copy of the bucket",
+            hint=f"somebody wrote to {MARK.path}; restore it from a version or a copy of the bucket",
         )
     return Mark(position, entry), etag
 

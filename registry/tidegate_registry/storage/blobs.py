@@ -49,7 +49,14 @@ class BlobKey:
 
 
 _SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-STAGING, STATE = "staging/", "state/"
+_LOG_FILE = re.compile(
+    r"checkpoint"
+    r"|tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/(x[0-9]{3}/){0,6}[0-9]{3}(\.p/[1-9][0-9]{0,2})?"  # C2SP tlog-tiles
+    r"|objects/sha256/(?P<shard>[0-9a-f]{2})/(?P=shard)[0-9a-f]{62}"
+)
+STAGING, STATE, LOG = "staging/", "state/", "log/"
+OCTETS, TEXT, JSON = "application/octet-stream", "text/plain; charset=utf-8", "application/json"
+FOR_EVER = "max-age=31536000, immutable"  # RFC 8246; a year is as long as caches keep anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,58 @@ class StagingKey:
         return f"{STAGING}{self.session}/{self.name}"
 
 
-ObjectKey = BlobKey | StagingKey
+@dataclass(frozen=True, slots=True)
+class StateKey:
+    """Where the registry keeps what it replaces, such as how far it came."""
+
+    name: str
+
+    @property
+    def path(self) -> str:
+        """`state/<name>`."""
+        return f"{STATE}{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """A file of the audit log: `checkpoint`, which is replaced, and `tile/…` and `objects/sha256/…`, which are not.
+
+    The path in the bucket is the path in URLs, so that the bucket itself or a cache before it can serve these files,
+    with the headers that they are stored with. Source: C2SP tlog-tiles, "Parameters".
+    """
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _LOG_FILE.fullmatch(self.name):  # a name came in a URL
+            raise ValueError(f"not a file of the log: {self.name[:200]!r}")
+
+    @property
+    def path(self) -> str:
+        """`log/<name>`."""
+        return f"{LOG}{self.name}"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether anybody may have it: the checkpoint and hashes tell of no entry. Entries and objects need a token."""
+        return not self.name.startswith(("tile/entries/", "objects/"))
+
+    @property
+    def content_type(self) -> str:
+        """What the file is."""
+        return TEXT if self.name == CHECKPOINT else OCTETS
+
+    @property
+    def cache_control(self) -> str:
+        """How long it may be kept, and by whom; the checkpoint for as long as the next one takes at least."""
+        if self.name == CHECKPOINT:
+            return "public, max-age=1"
+        return f"{'public' if self.is_public else 'private'}, {FOR_EVER}"
+
+
+CHECKPOINT = "checkpoint"
+ReplacedKey = StateKey | LogKey
+ObjectKey = BlobKey | StagingKey | StateKey | LogKey
 
 
 def session_of(path: str) -> str | None:
@@ -115,7 +173,7 @@ class PresignedPut:
 class BlobStore(Protocol):
     """Write-once objects. Every method may raise StoreUnavailable or StoreFull; all block: call them in a thread."""
 
-    def put(self, key: BlobKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
+    def put(self, key: BlobKey | LogKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
         """Store `body` unless the key is there: True if stored now, False if the same bytes were there before.
 
         The store itself checks `size` and `sha256` of what it received. Raises StoredBytesDiffer where the key holds
@@ -138,7 +196,7 @@ class BlobStore(Protocol):
         have been found to hash to, whatever algorithm `target` is named by. Raises BlobMissing, StoredBytesDiffer.
         """
 
-    def demand(self, key: BlobKey, *, size: int, sha256: Digest) -> None:
+    def demand(self, key: BlobKey | LogKey, *, size: int, sha256: Digest) -> None:
         """Raise StoredBytesDiffer where the key holds something else, StoreUnavailable where it holds nothing."""
 
     def stat(self, key: ObjectKey) -> StoredBlob | None:
@@ -173,11 +231,14 @@ class BlobStore(Protocol):
         `mark` stays with the object and says later through whose link it came.
         """
 
-    def read_state(self, name: str, *, limit: int) -> tuple[bytes, str] | None:
-        """Read at most `limit` bytes of `state/<name>`, and its ETag; None if it is not there."""
+    def read(self, key: ReplacedKey, *, limit: int) -> tuple[bytes, str] | None:
+        """Read a small object whole, and its ETag; None if it is not there.
 
-    def write_state(self, name: str, raw: bytes, *, replaces: str | None) -> bool:
-        """Write `state/<name>` if its ETag is `replaces`, or, with None, if it is not there; say whether it was."""
+        Raises StoredBytesDiffer where it has more than `limit` bytes.
+        """
+
+    def write(self, key: ReplacedKey, raw: bytes, *, replaces: str | None) -> bool:
+        """Write `key` if its ETag is `replaces`, or, with None, if it is not there; say whether it was."""
 
     def ping(self) -> None:
         """Raise StoreUnavailable unless the bucket answers."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tidegate_registry.storage.blobs import PresignedPut
+from tidegate_registry.storage.blobs import OCTETS, PresignedPut
 from tidegate_registry.storage.bucket import make_client, translated
 from tidegate_registry.storage.signing import Signer
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tidegate.digest import Digest
     from tidegate_registry.settings import S3Settings
 
-OCTETS = "application/octet-stream"
 MARK = "tidegate-mark"  # user metadata of an object
 NO_QUERY: Mapping[str, str] = MappingProxyType({})
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, BinaryIO, Self, TypedDict, cast
+from typing import TYPE_CHECKING, BinaryIO, NotRequired, Self, TypedDict, cast
 
 from botocore.exceptions import ClientError
 
 from tidegate.digest import CHUNK_BYTES, Digest
 from tidegate.errors import LimitExceeded
 from tidegate_registry.storage.blobs import (
-    STATE,
+    JSON,
+    OCTETS,
     BlobKey,
     BlobMissing,
+    LogKey,
     ObjectKey,
     PresignedPut,
+    ReplacedKey,
     StagingKey,
+    StateKey,
     StoredBlob,
     StoredBytesDiffer,
     StoredObject,
@@ -25,7 +29,7 @@ from tidegate_registry.storage.blobs import (
 )
 from tidegate_registry.storage.bucket import EXISTS, NOT_FOUND, S3Bucket, status_of, translated
 from tidegate_registry.storage.parts import MAX_SINGLE_PUT_BYTES
-from tidegate_registry.storage.presign import MARK, OCTETS, Presigner, checksum
+from tidegate_registry.storage.presign import MARK, Presigner, checksum
 from tidegate_registry.storage.signing import QuickRequests, Signer
 from tidegate_registry.storage.staging import S3Staging
 
@@ -55,7 +59,7 @@ class S3BlobStore(S3Bucket):
         self._presigner = Presigner(signer, settings)
         self.staging = S3Staging(self, self._presigner, self._quick)
 
-    def put(self, key: BlobKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
+    def put(self, key: BlobKey | LogKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
         """Store create-only; see BlobStore.put."""
         if isinstance(body, bytes) and (stored := self._put_quickly(key, body, size, sha256)) is not None:
             if not stored:
@@ -68,9 +72,9 @@ class S3BlobStore(S3Bucket):
                     Key=self.full_key(key),
                     Body=body,
                     ContentLength=size,
-                    ContentType=OCTETS,
                     ChecksumSHA256=checksum(sha256),
                     IfNoneMatch="*",
+                    **_described(key),
                 )
             except ClientError as error:
                 if status_of(error) not in EXISTS:
@@ -110,7 +114,7 @@ class S3BlobStore(S3Bucket):
         """See BlobStore.promote."""
         self._copy(source, target, staged, sha256)
 
-    def demand(self, key: BlobKey, *, size: int, sha256: Digest) -> None:
+    def demand(self, key: BlobKey | LogKey, *, size: int, sha256: Digest) -> None:
         """See BlobStore.demand."""
         stored = self.stat(key)
         if stored is None:
@@ -180,29 +184,34 @@ class S3BlobStore(S3Bucket):
         """See BlobStore.presign_put."""
         return self._presigner.put(self.full_key(key), size=size, sha256=sha256, host=host, mark=mark)
 
-    def read_state(self, name: str, *, limit: int) -> tuple[bytes, str] | None:
-        """See BlobStore.read_state."""
-        with translated("read its state"):
-            try:
-                answer = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}{STATE}{name}")
-            except ClientError as error:
-                if status_of(error) == NOT_FOUND:
-                    return None
-                raise
+    def read(self, key: ReplacedKey, *, limit: int) -> tuple[bytes, str] | None:
+        """See BlobStore.read."""
+        try:
+            answer = self._get(key)
+        except BlobMissing:
+            return None
         with _Reading(answer["Body"]) as body:
-            return body.read(limit), answer["ETag"]
+            raw = body.read(limit + 1)
+        if len(raw) > limit:
+            raise StoredBytesDiffer(
+                "the store holds more than belongs there",
+                found=f"{answer['ContentLength']} bytes in {self.full_key(key)}",
+                expected=f"at most {limit} bytes",
+                hint="someone wrote to the bucket behind the registry; restore that object",
+            )
+        return raw, answer["ETag"]
 
-    def write_state(self, name: str, raw: bytes, *, replaces: str | None) -> bool:
-        """See BlobStore.write_state."""
+    def write(self, key: ReplacedKey, raw: bytes, *, replaces: str | None) -> bool:
+        """See BlobStore.write."""
         condition: _Condition = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
-        with translated("write its state"):
+        with translated("replace an object"):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,
-                    Key=f"{self.prefix}{STATE}{name}",
+                    Key=self.full_key(key),
                     Body=raw,
-                    ContentType="application/json",
                     ChecksumSHA256=checksum(Digest.of(raw)),
+                    **_described(key),
                     **condition,
                 )
             except ClientError as error:
@@ -225,14 +234,17 @@ class S3BlobStore(S3Bucket):
             probe(self.client, self.bucket, self.prefix)
             check_lock(self.client, self.settings)
 
-    def _put_quickly(self, key: BlobKey, body: bytes, size: int, sha256: Digest) -> bool | None:
+    def _put_quickly(self, key: BlobKey | LogKey, body: bytes, size: int, sha256: Digest) -> bool | None:
         """Say whether the blob was stored now, or is there; None where the store said something else."""
+        described = _described(key)
         headers = {
             "Content-Length": str(size),
-            "Content-Type": OCTETS,
+            "Content-Type": described["ContentType"],
             "If-None-Match": "*",
             "x-amz-checksum-sha256": checksum(sha256),
         }
+        if "CacheControl" in described:
+            headers["Cache-Control"] = described["CacheControl"]
         answer = self._quick.send("PutObject", self.full_key(key), headers=headers, body=body)
         if answer is None or answer.status not in {OK, *EXISTS}:
             return None
@@ -294,6 +306,11 @@ class _Part(TypedDict, total=False):
     Range: str
 
 
+class _Described(TypedDict):
+    ContentType: str
+    CacheControl: NotRequired[str]
+
+
 class _Condition(TypedDict, total=False):
     IfMatch: str
     IfNoneMatch: str
@@ -317,6 +334,13 @@ class _Reading:
 
     def close(self) -> None:
         self._body.close()
+
+
+def _described(key: BlobKey | ReplacedKey) -> _Described:
+    """Give the headers that the object keeps."""
+    if isinstance(key, LogKey):
+        return {"ContentType": key.content_type, "CacheControl": key.cache_control}
+    return {"ContentType": JSON if isinstance(key, StateKey) else OCTETS}
 
 
 def _stored(headers: Mapping[str, str]) -> StoredBlob:

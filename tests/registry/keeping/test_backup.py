@@ -24,6 +24,7 @@ from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db
 from tidegate_registry.keeping.fsck.run import check
 from tidegate_registry.keeping.highwater import (
+    MARK,
     DatabaseBehind,
     MarkInvalid,
     NothingLost,
@@ -141,18 +142,18 @@ def entries_of(app: Services) -> list[str]:
 def test_the_mark_follows_the_last_entry_and_a_replica_that_lags_never_lowers_it(own_world: World) -> None:
     app, store = own_world.services, own_world.services.blobs
     note_progress(app)
-    assert store.read_state("high-water.json", limit=1000) is None  # there is nothing to note
+    assert store.read(MARK, limit=1000) is None  # there is nothing to note
     released(own_world, FIRST)
     note_progress(app)
-    first = store.read_state("high-water.json", limit=1000)
+    first = store.read(MARK, limit=1000)
     assert first is not None
     released(own_world, SECOND, version="1.1.0")
     note_progress(app)
-    newer = store.read_state("high-water.json", limit=1000)
+    newer = store.read(MARK, limit=1000)
     assert newer is not None
-    assert not store.write_state("high-water.json", first[0], replaces=first[1])  # read before, written after
-    assert not store.write_state("high-water.json", first[0], replaces=None)
-    assert store.read_state("high-water.json", limit=1000) == newer
+    assert not store.write(MARK, first[0], replaces=first[1])  # read before, written after
+    assert not store.write(MARK, first[0], replaces=None)
+    assert store.read(MARK, limit=1000) == newer
     with app.db.read() as tx:
         last = last_entry(tx)
     assert last is not None
@@ -162,7 +163,7 @@ def test_the_mark_follows_the_last_entry_and_a_replica_that_lags_never_lowers_it
 def test_a_registry_that_stops_notes_how_far_it_came(own_world: World) -> None:
     released(own_world, FIRST)
     own_world.server.stop()
-    found = own_world.services.blobs.read_state("high-water.json", limit=1000)
+    found = own_world.services.blobs.read(MARK, limit=1000)
     assert found is not None
     with own_world.services.db.read() as tx:
         last = last_entry(tx)
@@ -184,7 +185,7 @@ def test_there_is_no_loss_to_accept_where_nothing_is_lost(own_world: World) -> N
 
 
 def test_a_mark_that_is_none_stops_the_start(own_world: World) -> None:
-    assert own_world.services.blobs.write_state("high-water.json", b'{"position":"1"}', replaces=None)
+    assert own_world.services.blobs.write(MARK, b'{"position":"1"}', replaces=None)
     with pytest.raises(MarkInvalid) as caught:
         check_not_behind(own_world.services)
     assert caught.value.reasons[0].code == "high-water-mark-invalid"

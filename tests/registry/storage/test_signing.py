@@ -10,8 +10,9 @@ from pydantic import SecretStr
 from tidegate.digest import Digest
 from tidegate_registry.settings import CredentialSource, S3Settings
 from tidegate_registry.storage import bucket
+from tidegate_registry.storage.blobs import OCTETS
 from tidegate_registry.storage.bucket import make_client
-from tidegate_registry.storage.presign import OCTETS, Presigner, checksum
+from tidegate_registry.storage.presign import Presigner, checksum
 from tidegate_registry.storage.signing import QuickRequests, Signer
 
 DIGEST = Digest.of(b"bytes")
