@@ -45,9 +45,17 @@ def insert_manifest(
     if tx.get(ManifestRow, (repository, manifest.digest)) is not None:
         return False
     children = {item.digest for item in (*manifest.blobs, *manifest.manifests)}
-    namespace = namespace_of(repository)
     claims.confirm(tx, repository, children, now=now)
     quota.charge(tx, app, repository, len(manifest.raw))
+    free = released or (verified and _is_about_a_release(tx, repository, manifest))
+    write_manifest(tx, repository, manifest, now=now, released=free)
+    return True
+
+
+def write_manifest(tx: Tx, repository: str, manifest: Manifest, *, now: datetime, released: bool) -> None:
+    """Write row, edges and links of a manifest that is not there, whatever it names."""
+    children = {item.digest for item in (*manifest.blobs, *manifest.manifests)}
+    namespace = namespace_of(repository)
     tx.add(
         ManifestRow(
             repository=repository,
@@ -57,7 +65,7 @@ def insert_manifest(
             subject=manifest.subject.digest if manifest.subject else None,
             descriptor=canonical_bytes(as_referrer(manifest).as_json()),
             raw=manifest.raw,
-            released=released or (verified and _is_about_a_release(tx, repository, manifest)),
+            released=released,
             created_at=now,
         )
     )
@@ -69,7 +77,6 @@ def insert_manifest(
     for digest in present:
         insert_once(tx, BlobLinkRow(repository=repository, digest=digest, namespace=namespace))
     tx.flush()
-    return True
 
 
 def release_closure(tx: Tx, repository: str, digest: Digest) -> None:

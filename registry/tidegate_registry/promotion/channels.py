@@ -116,45 +116,52 @@ def move_channel(tx: Tx, app: Services, row: PromotionRow, *, how: How, actor: A
         decision=row.decision or "",
     )
     event_id = audit.append(tx, event, entropy=app.entropy)
-    if channel is None:
-        channel = ChannelRow(
-            repository=row.repository,
-            name=row.channel,
-            digest=row.digest,
-            version=row.version,
-            sequence=row.sequence,
-            counter=counter,
-            since=now,
-            promotion=row.id,
-            event_id=event_id,
-        )
-    else:
-        last = tx.get_one(TenureRow, (row.repository, row.channel, channel.counter))
-        last.until, last.ended_how = now, row.action
-        tx.add(last)
-        if row.action == How.ROLLBACK:
-            _hold(tx, channel, row, actor=actor, now=now)
-        channel.digest, channel.version, channel.sequence = row.digest, row.version, row.sequence
-        channel.counter, channel.since, channel.promotion, channel.event_id = counter, now, row.id, event_id
-    tx.add(channel)
-    tx.add(
-        TenureRow(
-            repository=row.repository,
-            channel=row.channel,
-            counter=counter,
-            digest=row.digest,
-            version=row.version,
-            sequence=row.sequence,
-            since=now,
-            how=how,
-            promotion=row.id,
-        )
-    )
-    tx.flush()
+    write_move(tx, event, event_id, rolled_back=row.action == How.ROLLBACK, reason=row.reason)
     return event_id
 
 
-def _hold(tx: Tx, left: ChannelRow, row: PromotionRow, *, actor: Actor, now: datetime) -> None:
+def write_move(tx: Tx, moved: ChannelMoved, event_id: str, *, rolled_back: bool, reason: str | None) -> None:
+    """Write what an entry says of a move: the channel, its tenures, and the hold against what a rollback left."""
+    channel = find_channel(tx, moved.repository, moved.channel)
+    if channel is None:
+        channel = ChannelRow(
+            repository=moved.repository,
+            name=moved.channel,
+            digest=moved.digest,
+            version=moved.version,
+            sequence=moved.sequence,
+            counter=moved.counter,
+            since=moved.at,
+            promotion=moved.promotion,
+            event_id=event_id,
+        )
+    else:
+        last = tx.get_one(TenureRow, (moved.repository, moved.channel, channel.counter))
+        last.until, last.ended_how = moved.at, How.ROLLBACK if rolled_back else How.PROMOTE
+        tx.add(last)
+        if rolled_back:
+            _hold(tx, channel, moved, reason=reason)
+        channel.digest, channel.version, channel.sequence = moved.digest, moved.version, moved.sequence
+        channel.counter, channel.since = moved.counter, moved.at
+        channel.promotion, channel.event_id = moved.promotion, event_id
+    tx.add(channel)
+    tx.add(
+        TenureRow(
+            repository=moved.repository,
+            channel=moved.channel,
+            counter=moved.counter,
+            digest=moved.digest,
+            version=moved.version,
+            sequence=moved.sequence,
+            since=moved.at,
+            how=moved.how,
+            promotion=moved.promotion,
+        )
+    )
+    tx.flush()
+
+
+def _hold(tx: Tx, left: ChannelRow, moved: ChannelMoved, *, reason: str | None) -> None:
     held = tx.get(HoldRow, (left.repository, left.name, left.digest))
     if held is None:
         tx.add(
@@ -163,10 +170,10 @@ def _hold(tx: Tx, left: ChannelRow, row: PromotionRow, *, actor: Actor, now: dat
                 channel=left.name,
                 digest=left.digest,
                 version=left.version,
-                reason=row.reason or "",
-                actor=actor.name[:1200],
-                since=now,
-                promotion=row.id,
+                reason=reason or "",
+                actor=moved.actor.name[:1200],
+                since=moved.at,
+                promotion=moved.promotion,
             )
         )
 
