@@ -1,7 +1,8 @@
 """The database: SQLite (WAL) or PostgreSQL by URL, one transaction for each decision.
 
 A transaction that writes must append to the audit log, or it does not commit: `begin` checks it, so that no write path
-can be added without its entry. What is no state of the registry (unfinished uploads) is written through `scratch`.
+can be added without its entry. What is no state of the registry (unfinished uploads) is written through `scratch`, and
+what the log notes of itself (which entry has which index, who integrates) through `bookkeeping`.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ POOL_CONNECTIONS = 40  # as many as there are threads for handlers, see starlett
 # request for it is not
 SCRATCH = frozenset({"upload", "upload_part", "blob_claim", "caller_claims"})
 
+# what the log notes of itself: an entry about each would never come to an end. Of audit_event it may set the index of
+# entries that have none, which audit/sequence.py does in SQL; rows that the mapper writes are refused here, too
+BOOKKEEPING = frozenset({"log_state", "leadership"})
+
 _WROTE, _AUDITED = "tidegate.wrote", "tidegate.audited"
 _READ_ONLY, _PASSING = "tidegate_read_only", "tidegate_passing"
 
@@ -80,7 +85,7 @@ class NestedTransaction(AssertionError):
 
 
 class Db:
-    """The engine, and the three ways to use it: `begin` (decide and write), `read`, `scratch`."""
+    """The engine, and the ways to use it: `begin` (decide and write), `read`, `scratch`, `bookkeeping`."""
 
     def __init__(self, url: str) -> None:
         parsed = _parse_url(url)
@@ -115,12 +120,17 @@ class Db:
         A durable transaction that follows makes it so as well.
         Raises NotAudited, and writes nothing, where another table was written.
         """
-        with self._turn(), self._session(self.engine if durable else self._passing) as tx:
+        with self._unaudited(SCRATCH, durable=durable) as tx:
             yield tx
-            tx.flush()
-            if not written(tx) <= SCRATCH:
-                raise NotAudited(f"a scratch transaction wrote {', '.join(sorted(written(tx) - SCRATCH))}")
-            tx.commit()
+
+    @contextmanager
+    def bookkeeping(self, *, durable: bool = True) -> Iterator[Tx]:
+        """Open a transaction for what the log notes of itself: the tables of BOOKKEEPING. For `audit` alone.
+
+        `durable` as with `scratch`. Raises NotAudited, and writes nothing, where another table was written.
+        """
+        with self._unaudited(BOOKKEEPING, durable=durable) as tx:
+            yield tx
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
@@ -163,6 +173,16 @@ class Db:
         finally:
             self._holder = None
             self._turns.release()
+
+    @contextmanager
+    def _unaudited(self, tables: frozenset[str], *, durable: bool) -> Iterator[Tx]:
+        with self._turn(), self._session(self.engine if durable else self._passing) as tx:
+            yield tx
+            tx.flush()
+            if not written(tx) <= tables:
+                others = ", ".join(sorted(written(tx) - tables))
+                raise NotAudited(f"a transaction without an audit entry wrote {others}")
+            tx.commit()
 
     @contextmanager
     def _session(self, engine: Engine) -> Iterator[Tx]:

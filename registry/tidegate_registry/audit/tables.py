@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel
 
 from tidegate_registry.columns import SERIAL, Moment
 
 
 class AuditEventRow(SQLModel, table=True):
-    """An entry, not yet integrated into the log. `body` is the canonical JSON, byte for byte.
+    """An entry. `body` is the canonical JSON, byte for byte: the leaf of the log.
 
-    `position` is the order of writing; on PostgreSQL a lower one may be committed after a higher one.
+    `position` is the order of writing; on PostgreSQL a lower one may be committed after a higher one. `idx` is the
+    entry's place in the log, None until the integrator gives it one (audit/sequence.py, and nobody else).
     """
 
     __tablename__ = "audit_event"
+    __table_args__ = (
+        Index("audit_event_by_index", "idx", unique=True),
+        Index(
+            "audit_event_without_index",
+            "position",
+            postgresql_where=text("idx IS NULL"),
+            sqlite_where=text("idx IS NULL"),
+        ),
+    )
 
     position: int | None = Field(default=None, primary_key=True, sa_type=SERIAL)
     id: str = Field(unique=True, max_length=36)
@@ -24,3 +35,32 @@ class AuditEventRow(SQLModel, table=True):
     actor: str = Field(max_length=600)
     subject: str | None = Field(default=None, index=True, max_length=300)
     body: bytes
+    idx: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class LogStateRow(SQLModel, table=True):
+    """How far the log has come: one row, named LOG.
+
+    `assigned`: entries that have an index. `published`: entries under the last checkpoint that was noted, `root` their
+    root. `epoch`: of the leader who wrote last. `halted`: the code of what keeps the registry from writing; None.
+    """
+
+    __tablename__ = "log_state"
+
+    name: str = Field(primary_key=True, max_length=16)
+    assigned: int = Field(sa_type=BigInteger)
+    published: int = Field(sa_type=BigInteger)
+    root: bytes | None = None
+    epoch: int = Field(sa_type=BigInteger)
+    halted: str | None = Field(default=None, max_length=64)
+
+
+class LeadershipRow(SQLModel, table=True):
+    """Who does the work `name`, of all replicas. `expires_at`: milliseconds since 1970 by the database's own clock."""
+
+    __tablename__ = "leadership"
+
+    name: str = Field(primary_key=True, max_length=64)
+    holder: str = Field(max_length=128)
+    epoch: int = Field(sa_type=BigInteger)
+    expires_at: int = Field(sa_type=BigInteger)
