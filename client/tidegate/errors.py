@@ -19,6 +19,7 @@
     │   ├── BundleRefused        a bundle, its files or what proves it are not what was asked for
     │   ├── AdmissionRefused     a version was not given to a manifest; lists each unmet requirement
     │   ├── PromotionRefused     a channel does not move; lists every finding that nothing can mend
+    │   ├── LogRefused           the audit log, or what is shown as a part of it, is not what it must be
     │   ├── AccessDenied         the caller may not do this
     │   └── SigningRefused       we will not sign this, or what we signed does not verify
     ├── Unauthenticated          no credential, or one that is not valid                        (exit 1, HTTP 401)
@@ -252,6 +253,12 @@ class PromotionRefused(Refusal):
     """The policy says no, and nothing that could be supplied changes that; lists every reason."""
 
     code = "promotion-refused"
+
+
+class LogRefused(Refusal):
+    """The audit log, or what is shown as a part of it, is not what it must be."""
+
+    code = "log-refused"
 
 
 class AccessDenied(Refusal):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tidegate.errors import TrustFileInvalid
 from tidegate.formats.charter import Charter, Name
@@ -19,8 +19,17 @@ MAX_TRUST_FILE_BYTES = 1 << 20
 MAX_CHARTER_BYTES = 256 << 10
 MAX_ROOTS = 20
 MAX_CHARTERS = 10_000
+MAX_WITNESSES = 32
 
 FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
+VerifierKeyText = Annotated[
+    str,
+    Field(
+        pattern=r"^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}$",
+        max_length=4096,  # ML-DSA-44 keys have 1,312 bytes
+        description="A C2SP signed-note verifier key: NAME+ID+KEY, as `tidegate-registry keys` prints it.",
+    ),
+]
 
 
 class RootEntry(Closed):
@@ -48,6 +57,32 @@ CharterEntry = Annotated[
 ]
 
 
+class WitnessQuorum(Closed):
+    """How many witnesses must have cosigned a checkpoint."""
+
+    need: int = Field(ge=1, le=MAX_WITNESSES, description="So many of them at least must have signed.")
+    of: tuple[VerifierKeyText, ...] = Field(
+        min_length=1, max_length=MAX_WITNESSES, description="The cosignature keys of the witnesses."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> WitnessQuorum:
+        if self.need > len(set(self.of)):
+            raise ValueError(f"asks for {self.need} of {len(set(self.of))} witnesses, which nobody can meet")
+        return self
+
+
+class LogKeys(Closed):
+    """How the audit log is known."""
+
+    key: VerifierKeyText = Field(
+        description="The key that signs the log's checkpoints, NAME+ID+KEY; its name is the log's origin."
+    )
+    witnesses: WitnessQuorum | None = Field(
+        default=None, description="Witnesses that must have cosigned; none need have if this is left out."
+    )
+
+
 class TrustFile(Closed):
     """What a trust.yaml says."""
 
@@ -60,6 +95,7 @@ class TrustFile(Closed):
     charters: tuple[CharterEntry, ...] = Field(
         default=(), max_length=MAX_CHARTERS, description="Charters, written here or in files of their own."
     )
+    log: LogKeys | None = Field(default=None, description="How the registry's audit log is known, for auditors.")
 
 
 def parse_trust_file(raw: bytes, *, name: str) -> tuple[TrustFile, YamlDocument]:

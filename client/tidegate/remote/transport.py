@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from tidegate.errors import InvalidInput, LimitExceeded, NotFound, TidegateError, Unreachable
 from tidegate.remote.address import CONNECT_SECONDS, RegistryAddress
 from tidegate.remote.answers import MAX_ERROR_BYTES, clean_text, error_of
+from tidegate.remote.packing import PACKING_BYTES, unpacked
 from tidegate.remote.tokens import LOGIN_HINT, MAX_TOKEN_ANSWER_BYTES, Identity, RegistryTokens, origin_of
 
 if TYPE_CHECKING:
@@ -167,17 +168,34 @@ class Transport:
             wait *= 2
         raise AssertionError("the last attempt returns or raises")
 
+    def fetch_content(self, target: str, *, what: str, scopes: Collection[str], limit: int) -> bytes:
+        """GET content whole as `open_content` does, packed with gzip if the server likes; at most `limit` bytes."""
+        response = self.open_content(target, what=what, scopes=scopes, encoding="gzip")
+        try:
+            raw = self._read(response, limit + PACKING_BYTES, what)
+            return unpacked(raw, response.headers.get("content-encoding", ""), limit=limit, what=what)
+        finally:
+            response.close()
+
     def open_content(
-        self, target: str, *, what: str, scopes: Collection[str], span: tuple[int, int] | None = None
+        self,
+        target: str,
+        *,
+        what: str,
+        scopes: Collection[str],
+        span: tuple[int, int] | None = None,
+        encoding: str | None = None,
     ) -> httpx2.Response:
         """GET content that a registry may keep elsewhere. `span`: only the bytes from the first number to before the
         second; the answer is 206 then, or 200 with all bytes from a server that does not know ranges. Else it is 200.
 
         Redirects are followed a few times, to https or, for a registry that is itself spoken to over http, to http;
-        no header of ours but the range goes along to another origin.
+        no header of ours but the range and the `encoding` we take goes along to another origin.
         """
         url = self.url(target)
         headers = {"Range": f"bytes={span[0]}-{span[1] - 1}"} if span else {}
+        if encoding is not None:
+            headers["Accept-Encoding"] = encoding
         good = (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT) if span else (HTTPStatus.OK,)
         for _ in range(MAX_REDIRECTS + 1):
             response = self.open("GET", url, scopes=scopes, headers=headers)

@@ -20,6 +20,7 @@ from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
 from tidegate.formats.trustfile import (
     MAX_CHARTER_BYTES,
     MAX_TRUST_FILE_BYTES,
+    LogKeys,
     parse_charter,
     parse_trust_file,
 )
@@ -93,14 +94,25 @@ class Root:
 
 
 class Trust:
-    """Roots by name and the charters whose rules name them. Made by `load_trust` or `from_parts`."""
+    """Roots by name, the charters whose rules name them, and how the audit log is known, if it is.
 
-    def __init__(self, roots: Mapping[str, Root], charters: CharterSet) -> None:
+    Made by `load_trust` or `from_parts`.
+    """
+
+    def __init__(self, roots: Mapping[str, Root], charters: CharterSet, *, log: LogKeys | None = None) -> None:
         self._roots = dict(roots)
         self.charters = charters
+        self.log = log
 
     @classmethod
-    def from_parts(cls, roots: Iterable[Root], charters: Iterable[Charter], *, allow_sandbox: bool = False) -> Trust:
+    def from_parts(
+        cls,
+        roots: Iterable[Root],
+        charters: Iterable[Charter],
+        *,
+        allow_sandbox: bool = False,
+        log: LogKeys | None = None,
+    ) -> Trust:
         """Put trust together. Raises TrustFileInvalid.
 
         Refused: two roots of one name, a sandbox root without `allow_sandbox` (code "sandbox-root"), a rule that names
@@ -126,7 +138,7 @@ class Trust:
                     found=", ".join(unknown),
                     expected=f"one of {', '.join(sorted(by_name))}",
                 )
-        return cls(by_name, CharterSet(kept))
+        return cls(by_name, CharterSet(kept), log=log)
 
     def root(self, name: str) -> Root:
         """Give a root by name. Raises TrustFileInvalid."""
@@ -163,7 +175,7 @@ def load_trust(path: Path, *, allow_sandbox: bool, on_read: Callable[[Path], Non
         else:
             raw = read(path.parent / entry.file, MAX_CHARTER_BYTES)
             charters.append(parse_charter(raw, name=entry.file, roots=trust_file.roots))
-    return Trust.from_parts(roots, charters, allow_sandbox=allow_sandbox)
+    return Trust.from_parts(roots, charters, allow_sandbox=allow_sandbox, log=trust_file.log)
 
 
 def _read(path: Path, limit: int) -> bytes:

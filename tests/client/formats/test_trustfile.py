@@ -89,3 +89,26 @@ def test_what_is_written_can_be_read_again() -> None:
     assert parse_charter(written.encode(), name="again") == charter
     assert parse_charter(written.encode(), name="again").digest == charter.digest
     assert TrustFile.model_json_schema(by_alias=True)["additionalProperties"] is False
+
+
+LOG = {"key": "acme.example/log+b6835c47+AVTTpBNirYpKp/D9IPvdXHH/i8Mut0xPf6oU/WxqmlcN"}
+WITNESS = "witness.example/w1+85f2bb93+BBIxkVHpjRp+xtHU4pxjWW9N1oVCnZu6PT2rnLBJRkUG"
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        {},
+        {"key": "not a key"},
+        LOG | {"keys": []},
+        LOG | {"witnesses": {"need": 0, "of": [WITNESS]}},
+        LOG | {"witnesses": {"need": 1, "of": []}},
+        LOG | {"witnesses": {"need": 2, "of": [WITNESS, WITNESS]}},
+    ],
+    ids=range(6),
+)
+def test_a_log_section_that_says_less_than_it_seems_to_is_refused(log: dict[str, Any]) -> None:
+    whole = {"roots": {"main": {"file": "x"}}, "log": LOG | {"witnesses": {"need": 1, "of": [WITNESS]}}}
+    assert parse_trust_file(json.dumps(whole).encode(), name="trust.yaml")[0].log is not None
+    with pytest.raises(TrustFileInvalid, match=r"^trust.yaml:\d+: log"):
+        parse_trust_file(json.dumps(whole | {"log": log}).encode(), name="trust.yaml")
