@@ -1,4 +1,4 @@
-"""`tidegate-registry serve | migrate | policy | fsck | gc | accept-loss | sandbox`; exit codes as with `tidegate`."""
+"""`tidegate-registry serve | migrate | policy | keys | fsck | gc | accept-loss | sandbox`; exit codes of `tidegate`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     from tidegate_registry import __version__
+    from tidegate_registry.audit import keys_command as keys
     from tidegate_registry.keeping import command as keeping
     from tidegate_registry.policies import command as policies
     from tidegate_registry.sandbox.cli import add_parser
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     migrate.set_defaults(run=_migrate)
     keeping.add_parsers(verbs, _verb)
     policies.add_parsers(verbs, _verb)
+    keys.add_parsers(verbs, _verb)
     add_parser(verbs)
     return parser
 

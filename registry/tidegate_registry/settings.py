@@ -60,6 +60,13 @@ class ObjectLock(StrEnum):
     COMPLIANCE = "compliance"
 
 
+class Worker(StrEnum):
+    """Where the worker runs: what integrates the audit log, signs checkpoints and sums up decisions."""
+
+    INSIDE = "inside"
+    SEPARATE = "separate"
+
+
 class S3Settings(BaseModel, frozen=True, extra="forbid"):
     """The object store."""
 
@@ -211,6 +218,55 @@ class Keeping(BaseModel, frozen=True, extra="forbid"):
     ] = {}
 
 
+KeyUri = Annotated[str, Field(pattern=r"^(file|hv|hsm|awskms|gcpkms|azurekms):", max_length=1024)]
+
+
+class LogSettings(BaseModel, frozen=True, extra="forbid"):
+    """The audit log as static files. The worker alone uses the key."""
+
+    origin: Annotated[
+        str | None,
+        Field(
+            description="The log's name, in its checkpoints and its key; for ever the same. None: `host[:port]` of "
+            "`public_url`, and `/log`",
+            pattern=r"^[!-*,-~]{1,255}$",  # C2SP signed-note: a key's name has no plus sign and no spaces
+        ),
+    ] = None
+    key: Annotated[
+        KeyUri | None,
+        Field(description="Key that signs checkpoints, Ed25519: `file:PATH`, or `hv:NAME/VERSION` in a Vault"),
+    ] = None
+    public_key_file: Annotated[
+        Path | None, Field(description="Public key (PEM) of a `key` that is no file; checked at each signature")
+    ] = None
+    checkpoint_seconds: Annotated[
+        float, Unit("seconds"), Field(description="Entries are in the log at the latest after", ge=0.05, le=60)
+    ] = 1
+    batch: Annotated[int, Field(description="Entries that are put into the log at once", ge=1, le=100_000)] = 500
+    resign_seconds: Annotated[
+        int, Unit("seconds"), Field(description="A checkpoint is signed again when nothing came for", ge=10, le=86_400)
+    ] = 600
+    public_entries: Annotated[
+        bool, Field(description="Whether entries, too, may be read without a credential; checkpoint and hashes always")
+    ] = False
+
+
+class VsaSettings(BaseModel, frozen=True, extra="forbid"):
+    """Signed summaries of decisions (SLSA VSA). The worker alone uses the key."""
+
+    key: Annotated[
+        KeyUri | None,
+        Field(
+            description="Key that signs summaries, ECDSA P-256 or Ed25519: `file:PATH`, or one that is kept elsewhere: "
+            "`hv:`, `hsm:`, `awskms:`, `gcpkms:`, `azurekms:`"
+        ),
+    ] = None
+    public_key_file: Annotated[
+        Path | None, Field(description="Public key (PEM) of a `key` that is no file; checked at each signature")
+    ] = None
+    pin_file: Annotated[Path | None, Field(description="File that holds the PIN of an HSM")] = None
+
+
 class Settings(BaseModel, frozen=True, extra="forbid"):
     """All settings."""
 
@@ -268,6 +324,20 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     ] = READ_CACHE_BYTES
     limits: Annotated[Limits, Field(description="What one caller may ask for")] = Limits()
     keeping: Annotated[Keeping, Field(description="What is collected, and what a namespace may keep")] = Keeping()
+    log: Annotated[LogSettings, Field(description="The audit log as static files")] = LogSettings()
+    vsa: Annotated[VsaSettings, Field(description="Signed summaries of decisions")] = VsaSettings()
+    worker: Annotated[
+        Worker,
+        Field(
+            description="`inside`: `serve` runs the worker as well; `separate`: `tidegate-registry worker` does, and "
+            "alone needs its keys"
+        ),
+    ] = Worker.INSIDE
+
+    @property
+    def log_origin(self) -> str:
+        """The log's name: what is set, or what `public_url` gives."""
+        return self.log.origin or f"{urlsplit(self.public_url).netloc}/log"
 
     @field_validator("public_url")
     @classmethod

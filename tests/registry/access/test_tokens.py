@@ -14,7 +14,7 @@ from joserfc import jwt
 
 from tests.registry.access.charters import AGENT, grant, person, pipeline
 from tests.registry.access.issuer import REGISTRY, Clock
-from tidegate.errors import InvalidInput
+from tidegate.errors import Conflict, InvalidInput
 from tidegate.formats.jcs import JsonObject
 from tidegate_registry.access.jwt import TokenRefused, parse_token, sign_token
 from tidegate_registry.access.principal import ANONYMOUS, Principal
@@ -117,7 +117,7 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         load_token_key(path)
     assert caught.value.reasons[0].code == "key-file-mode"
-    with pytest.raises(FileExistsError):
+    with pytest.raises(Conflict):
         create_token_key(path)
 
 
