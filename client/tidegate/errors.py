@@ -11,6 +11,7 @@
     │   ├── ManifestInvalid      not an OCI manifest we accept
     │   ├── SigstoreBundleInvalid   not a Sigstore bundle of the one form we accept
     │   ├── StatementInvalid     not an in-toto statement or predicate we accept
+    │   ├── EntryInvalid         not an entry of the audit log
     │   ├── IdentityInvalid      a certificate or token that names nobody in the one way we accept
     │   ├── WhenInvalid          a policy's condition that does not parse, does not fit its types, or is too much: where
     │   └── SourceTreeInvalid    files that cannot become a bundle: links out of the tree, devices, confusable names …
@@ -177,6 +178,12 @@ class StatementInvalid(InvalidInput):
     """Not an in-toto statement, or not a predicate, of a form we accept."""
 
     code = "statement-malformed"
+
+
+class EntryInvalid(InvalidInput):
+    """Not an entry of the audit log in its one form."""
+
+    code = "entry-malformed"
 
 
 class IdentityInvalid(InvalidInput):

@@ -46,9 +46,9 @@ POSTGRES_KEEPALIVE = {
 }
 POOL_CONNECTIONS = 40  # as many as there are threads for handlers, see starlette.concurrency
 
-# unfinished uploads, who relies on which blob, what somebody's last token said: what came of it is an entry, each
-# request for it is not
-SCRATCH = frozenset({"upload", "upload_part", "blob_claim", "caller_claims"})
+# unfinished uploads, who relies on which blob, what somebody's last token said, whether an object is beside the log:
+# what came of it is an entry, each request for it is not
+SCRATCH = frozenset({"upload", "upload_part", "blob_claim", "caller_claims", "log_object"})
 
 # what the log notes of itself: an entry about each would never come to an end. Of audit_event it may set the index of
 # entries that have none, which audit/sequence.py does in SQL; rows that the mapper writes are refused here, too

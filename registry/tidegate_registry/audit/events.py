@@ -13,22 +13,25 @@ from datetime import UTC, datetime
 from typing import ClassVar, Self
 
 from tidegate.errors import Reason
+from tidegate.formats import entry
 from tidegate.formats.jcs import JsonObject, JsonValue
 from tidegate_registry.access.principal import Principal
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who did it: the kind of principal, the issuer that vouches for it, and its name as in a certificate."""
+class Actor(entry.Actor):
+    """The actor of an entry, as the registry knows them."""
 
-    kind: str
-    issuer: str
-    name: str
+    __slots__ = ()
 
     @classmethod
     def of(cls, principal: Principal) -> Self:
         """Name the caller of a request."""
         return cls(kind=str(principal.kind), issuer=principal.issuer, name=principal.name)
+
+    def as_json(self) -> JsonObject:
+        """Give the members that are set."""
+        members: JsonObject = {"kind": self.kind, "issuer": self.issuer, "name": self.name}
+        return members if self.person is None else members | {"person": self.person}
 
 
 SYSTEM = Actor(kind="system", issuer="", name="registry")  # what the registry does by itself, such as a timed expiry
@@ -36,9 +39,13 @@ SYSTEM = Actor(kind="system", issuer="", name="registry")  # what the registry d
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """The base of all. `at`: when it happened, UTC. `actor`: who made it happen."""
+    """The base of all. `at`: when it happened, UTC. `actor`: who made it happen.
+
+    `entry_version`: of the type; docs/spec/log-entries.md says when it grows.
+    """
 
     type: ClassVar[str]
+    entry_version: ClassVar[int] = 1
 
     at: datetime
     actor: Actor
@@ -87,6 +94,8 @@ def _plain(value: object) -> JsonValue:
     if isinstance(value, (tuple, list, frozenset)):
         items = [_plain(item) for item in value]
         return sorted(items, key=str) if isinstance(value, frozenset) else items
+    if isinstance(value, Actor):
+        return value.as_json()
     if dataclasses.is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     raise TypeError(f"an event cannot hold a {type(value).__name__}")

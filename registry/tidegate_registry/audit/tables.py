@@ -64,3 +64,30 @@ class LeadershipRow(SQLModel, table=True):
     holder: str = Field(max_length=128)
     epoch: int = Field(sa_type=BigInteger)
     expires_at: int = Field(sa_type=BigInteger)
+
+
+class LogObjectRow(SQLModel, table=True):
+    """What an entry names by digest and auditors must be able to fetch, until it is beside the log, and that it is.
+
+    One row for each entry and digest that was not yet stored when the entry was written. `body`: the bytes, dropped
+    once they are stored; else they are the blob of that digest in `namespace`. `stored_at`: since when the object is
+    beside the log. `missing_at`: when it was last found that it cannot be.
+    """
+
+    __tablename__ = "log_object"
+    __table_args__ = (
+        Index(
+            "log_object_pending",
+            "entry",
+            "digest",
+            sqlite_where=text("stored_at IS NULL"),
+            postgresql_where=text("stored_at IS NULL"),
+        ),
+    )
+
+    entry: str = Field(primary_key=True, max_length=36)
+    digest: str = Field(primary_key=True, index=True, max_length=135)
+    body: bytes | None = None
+    namespace: str | None = Field(default=None, max_length=255)
+    stored_at: datetime | None = Field(default=None, sa_type=Moment)
+    missing_at: datetime | None = Field(default=None, sa_type=Moment)

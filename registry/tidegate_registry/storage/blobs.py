@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, Self
 
 from tidegate.digest import Digest
 from tidegate.errors import TidegateError, Unreachable
@@ -53,6 +53,7 @@ _LOG_FILE = re.compile(
     r"checkpoint"
     r"|tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/(x[0-9]{3}/){0,6}[0-9]{3}(\.p/[1-9][0-9]{0,2})?"  # C2SP tlog-tiles
     r"|objects/sha256/(?P<shard>[0-9a-f]{2})/(?P=shard)[0-9a-f]{62}"
+    r"|objects/sha512/(?P<wide>[0-9a-f]{2})/(?P=wide)[0-9a-f]{126}"
 )
 STAGING, STATE, LOG = "staging/", "state/", "log/"
 OCTETS, TEXT, JSON = "application/octet-stream", "text/plain; charset=utf-8", "application/json"
@@ -90,7 +91,7 @@ class StateKey:
 
 @dataclass(frozen=True, slots=True)
 class LogKey:
-    """A file of the audit log: `checkpoint`, which is replaced, and `tile/…` and `objects/sha256/…`, which are not.
+    """A file of the audit log: `checkpoint`, which is replaced, and `tile/…` and `objects/…`, which are not.
 
     The path in the bucket is the path in URLs, so that the bucket itself or a cache before it can serve these files,
     with the headers that they are stored with. Source: C2SP tlog-tiles, "Parameters".
@@ -106,6 +107,11 @@ class LogKey:
     def path(self) -> str:
         """`log/<name>`."""
         return f"{LOG}{self.name}"
+
+    @classmethod
+    def of_object(cls, digest: Digest) -> Self:
+        """Name what an entry names by its digest: `objects/<algorithm>/<first two>/<hex>`."""
+        return cls(f"objects/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}")
 
     @property
     def is_public(self) -> bool:
@@ -186,7 +192,7 @@ class BlobStore(Protocol):
         The store itself checks `size` and `sha256` of what it received.
         """
 
-    def copy(self, source: BlobKey, target: BlobKey) -> None:
+    def copy(self, source: BlobKey, target: BlobKey | LogKey) -> None:
         """Make `target` hold what `source` holds, unless it is there. Raises BlobMissing, StoredBytesDiffer."""
 
     def promote(self, source: StagingKey, target: BlobKey, *, staged: StoredBlob, sha256: Digest) -> None:

@@ -96,7 +96,7 @@ class S3BlobStore(S3Bucket):
                 ChecksumSHA256=checksum(sha256),
             )
 
-    def copy(self, source: BlobKey, target: BlobKey) -> None:
+    def copy(self, source: BlobKey, target: BlobKey | LogKey) -> None:
         """See BlobStore.copy."""
         original = self.stat(source)
         if original is None:
@@ -250,7 +250,7 @@ class S3BlobStore(S3Bucket):
             return None
         return answer.status == OK
 
-    def _copy(self, source: ObjectKey, target: BlobKey, original: StoredBlob, sha256: Digest) -> None:
+    def _copy(self, source: ObjectKey, target: BlobKey | LogKey, original: StoredBlob, sha256: Digest) -> None:
         """Copy create-only, and only the very object that `original` describes; then look at what is there."""
         with translated("copy a blob"):
             try:
@@ -262,7 +262,7 @@ class S3BlobStore(S3Bucket):
                     ChecksumAlgorithm="SHA256",
                     IfNoneMatch="*",
                     MetadataDirective="REPLACE",
-                    ContentType=OCTETS,
+                    **_described(target),
                 )
             except ClientError as error:
                 status = status_of(error)
@@ -283,7 +283,7 @@ class S3BlobStore(S3Bucket):
             else:
                 self._look_at_copy(target, original.size, sha256)
 
-    def _look_at_copy(self, target: BlobKey, size: int, sha256: Digest) -> None:
+    def _look_at_copy(self, target: BlobKey | LogKey, size: int, sha256: Digest) -> None:
         """Check what the store says of its own copy; not every store has a checksum of what came in parts."""
         stored = self.stat(target)
         if stored is None or stored.size != size or stored.sha256 not in (None, sha256):

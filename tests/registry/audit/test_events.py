@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from tidegate.digest import Digest
 from tidegate.errors import JsonInvalid, Reason
+from tidegate.formats.entry import MAX_ENTRY_BYTES
 from tidegate.formats.jcs import canonical_bytes, parse_object
 from tidegate_registry.access.principal import ANONYMOUS
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Actor, Event, Refused, timestamp
-from tidegate_registry.audit.service import MAX_ENTRY_BYTES, make_event_id
+from tidegate_registry.audit.service import make_event_id
 from tidegate_registry.db import Db
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

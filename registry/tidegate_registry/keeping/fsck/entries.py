@@ -10,10 +10,10 @@ import sqlalchemy
 from sqlmodel import col, select
 
 from tidegate.errors import TidegateError
+from tidegate.formats.entry import MAX_ENTRY_BYTES
 from tidegate.formats.jcs import JsonObject, parse_object
 from tidegate_registry.artifacts.events import ReleaseAdmitted, ReleasePending
 from tidegate_registry.artifacts.tables import ManifestRow, PendingTagRow, ReleaseRow
-from tidegate_registry.audit.service import MAX_ENTRY_BYTES
 from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.evidence.events import EvidenceVerified
 from tidegate_registry.evidence.tables import EvidenceRow

@@ -1,0 +1,130 @@
+"""What entries name by digest, put beside the log before a checkpoint covers the entry.
+
+An object is asked for in the transaction of its entry (service.append) and lies with it in the database until it is
+stored, or is a blob that the store copies. Written create-only under its digest, so any number of replicas may do it at
+once, and again after a crash.
+
+What cannot be stored, as its blob is gone or altered, or other bytes lie under its digest, is told loudly (an error in
+the operator's log, and once an entry, `log.object-missing`) and tried again every minute: an operator may put the blob
+back. The log itself goes on: a lost object must not keep later entries from auditors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from sqlmodel import and_, col, or_, select, update
+
+from tidegate.digest import Digest
+from tidegate_registry.audit import service as audit
+from tidegate_registry.audit.events import SYSTEM, Event
+from tidegate_registry.audit.tables import LogObjectRow
+from tidegate_registry.logs import get_logger
+from tidegate_registry.storage.blobs import BlobKey, BlobMissing, LogKey, StoredBytesDiffer
+
+if TYPE_CHECKING:
+    from tidegate_registry.services import Services
+
+log = get_logger()
+
+ROWS = 200  # looked at together; bodies are read one by one, so one of them at a time is in memory
+AGAIN = timedelta(minutes=1)  # before what was missing is looked for again
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectMissing(Event):
+    """What an entry names could not be put beside the log: an auditor cannot fetch it. `problem`: the error's code."""
+
+    type: ClassVar[str] = "log.object-missing"
+
+    entry: str
+    digest: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    entry: str
+    digest: Digest
+    namespace: str | None
+
+
+def store_objects(app: Services) -> int:
+    """Store what entries committed so far ask for; give how many objects were stored. Blocks; in a thread.
+
+    When it returns, every object of every entry that was committed before the call is stored or was found missing.
+    Raises StoreUnavailable or StoreFull, and DatabaseUnavailable: then call it again before publishing.
+    """
+    stored = 0
+    last: tuple[str, str] | None = None
+    while page := _pending(app, last):
+        done: set[Digest] = set()
+        for found in page:
+            if found.digest in done:
+                continue
+            try:
+                _store(app, found)
+            except (BlobMissing, StoredBytesDiffer) as error:
+                log.error("log.object_missing", entry=found.entry, digest=found.digest, problem=error.code)  # noqa: TRY400
+                _note_missing(app, found, error.code)
+            else:
+                _note_stored(app, found.digest)
+                done.add(found.digest)
+                stored += 1
+        last = page[-1].entry, page[-1].digest
+    return stored
+
+
+def _pending(app: Services, last: tuple[str, str] | None) -> list[_Pending]:
+    """Give what is to be stored, in the order of the entries, from `last` on: some rows at a time."""
+    row = LogObjectRow
+    due = or_(col(row.missing_at).is_(None), col(row.missing_at) <= app.clock() - AGAIN)
+    query = select(row.entry, row.digest, row.namespace).where(col(row.stored_at).is_(None), due)
+    if last is not None:
+        query = query.where(or_(col(row.entry) > last[0], and_(col(row.entry) == last[0], col(row.digest) > last[1])))
+    with app.db.read() as tx:
+        rows = tx.exec(query.order_by(col(row.entry), col(row.digest)).limit(ROWS)).all()
+    return [_Pending(entry, Digest(digest), namespace) for entry, digest, namespace in rows]
+
+
+def _store(app: Services, found: _Pending) -> None:
+    target = LogKey.of_object(found.digest)
+    if found.namespace is not None:
+        app.blobs.copy(BlobKey(found.namespace, found.digest), target)
+        return
+    with app.db.read() as tx:
+        body = tx.exec(
+            select(LogObjectRow.body).where(LogObjectRow.digest == found.digest, LogObjectRow.entry == found.entry)
+        ).first()
+    if body is None:  # another replica has stored it since
+        return
+    if not found.digest.matches(body):
+        raise StoredBytesDiffer("the database holds other bytes than the digest says", found=Digest.of(body))
+    app.blobs.put(target, body, size=len(body), sha256=Digest.of(body))
+
+
+def _note_stored(app: Services, digest: Digest) -> None:
+    row = LogObjectRow
+    with app.db.scratch() as tx:
+        tx.exec(
+            update(row)
+            .where(col(row.digest) == digest, col(row.stored_at).is_(None))
+            .values(stored_at=app.clock(), body=None, missing_at=None)
+        )
+
+
+def _note_missing(app: Services, found: _Pending, problem: str) -> None:
+    now, row = app.clock(), LogObjectRow
+    with app.db.begin() as tx:
+        told = select(row.entry).where(row.digest == found.digest, col(row.missing_at).is_not(None)).limit(1)
+        is_news = tx.exec(told).first() is None
+        tx.exec(
+            update(row)
+            .where(col(row.entry) == found.entry, col(row.digest) == found.digest, col(row.stored_at).is_(None))
+            .values(missing_at=now)
+        )
+        if is_news:
+            event = ObjectMissing(at=now, actor=SYSTEM, entry=found.entry, digest=found.digest, problem=problem)
+            audit.append(tx, event, entropy=app.entropy)
