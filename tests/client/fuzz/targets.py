@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.client.bundle.agents import FULL_YAML
+from tests.client.formats.test_entry import GOOD as ENTRY
 from tests.client.policy.documents import POLICY
 from tests.client.policy.test_cases import CASES
 from tests.documents import guide_example, json_example
@@ -19,6 +20,7 @@ from tidegate.digest import Digest
 from tidegate.evaluation.readers import junit, promptfoo, table
 from tidegate.formats.bundle import SigstoreBundle
 from tidegate.formats.config import AgentConfig
+from tidegate.formats.entry import parse_entry
 from tidegate.formats.identity import parse_certificate
 from tidegate.formats.jcs import canonical_bytes, parse_json
 from tidegate.formats.manifest import Manifest
@@ -176,6 +178,7 @@ TARGETS = (
     Target("overlay", lambda raw: load_policy(SMALL_POLICY, raw), SMALL_OVERLAY),
     Target("cases of a policy", lambda raw: run_cases(_POLICY, raw), CASES.encode()),
     Target("config blob", AgentConfig.parse, canonical_bytes({"name": "acme/a", "version": "1.0.0", "files": []})),
+    Target("entry of the log", parse_entry, canonical_bytes(ENTRY)),
     Target("layout archive", _archive, b"oci-layout" + b"\0" * 502),
     Target("requirements", lambda raw: check_requirements(raw, "requirements.txt"), b"six==1.16.0 --hash=sha256:abcd"),
     Target("identity token", lambda raw: IdentityToken.parse(raw.decode("latin-1"), audience="a"), b"e30.e30.AA"),
