@@ -69,6 +69,8 @@ def _right(right: JsonObject) -> str:
     if right.get("action") == "edit-policy":
         document = _text(right, "policy")
         return "edit the policy" if document == "_company" else f"edit the overlay of {document}"
+    if right.get("action") == "read-log":
+        return "read the audit log"
     but = f", not of {_texts(right, 'unless')}" if right.get("unless") else ""
     agents = f"{_texts(right, 'agents')}{but}"
     if right.get("action") == "promote":

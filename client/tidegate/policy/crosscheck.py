@@ -106,6 +106,7 @@ def check_document(document: PolicyDocument, source: YamlDocument) -> tuple[Reas
     _check_exceptions(document, names, mistakes)
     _check_glass(document, names, mistakes)
     _check_editors(document, mistakes)
+    mistakes.all_known(("auditors",), document.auditors, document.roles, "role")
     return mistakes.reasons
 
 

@@ -52,6 +52,11 @@ def editing_roles(policy: LoadedPolicy, name: str) -> frozenset[str]:
     return frozenset(role for group in _groups(policy, name) for role in group.propose)
 
 
+def log_roles(policy: LoadedPolicy) -> frozenset[str]:
+    """Name the roles that may read the audit log: whoever may change the policy, and its `auditors`."""
+    return frozenset((*policy.document.auditors, *policy.document.editors.allow))
+
+
 def may_edit(policy: LoadedPolicy, name: str, caller: Caller) -> bool:
     """Whether `caller` may propose a change of `name` under the policy in force."""
     return not editing_roles(policy, name).isdisjoint(roles_of(caller, policy))

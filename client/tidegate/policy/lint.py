@@ -57,6 +57,7 @@ def _unused(policy: LoadedPolicy, files: Iterable[_File]) -> Iterator[Reason]:
     roles = {*document.editors.allow, *(name for one in document.overlay_editors.values() for name in one.allow)}
     roles |= {name for transition in document.transitions for name in transition.allow}
     roles |= {name for requirement in required for name in roles_named(requirement)}
+    roles |= {*document.auditors}
     if document.break_glass is not None:
         roles |= {*document.break_glass.allow, *document.break_glass.review.allow}
     signers = {name for requirement in required for name in signers_named(requirement)}

@@ -278,6 +278,9 @@ class PolicyDocument(Closed):
         max_length=MAX_ENTRIES,
         description="Who may change the overlay of a namespace, besides `editors`.",
     )
+    auditors: tuple[Name, ...] = Field(
+        default=(), max_length=MAX_ENTRIES, description="Roles that may read the audit log, besides `editors`."
+    )
 
 
 class AddedTransition(Closed):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tidegate.policy.editing import log_roles
 from tidegate.policy.inputs import Caller
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.people import roles_of
@@ -18,7 +19,7 @@ Held = frozenset[str]
 def rights_of(policy: LoadedPolicy, caller: Caller) -> frozenset[str]:
     """Say in words what the roles of `caller` let them do under `policy`."""
     held = roles_of(caller, policy)
-    return frozenset((*_transitions(policy, held), *_editing(policy, held), *_glass(policy, held)))
+    return frozenset((*_transitions(policy, held), *_editing(policy, held), *_glass(policy, held), *_log(policy, held)))
 
 
 def _transitions(policy: LoadedPolicy, held: Held) -> Iterator[str]:
@@ -51,6 +52,11 @@ def _editing(policy: LoadedPolicy, held: Held) -> Iterator[str]:
     for namespace, editors in policy.document.overlay_editors.items():
         if held.intersection(editors.allow):
             yield f"change the overlay of {namespace}"
+
+
+def _log(policy: LoadedPolicy, held: Held) -> Iterator[str]:
+    if held & log_roles(policy):
+        yield "read the audit log"
 
 
 def _glass(policy: LoadedPolicy, held: Held) -> Iterator[str]:

@@ -48,6 +48,7 @@ def describe(policy: LoadedPolicy) -> Iterator[str]:
         span = show_duration(glass.expires_after)
         yield f"break-glass: {either(glass.allow)} to {', '.join(glass.channels)}, for {span}; {review}"
     yield f"changed by {editors_in_words(document.editors)}"
+    yield f"log read by {either(sorted({*document.editors.allow, *document.auditors}))}"
 
 
 def _added(policy: LoadedPolicy) -> Iterator[str]:

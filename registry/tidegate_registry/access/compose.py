@@ -46,7 +46,11 @@ def open_gatekeeper(
         public_url=settings.public_url,
         oidc=OidcVerifier(settings.issuers, audience=settings.public_url, fetch=HttpFetch(http), clock=clock),
         tokens=tokens,
-        rules=AccessRules(anonymous_pull=settings.anonymous_pull, authenticated_pull=settings.authenticated_pull),
+        rules=AccessRules(
+            anonymous_pull=settings.anonymous_pull,
+            authenticated_pull=settings.authenticated_pull,
+            public_log=settings.log.public_entries,
+        ),
         charters=charters,
         charters_at_hand=charters_at_hand,
         members=members,

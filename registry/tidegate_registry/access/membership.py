@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """The roles that a policy gives a caller, and those among them that may edit the company-wide document."""
+    """The roles that a policy gives a caller.
+
+    `edits`, `audits`: those among them that may edit the company-wide document, that may read the audit log.
+    """
 
     roles: tuple[str, ...] = ()
     edits: tuple[str, ...] = ()
+    audits: tuple[str, ...] = ()
 
 
 NO_ROLE = Membership()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tidegate.policy.editing import editing_roles
+from tidegate.policy.editing import editing_roles, log_roles
 from tidegate.policy.inputs import Caller
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.model import COMPANY, Transition
@@ -23,6 +23,7 @@ class Action(StrEnum):
     BREAK_GLASS = "break-glass"
     REVIEW_BREAK_GLASS = "review-break-glass"
     EDIT_POLICY = "edit-policy"
+    READ_LOG = "read-log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,12 @@ def describe_standing(caller: Caller, policies: Mapping[str, LoadedPolicy]) -> P
     if company is None:
         return PolicyStanding()
     roles = {role for policy in policies.values() for role in roles_of(caller, policy)}
-    rights = (*_promotions(caller, company, policies), *_glass(caller, company), *_edits(caller, company, policies))
+    rights = (
+        *_promotions(caller, company, policies),
+        *_glass(caller, company),
+        *_edits(caller, company, policies),
+        *_log(caller, company),
+    )
     return PolicyStanding(company.people.of(caller), tuple(sorted(roles)), rights)
 
 
@@ -98,3 +104,8 @@ def _edits(caller: Caller, company: LoadedPolicy, policies: Mapping[str, LoadedP
     for name in dict.fromkeys((COMPANY, *sorted(policies), *sorted(company.document.overlay_editors))):
         if allowed := held & editing_roles(company, name):
             yield PolicyRight(Action.EDIT_POLICY, tuple(sorted(allowed)), policy=name)
+
+
+def _log(caller: Caller, company: LoadedPolicy) -> Iterator[PolicyRight]:
+    if allowed := roles_of(caller, company) & log_roles(company):
+        yield PolicyRight(Action.READ_LOG, tuple(sorted(allowed)))

@@ -63,6 +63,7 @@ class Permission(StrEnum):
     POLICY_APPROVE = "policy:approve"
     POLICY_APPLY = "policy:apply"
     ENROLMENT_CREATE = "enrolment:create"
+    LOG_READ = "log:read"  # entries of the audit log and what they name; checkpoint and hashes are anybody's
 
 
 class Standing(StrEnum):
@@ -73,6 +74,7 @@ class Standing(StrEnum):
     APPROVER = "approver"
     BREAK_GLASS = "break-glass"
     EDITOR = "editor"  # holds a role that may edit the company-wide policy
+    AUDITOR = "auditor"  # holds a role that the policy lets read the audit log
     MEMBER = "member"  # holds a role of the policy
     READER = "reader"
 
@@ -81,15 +83,18 @@ class Standing(StrEnum):
         """Say what one must be, in a refusal."""
         if self is Standing.EDITOR:
             return "a role that may edit the company-wide policy"
+        if self is Standing.AUDITOR:
+            return "a role that the policy lists under `auditors` or `editors`"
         return "a role of the policy" if self is Standing.MEMBER else f"{self} in the charter"
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """The two settings that open reading: released things only, never quarantine, never working tags."""
+    """The settings that open reading: released things only, never quarantine, never working tags; and the log."""
 
     anonymous_pull: bool = False
     authenticated_pull: bool = True
+    public_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,8 @@ _APPROVERS = frozenset({Standing.APPROVER})
 _GLASS_BREAKERS = frozenset({Standing.BREAK_GLASS})
 _MEMBERS = frozenset({Standing.MEMBER})
 _EDITORS = frozenset({Standing.EDITOR})
+_AUDITORS = frozenset({Standing.AUDITOR})
+_BY_POLICY = _MEMBERS | _EDITORS | _AUDITORS
 _MOVERS = _PUBLISHERS | _APPROVERS | _GLASS_BREAKERS | _MEMBERS  # whoever a policy's `allow` may turn out to mean
 _REVIEWERS = _APPROVERS | _GLASS_BREAKERS | _MEMBERS
 
@@ -172,6 +179,7 @@ RULES: dict[Permission, _Rule] = {
     Permission.POLICY_APPROVE: _Rule(_MEMBERS, api=MANAGE),
     Permission.POLICY_APPLY: _Rule(_MEMBERS, api=MANAGE),
     Permission.ENROLMENT_CREATE: _Rule(_EDITORS, api=MANAGE),
+    Permission.LOG_READ: _Rule(_AUDITORS, api=ANY_ACTION),
 }
 
 
@@ -191,6 +199,8 @@ def standings(
                 found[Standing(role)] = why
     if membership.edits:
         found[Standing.EDITOR] = f"the policy lets {', '.join(membership.edits)} edit it, which the caller is"
+    if membership.audits:
+        found[Standing.AUDITOR] = f"the policy lets {', '.join(membership.audits)} read the log, which the caller is"
     if membership.roles:
         found[Standing.MEMBER] = f"the policy gives the caller the role {', '.join(membership.roles)}"
     if principal.is_anonymous and rules.anonymous_pull:
@@ -213,6 +223,8 @@ def may(
 ) -> Permitted | Forbidden:
     """Decide. `agent`: the OCI name asked about, None where the permission is about none; `charter`: the one for it."""
     rule = RULES[permission]
+    if permission is Permission.LOG_READ and rules.public_log:
+        return Permitted("the entries of the log are public")
     if rule.on_agent and agent is None:
         raise ValueError(f"{permission} is about an agent")
     if rule.standings is None:
@@ -290,7 +302,7 @@ def _entitled(
     if principal.is_anonymous:
         reason = refusals.login_needed(permission)
         return Forbidden((reason,), login=True, scope=_needed(permission, agent))
-    if needed & {Standing.MEMBER, Standing.EDITOR} and needed is not _ALL:
+    if needed & _BY_POLICY and needed is not _ALL:
         return Forbidden((refusals.no_role(principal, permission, agent, needed),))
     if agent is None:
         return Forbidden((refusals.not_known(principal, permission),))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from tidegate.policy.editing import editing_roles
+from tidegate.policy.editing import editing_roles, log_roles
 from tidegate.policy.model import COMPANY
 from tidegate.policy.people import roles_of
 from tidegate_registry.access.callers import caller_of
@@ -52,12 +52,13 @@ class PolicyMembers:
         """Give the caller's roles for an agent; for None those for any. Nobody has one in a policy that is unusable."""
         if principal.is_anonymous or self._policies.known.company is None:
             return NO_ROLE
-        caller, roles, edits = caller_of(principal), set[str](), set[str]()
+        caller, roles, edits, audits = caller_of(principal), set[str](), set[str](), set[str]()
         for policy in self._usable(None if agent is None else (agent,)).values():
             held = roles_of(caller, policy)
             roles |= held
             edits |= held & editing_roles(policy, COMPANY)
-        return Membership(tuple(sorted(roles)), tuple(sorted(edits)))
+            audits |= held & log_roles(policy)
+        return Membership(tuple(sorted(roles)), tuple(sorted(edits)), tuple(sorted(audits)))
 
     def in_force(self) -> Mapping[str, LoadedPolicy]:
         """Give the policies by name; one that is unusable is left out."""

@@ -77,4 +77,5 @@ staging → stable of acme/*, also
 frozen: stable by holidays
 frozen: stable by quarter-end
 changed by admin
+log read by admin
 """

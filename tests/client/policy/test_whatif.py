@@ -105,6 +105,7 @@ def test_rights_are_what_roles_say_of_transitions_editing_and_break_glass() -> N
         "ask for dev → staging",
         "ask for staging → stable",
         "change the policy",
+        "read the audit log",
     }
     assert rights_of(policy(REVIEWED), human("bob", "reviewers")) == {
         "approve staging → stable as reviewer",

@@ -8,6 +8,7 @@ from tests.registry.access.charters import AGENT, charter, charters, person
 from tests.registry.admission.world import GateWorld
 from tests.registry.policies.documents import IDP, overlay, policy, text
 from tidegate.cli.main import main
+from tidegate.errors import PolicyInvalid
 from tidegate.policy.inputs import Caller
 from tidegate.policy.load import LoadedPolicy, load_policy
 from tidegate.policy.model import COMPANY
@@ -48,6 +49,7 @@ def test_a_person_has_what_their_roles_allow() -> None:
         PolicyRight(Action.BREAK_GLASS, ("admin",), ("*/*",), channels=("stable",)),
         PolicyRight(Action.EDIT_POLICY, ("admin",), policy=COMPANY),
         PolicyRight(Action.EDIT_POLICY, ("admin",), policy="acme"),
+        PolicyRight(Action.READ_LOG, ("admin",)),
     )
     both = describe_standing(caller("anna", "admins", "developers"), in_force()).rights
     edits = {right.policy: right.roles for right in both if right.action is Action.EDIT_POLICY}
@@ -117,3 +119,13 @@ def test_the_command_says_it_in_words(
         "May  edit the policy (as admin)",
     ):
         assert line in shown.err, line
+
+
+def test_a_role_among_the_auditors_reads_the_log_and_changes_nothing() -> None:
+    audited = {COMPANY: load_policy(text(policy(auditors=["reviewer"])))}
+    assert describe_standing(caller("rita", "reviewers"), audited).rights == (
+        PolicyRight(Action.READ_LOG, ("reviewer",)),
+    )
+    with pytest.raises(PolicyInvalid) as caught:
+        load_policy(text(policy(auditors=["nobody"])))
+    assert caught.value.reasons[0].code == "policy-invalid"

@@ -55,9 +55,12 @@ PUBLISH = (
     }
 )
 WRITE_POLICY = {Permission.POLICY_PROPOSE, Permission.POLICY_APPROVE, Permission.POLICY_APPLY}
+EDIT = {Permission.ENROLMENT_CREATE, Permission.LOG_READ}
 STRANGER = person("mallory@acme.example")
 PUBLISHER, ATTESTER, APPROVER, DANA = pipeline(), person(), person("carol@acme.example"), person("dana@acme.example")
-MEMBER, EDITOR = Membership(("release-manager",)), Membership(("admin",), ("admin",))
+MEMBER, EDITOR = Membership(("release-manager",)), Membership(("admin",), ("admin",), ("admin",))
+AUDITOR = Membership(("security",), (), ("security",))
+PUBLIC_LOG = AccessRules(public_log=True)
 
 
 def allowed(
@@ -124,7 +127,9 @@ def test_a_role_of_the_policy_opens_the_door_to_promotions_and_never_to_pushing(
         (STRANGER, DEFAULT, NO_ROLE, {Permission.POLICY_READ}),
         (STRANGER, CLOSED, NO_ROLE, set()),
         (STRANGER, CLOSED, MEMBER, WRITE_POLICY | {Permission.POLICY_READ}),
-        (STRANGER, CLOSED, EDITOR, WRITE_POLICY | {Permission.POLICY_READ, Permission.ENROLMENT_CREATE}),
+        (STRANGER, CLOSED, EDITOR, WRITE_POLICY | EDIT | {Permission.POLICY_READ}),
+        (STRANGER, CLOSED, AUDITOR, WRITE_POLICY | {Permission.POLICY_READ, Permission.LOG_READ}),
+        (ANONYMOUS, PUBLIC_LOG, NO_ROLE, {Permission.LOG_READ}),
         (PUBLISHER, DEFAULT, NO_ROLE, {Permission.POLICY_READ}),
         (ANONYMOUS, DEFAULT, NO_ROLE, set()),
         (ANONYMOUS, OPEN, NO_ROLE, set()),

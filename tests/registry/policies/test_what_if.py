@@ -79,7 +79,7 @@ def test_the_command_tells_each_flip_with_what_was_found(promotions: Promotions,
 def test_it_says_who_would_gain_lose_and_be_locked_out(promotions: Promotions) -> None:
     found = ask(promotions, POLICY.replace("editors: {allow: [admin]}", "editors: {allow: [release-manager]}"))
     rights = {each["who"]: (each["gains"], each["loses"]) for each in found["rights"]}
-    change = ["change the policy"]
+    change = ["change the policy", "read the audit log"]
     assert rights == {"carol": (change, []), "dave": ([], change)}, "who has acted, or asks, is known by their token"
     assert (found["lockedOut"], found["lockout"]) == (["dave"], [])
     nobody = ask(promotions, POLICY.replace("editors: {allow: [admin]}", "editors: {allow: [developer]}"))
