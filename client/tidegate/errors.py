@@ -14,6 +14,8 @@
     │   ├── EntryInvalid         not an entry of the audit log
     │   ├── IdentityInvalid      a certificate or token that names nobody in the one way we accept
     │   ├── WhenInvalid          a policy's condition that does not parse, does not fit its types, or is too much: where
+    │   ├── LogKeyInvalid        not the key (vkey) of a log or a witness
+    │   ├── LogPolicyInvalid     not a text that says which logs and witnesses are enough
     │   └── SourceTreeInvalid    files that cannot become a bundle: links out of the tree, devices, confusable names …
     ├── Refusal                  a check said no; carries every reason                          (exit 1, HTTP 403)
     │   ├── EvidenceRefused      a Sigstore bundle failed a numbered step of docs/spec/verification.md
@@ -21,6 +23,10 @@
     │   ├── AdmissionRefused     a version was not given to a manifest; lists each unmet requirement
     │   ├── PromotionRefused     a channel does not move; lists every finding that nothing can mend
     │   ├── LogRefused           the audit log, or what is shown as a part of it, is not what it must be
+    │   │   ├── NoteInvalid      not a signed note, or not signed by whom it must be
+    │   │   ├── CheckpointInvalid    not the checkpoint of that log, or too few witnesses stand behind it
+    │   │   ├── TileInvalid      a file of the log is missing, malformed, or not of that tree
+    │   │   └── ProofInvalid     a proof of inclusion or consistency does not hold
     │   ├── AccessDenied         the caller may not do this
     │   └── SigningRefused       we will not sign this, or what we signed does not verify
     ├── Unauthenticated          no credential, or one that is not valid                        (exit 1, HTTP 401)
@@ -217,6 +223,18 @@ class WhenInvalid(InvalidInput):
         self.excerpt = excerpt
 
 
+class LogKeyInvalid(InvalidInput):
+    """Not the key of a log or a witness, in the form `<name>+<key id>+<base64>`."""
+
+    code = "log-key-invalid"
+
+
+class LogPolicyInvalid(InvalidInput):
+    """Not a text that says which logs and witnesses are enough; the message starts with `line N:`."""
+
+    code = "log-policy-invalid"
+
+
 class SourceTreeInvalid(InvalidInput):
     """Files that cannot become a bundle."""
 
@@ -266,6 +284,30 @@ class LogRefused(Refusal):
     """The audit log, or what is shown as a part of it, is not what it must be."""
 
     code = "log-refused"
+
+
+class NoteInvalid(LogRefused):
+    """Not a signed note, or not signed by whom it must be."""
+
+    code = "note-invalid"
+
+
+class CheckpointInvalid(LogRefused):
+    """Not the checkpoint of that log, or too few witnesses stand behind it."""
+
+    code = "checkpoint-invalid"
+
+
+class TileInvalid(LogRefused):
+    """A file of the log is missing, malformed, or not of the tree that the checkpoint is about."""
+
+    code = "tile-invalid"
+
+
+class ProofInvalid(LogRefused):
+    """A proof of inclusion or consistency does not hold."""
+
+    code = "proof-invalid"
 
 
 class AccessDenied(Refusal):
