@@ -17,16 +17,13 @@ from tidegate.errors import InvalidInput, LimitExceeded, LogRefused, NotFound
 from tidegate.remote.address import RegistryAddress, new_client
 from tidegate.remote.stores import Stores
 from tidegate.remote.transport import READ_API, Transport
+from tidegate.tlog.note import MAX_NOTE_BYTES
+from tidegate.tlog.tiles import CHECKPOINT_PATH, MAX_BUNDLE_BYTES, TILE_BYTES
 
 if TYPE_CHECKING:
     from tidegate.remote.tokens import Identity
 
-CHECKPOINT = "checkpoint"
 DEFAULT_PATH = "/log"  # where a registry serves its log
-MAX_CHECKPOINT_BYTES = 64 << 10  # a signature line of an ML-DSA-44 witness has 3.3 kB
-HASH_BYTES = 32
-MAX_TILE_BYTES = 256 * HASH_BYTES  # C2SP tlog-tiles: 256 hashes
-MAX_BUNDLE_BYTES = 256 * (2 + 65_535)  # C2SP tlog-tiles: 256 entries, each with its length before it
 MAX_OBJECT_BYTES = 32 << 20  # the largest things that entries name are Sigstore bundles and manifests
 
 ReadFile = Callable[[str, int], "bytes | None"]
@@ -41,29 +38,22 @@ class LogSource:
 
     def checkpoint(self) -> bytes:
         """Fetch the latest checkpoint. Raises NotFound (code "log-missing"), LimitExceeded, Unreachable."""
-        raw = self._read(CHECKPOINT, MAX_CHECKPOINT_BYTES)
+        raw = self._read(CHECKPOINT_PATH, MAX_NOTE_BYTES)
         if raw is None:
             raise NotFound(
                 f"there is no audit log at {self.name}",
                 code="log-missing",
-                expected=f"{self.name.rstrip('/')}/{CHECKPOINT}",
+                expected=f"{self.name.rstrip('/')}/{CHECKPOINT_PATH}",
                 hint="name the folder or URL that holds `checkpoint`, such as https://HOST/log",
             )
         return raw
 
     def fetch(self, path: str) -> bytes | None:
-        """Fetch `tile/…` as C2SP tlog-tiles names it; None when it is not there.
+        """Fetch `tile/…` as C2SP tlog-tiles names it; None when it is not there. See `tidegate.tlog.tiles.Fetch`.
 
-        A partial tile that is gone because the tree has grown is cut from the full one. Raises LimitExceeded,
-        Unreachable, Unauthenticated or AccessDenied (entries need a token by default).
+        Raises LimitExceeded, Unreachable, Unauthenticated or AccessDenied (entries need a token by default).
         """
-        limit = MAX_BUNDLE_BYTES if path.startswith("tile/entries/") else MAX_TILE_BYTES
-        found = self._read(path, limit)
-        full, partial, width = path.partition(".p/")
-        if found is not None or not partial:
-            return found
-        whole = self._read(full, limit)
-        return None if whole is None else _beginning(full, whole, int(width))
+        return self._read(path, MAX_BUNDLE_BYTES if path.startswith("tile/entries/") else TILE_BYTES)
 
     def object(self, digest: Digest) -> bytes:
         """Fetch what an entry names. Raises NotFound (code "log-object-missing"), LogRefused, LimitExceeded."""
@@ -114,7 +104,7 @@ def open_log(
 def folder_source(folder: Path) -> LogSource:
     """Give the log in a folder, or in its folder `log`. Raises InvalidInput (code "log-source-missing")."""
     inside = folder / DEFAULT_PATH.strip("/")
-    base = inside if not (folder / CHECKPOINT).exists() and (inside / CHECKPOINT).exists() else folder
+    base = inside if not (folder / CHECKPOINT_PATH).exists() and (inside / CHECKPOINT_PATH).exists() else folder
     if not base.is_dir():
         raise InvalidInput(f"{folder} is no folder", code="log-source-missing", expected="a URL, or a folder")
 
@@ -144,19 +134,6 @@ def web_source(transport: Transport, base: str = DEFAULT_PATH) -> LogSource:
             return None
 
     return LogSource(f"{transport.address.url}{prefix}", read, local=False)
-
-
-def _beginning(path: str, whole: bytes, width: int) -> bytes:
-    """Give the first `width` hashes, or entries, of a full tile. Raises LogRefused (code "log-tile-malformed")."""
-    if not path.startswith("tile/entries/"):
-        return whole[: width * HASH_BYTES]
-    end = 0
-    for _ in range(width):
-        length = int.from_bytes(whole[end : end + 2])
-        end += 2 + length
-        if end > len(whole):
-            raise LogRefused("an entry bundle ends too early", code="log-tile-malformed", found=path)
-    return whole[:end]
 
 
 def _parts(url: str) -> tuple[str, str]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
-from tidegate.errors import JsonInvalid, TrustFileInvalid
+from tidegate.errors import JsonInvalid, LogKeyInvalid, TrustFileInvalid
 from tidegate.formats.charter import Charter, CharterSet
 from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
 from tidegate.formats.trustfile import (
@@ -24,6 +25,7 @@ from tidegate.formats.trustfile import (
     parse_charter,
     parse_trust_file,
 )
+from tidegate.tlog.note import Algorithm, VerifierKey
 
 if TYPE_CHECKING:
     from sigstore.verify import Verifier
@@ -93,13 +95,38 @@ class Root:
             raise TrustFileInvalid(f"the trusted root `{self.name}` is malformed at {where}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class LogTrust:
+    """How an audit log is known. `need`: how many of `witnesses` must have cosigned a checkpoint."""
+
+    key: VerifierKey
+    witnesses: tuple[VerifierKey, ...] = ()
+    need: int = 0
+
+    @classmethod
+    def of(cls, keys: LogKeys, *, name: str) -> LogTrust:
+        """Read the keys of a trust file's `log` section. `name`: the file. Raises TrustFileInvalid."""
+        own = _key(keys.key, Algorithm.ED25519, f"{name}: log.key")
+        if keys.witnesses is None:
+            return cls(own)
+        witnesses = tuple(
+            _key(text, None, f"{name}: log.witnesses.of[{index}]") for index, text in enumerate(keys.witnesses.of)
+        )
+        return cls(own, witnesses, keys.witnesses.need)
+
+    @property
+    def origin(self) -> str:
+        """The name of the log, which is its key's."""
+        return self.key.name
+
+
 class Trust:
     """Roots by name, the charters whose rules name them, and how the audit log is known, if it is.
 
     Made by `load_trust` or `from_parts`.
     """
 
-    def __init__(self, roots: Mapping[str, Root], charters: CharterSet, *, log: LogKeys | None = None) -> None:
+    def __init__(self, roots: Mapping[str, Root], charters: CharterSet, *, log: LogTrust | None = None) -> None:
         self._roots = dict(roots)
         self.charters = charters
         self.log = log
@@ -111,7 +138,7 @@ class Trust:
         charters: Iterable[Charter],
         *,
         allow_sandbox: bool = False,
-        log: LogKeys | None = None,
+        log: LogTrust | None = None,
     ) -> Trust:
         """Put trust together. Raises TrustFileInvalid.
 
@@ -175,7 +202,42 @@ def load_trust(path: Path, *, allow_sandbox: bool, on_read: Callable[[Path], Non
         else:
             raw = read(path.parent / entry.file, MAX_CHARTER_BYTES)
             charters.append(parse_charter(raw, name=entry.file, roots=trust_file.roots))
-    return Trust.from_parts(roots, charters, allow_sandbox=allow_sandbox, log=trust_file.log)
+    log = None if trust_file.log is None else LogTrust.of(trust_file.log, name=path.name)
+    return Trust.from_parts(roots, charters, allow_sandbox=allow_sandbox, log=log)
+
+
+def load_log_trust(path: Path) -> LogTrust:
+    """Read how the audit log is known from a trust.yaml, and no file it names. Raises TrustFileInvalid.
+
+    Code "log-key-missing": the file does not say.
+    """
+    trust_file, _ = parse_trust_file(_read(path, MAX_TRUST_FILE_BYTES), name=path.name)
+    if trust_file.log is None:
+        raise TrustFileInvalid(
+            f"{path} does not say by which key the audit log is known",
+            code="log-key-missing",
+            expected="log: {key: NAME+ID+KEY}",
+            hint="ask whoever runs the registry for the log's verifier key, by a way you trust; or pass --key VKEY",
+        )
+    return LogTrust.of(trust_file.log, name=path.name)
+
+
+def _key(text: str, algorithm: Algorithm | None, where: str) -> VerifierKey:
+    """Read a key of `algorithm`, or with None one that cosigns."""
+    try:
+        key = VerifierKey.parse(text)
+    except LogKeyInvalid as error:
+        first = error.reasons[0]
+        raise TrustFileInvalid(
+            f"{where}: {error.message}", code=first.code, found=first.found, expected=first.expected, hint=first.hint
+        ) from error
+    if key.algorithm is not algorithm and (algorithm is not None or not key.algorithm.is_cosignature):
+        raise TrustFileInvalid(
+            f"{where}: that key is of another kind",
+            found=key.algorithm.name,
+            expected=algorithm.name if algorithm is not None else "the key of a witness, which cosigns",
+        )
+    return key
 
 
 def _read(path: Path, limit: int) -> bytes:

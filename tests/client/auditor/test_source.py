@@ -10,8 +10,6 @@ import pytest
 
 from tests.client.auditor.static_server import serving
 from tidegate.auditor.source import (
-    MAX_CHECKPOINT_BYTES,
-    MAX_TILE_BYTES,
     LogSource,
     folder_source,
     object_path,
@@ -20,6 +18,8 @@ from tidegate.auditor.source import (
 from tidegate.digest import Digest
 from tidegate.errors import InvalidInput, LimitExceeded, LogRefused, NotFound, Unauthenticated, Unreachable
 from tidegate.remote.packing import unpacked
+from tidegate.tlog.note import MAX_NOTE_BYTES
+from tidegate.tlog.tiles import TILE_BYTES
 
 BUNDLE = b"".join(len(entry).to_bytes(2) + entry for entry in (b"first", b"", b"third entry"))
 
@@ -59,21 +59,9 @@ def test_checkpoint_and_tiles_are_given_as_they_are(read: Read) -> None:
     assert read(lambda log: log.fetch("tile/0/001")) is None
 
 
-def test_a_partial_tile_that_is_gone_is_cut_from_the_full_one(read: Read) -> None:
-    assert read(lambda log: log.fetch("tile/0/000.p/2")) == bytes(range(64))
-    assert read(lambda log: log.fetch("tile/entries/000.p/2")) == BUNDLE[:9]
-    assert read(lambda log: log.fetch("tile/0/001.p/2")) is None
-
-
-def test_a_bundle_with_fewer_entries_than_asked_for_is_refused(read: Read) -> None:
-    with pytest.raises(LogRefused) as refused:
-        read(lambda log: log.fetch("tile/entries/000.p/4"))
-    assert refused.value.reasons[0].code == "log-tile-malformed"
-
-
 def test_what_is_larger_than_it_may_be_is_not_read(read: Read, folder: Path) -> None:
-    (folder / "checkpoint").write_bytes(b"x" * (MAX_CHECKPOINT_BYTES + 1))
-    (folder / "tile" / "0" / "001").write_bytes(bytes(MAX_TILE_BYTES + 1))
+    (folder / "checkpoint").write_bytes(b"x" * (MAX_NOTE_BYTES + 1))
+    (folder / "tile" / "0" / "001").write_bytes(bytes(TILE_BYTES + 1))
     for path in ("checkpoint", "tile/0/001"):
         with pytest.raises(LimitExceeded) as refused:
             read(lambda log, path=path: log.checkpoint() if path == "checkpoint" else log.fetch(path))  # type: ignore[misc]

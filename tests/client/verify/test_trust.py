@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.smalllog import ORIGIN, signer
 from tests.vectorcase import VECTORS
 from tidegate.errors import TrustFileInvalid
 from tidegate.formats.trustfile import parse_charter
-from tidegate.verify.trust import Root, Trust, load_trust
+from tidegate.tlog.note import Algorithm
+from tidegate.verify.trust import Root, Trust, load_log_trust, load_trust
 
 CASE = VECTORS / "two-roots"
 ROOT = (CASE / "trusted_root.json").read_bytes()
@@ -176,3 +179,20 @@ def test_a_verifier_holds_only_what_was_valid_at_the_moment(kind: str) -> None:
     assert at(root, 2020, 1, 1) is None
     # a log that opens while the certificate lives may hold its entry; an authority that does cannot have issued it
     assert held(at(root, 2026, 4, 29, days=3)) == ([True, False] if kind == "tlogs" else [True])
+
+
+def test_a_trust_file_says_how_the_audit_log_is_known(folder: Path) -> None:
+    path = folder / "trust.yaml"
+    with pytest.raises(TrustFileInvalid) as silent:
+        load_log_trust(path)
+    assert silent.value.reasons[0].code == "log-key-missing"
+    own, witness = signer().key, replace(signer("w.example").key, algorithm=Algorithm.COSIGNATURE_ED25519)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(f"{text}log: {{key: {own}, witnesses: {{need: 1, of: [{witness}]}}}}\n", encoding="utf-8")
+    known = load_log_trust(path)
+    assert load_trust(path, allow_sandbox=True).log == known
+    assert (known.origin, known.key, known.witnesses, known.need) == (ORIGIN, own, (witness,), 1)
+    for wrong in (str(own).replace("registry", "register"), str(witness)):
+        path.write_text(f"{text}log: {{key: {wrong}}}\n", encoding="utf-8")
+        with pytest.raises(TrustFileInvalid, match=r"^trust.yaml: log.key"):
+            load_log_trust(path)
