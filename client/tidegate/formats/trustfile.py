@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AwareDatetime, Discriminator, Field, Tag, model_validator
 
 from tidegate.errors import TrustFileInvalid
 from tidegate.formats.charter import Charter, Name
@@ -20,6 +20,8 @@ MAX_CHARTER_BYTES = 256 << 10
 MAX_ROOTS = 20
 MAX_CHARTERS = 10_000
 MAX_WITNESSES = 32
+MAX_VSA_KEYS = 32
+MAX_KEY_BYTES = 16 << 10
 
 FilePath = Annotated[str, Field(min_length=1, max_length=4096)]
 VerifierKeyText = Annotated[
@@ -83,6 +85,25 @@ class LogKeys(Closed):
     )
 
 
+class PublicKeyFile(Closed):
+    """A public key in a file."""
+
+    file: FilePath = Field(description="A public key in PEM, ECDSA P-256 or Ed25519; relative to this.")
+
+
+class VsaKeyEntry(Closed):
+    """A key that signs summaries of what one registry decided."""
+
+    name: Name = Field(description="What `tidegate verify --vsa` calls it.")
+    verifier: str = Field(
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,300}$",
+        description="The URL of the registry whose decisions count under this key, without a path.",
+    )
+    key: PublicKeyFile = Field(description="Its public key, as `tidegate-registry keys show` prints it.")
+    not_before: AwareDatetime | None = Field(default=None, description="Decisions before that do not count.")
+    not_after: AwareDatetime | None = Field(default=None, description="Decisions after that do not count.")
+
+
 class TrustFile(Closed):
     """What a trust.yaml says."""
 
@@ -96,6 +117,9 @@ class TrustFile(Closed):
         default=(), max_length=MAX_CHARTERS, description="Charters, written here or in files of their own."
     )
     log: LogKeys | None = Field(default=None, description="How the registry's audit log is known, for auditors.")
+    vsa: tuple[VsaKeyEntry, ...] = Field(
+        default=(), max_length=MAX_VSA_KEYS, description="Keys that sign summaries of decisions (SLSA VSA)."
+    )
 
 
 def parse_trust_file(raw: bytes, *, name: str) -> tuple[TrustFile, YamlDocument]:

@@ -20,12 +20,14 @@ from tidegate.formats.charter import Charter, CharterSet
 from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
 from tidegate.formats.trustfile import (
     MAX_CHARTER_BYTES,
+    MAX_KEY_BYTES,
     MAX_TRUST_FILE_BYTES,
     LogKeys,
     parse_charter,
     parse_trust_file,
 )
 from tidegate.tlog.note import Algorithm, VerifierKey
+from tidegate.verify.vsakey import VsaKey
 
 if TYPE_CHECKING:
     from sigstore.verify import Verifier
@@ -121,15 +123,23 @@ class LogTrust:
 
 
 class Trust:
-    """Roots by name, the charters whose rules name them, and how the audit log is known, if it is.
+    """Roots by name, the charters whose rules name them, and the keys of registries: of their logs and summaries.
 
     Made by `load_trust` or `from_parts`.
     """
 
-    def __init__(self, roots: Mapping[str, Root], charters: CharterSet, *, log: LogTrust | None = None) -> None:
+    def __init__(
+        self,
+        roots: Mapping[str, Root],
+        charters: CharterSet,
+        *,
+        log: LogTrust | None = None,
+        vsa: Iterable[VsaKey] = (),
+    ) -> None:
         self._roots = dict(roots)
         self.charters = charters
         self.log = log
+        self.vsa = tuple(vsa)
 
     @classmethod
     def from_parts(
@@ -139,6 +149,7 @@ class Trust:
         *,
         allow_sandbox: bool = False,
         log: LogTrust | None = None,
+        vsa: Iterable[VsaKey] = (),
     ) -> Trust:
         """Put trust together. Raises TrustFileInvalid.
 
@@ -165,7 +176,7 @@ class Trust:
                     found=", ".join(unknown),
                     expected=f"one of {', '.join(sorted(by_name))}",
                 )
-        return cls(by_name, CharterSet(kept), log=log)
+        return cls(by_name, CharterSet(kept), log=log, vsa=vsa)
 
     def root(self, name: str) -> Root:
         """Give a root by name. Raises TrustFileInvalid."""
@@ -203,7 +214,8 @@ def load_trust(path: Path, *, allow_sandbox: bool, on_read: Callable[[Path], Non
             raw = read(path.parent / entry.file, MAX_CHARTER_BYTES)
             charters.append(parse_charter(raw, name=entry.file, roots=trust_file.roots))
     log = None if trust_file.log is None else LogTrust.of(trust_file.log, name=path.name)
-    return Trust.from_parts(roots, charters, allow_sandbox=allow_sandbox, log=log)
+    vsa = [VsaKey.read(entry, read(path.parent / entry.key.file, MAX_KEY_BYTES)) for entry in trust_file.vsa]
+    return Trust.from_parts(roots, charters, allow_sandbox=allow_sandbox, log=log, vsa=vsa)
 
 
 def load_log_trust(path: Path) -> LogTrust:

@@ -6,8 +6,6 @@ them can sign what: docs/guides/keys.md. Nothing here is imported until a key is
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tidegate.errors import InvalidInput, TidegateError, Unreachable
+from tidegate.tlog.note import Algorithm as NoteAlgorithm
+from tidegate.tlog.note import VerifierKey, is_key_name
 from tidegate_registry.key_files import load_private_key, load_public_key, unusable_key
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-    from tidegate_registry.settings import LogSettings, VsaSettings
+    from tidegate_registry.settings import Settings, VsaSettings
 
 FILE_SCHEME: Final = "file"
 # what each kind of signer of securesystemslib 1.6 needs besides, for hints
@@ -86,28 +86,54 @@ class SigningKey:
         return self.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def open_log_key(settings: LogSettings) -> SigningKey:
+@dataclass(frozen=True, slots=True)
+class LogSigner:
+    """Signs the log's checkpoints: a `NoteSigner` of tidegate.tlog.note. `key`: as trust files have it."""
+
+    key: VerifierKey
+    signing: SigningKey
+
+    def sign(self, text: bytes) -> bytes:
+        """Give 64 bytes. Raises what `SigningKey.sign` does."""
+        return self.signing.sign(text)
+
+
+def open_log_signer(settings: Settings) -> LogSigner:
     """Open the key that signs checkpoints. Raises KeyMissing, InvalidInput, Unreachable.
 
     C2SP signed notes know Ed25519 (type 0x01); ECDSA (0x02) is deprecated there and not offered. Of securesystemslib's
     signers only Vault's signs it.
     """
-    if settings.key is None:
+    log = settings.log
+    if log.key is None:
         raise KeyMissing(
             "no key signs the log's checkpoints",
             code="log-key-missing",
             expected="the setting log.key",
             hint="make one: tidegate-registry keys make-log-key --out FILE, then set log.key to file:FILE",
         )
-    key = open_key(settings.key, what="log key", public_key_file=settings.public_key_file)
-    if key.algorithm is not Algorithm.ED25519:
+    return log_signer(settings.log_origin, open_key(log.key, what="log key", public_key_file=log.public_key_file))
+
+
+def log_signer(origin: str, key: SigningKey) -> LogSigner:
+    """Make a signer of checkpoints. Raises InvalidInput (codes "log-key-algorithm", "log-origin-invalid")."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    if not isinstance(key.public, Ed25519PublicKey):
         raise InvalidInput(
             "checkpoints are C2SP signed notes, which that key cannot sign",
             code="log-key-algorithm",
-            found=f"{settings.key.partition(':')[0]}: {key.algorithm}",
+            found=key.algorithm,
             expected="an Ed25519 key: file:PATH, or hv:NAME/VERSION (Vault)",
         )
-    return key
+    if not is_key_name(origin):
+        raise InvalidInput(
+            "that cannot be a log's name",
+            code="log-origin-invalid",
+            found=origin[:200],
+            expected="1 to 255 bytes without spaces and plus signs",
+        )
+    return LogSigner(VerifierKey(origin, NoteAlgorithm.ED25519, key.public.public_bytes_raw()), key)
 
 
 def open_vsa_key(settings: VsaSettings) -> SigningKey:
@@ -120,15 +146,6 @@ def open_vsa_key(settings: VsaSettings) -> SigningKey:
             hint="make one: tidegate-registry keys make-vsa-key --out FILE, then set vsa.key to file:FILE",
         )
     return open_key(settings.key, what="VSA key", public_key_file=settings.public_key_file, pin_file=settings.pin_file)
-
-
-def verifier_key(name: str, key: SigningKey) -> str:
-    """Give the log's verifier key as text, `<name>+<key id>+<base64>`. Source: C2SP signed-note."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    encoded = b"\x01" + key.public.public_bytes(Encoding.Raw, PublicFormat.Raw)
-    key_id = hashlib.sha256(name.encode() + b"\n" + encoded).hexdigest()[:8]
-    return f"{name}+{key_id}+{b64encode(encoded).decode()}"
 
 
 def open_key(uri: str, *, what: str, public_key_file: Path | None = None, pin_file: Path | None = None) -> SigningKey:

@@ -44,13 +44,13 @@ def add_parsers(verbs: Verbs[argparse.ArgumentParser], add_verb: AddVerb) -> Non
 def _make_log_key(args: argparse.Namespace) -> int:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from tidegate_registry.audit.keys import open_key, verifier_key
+    from tidegate_registry.audit.keys import log_signer, open_key
     from tidegate_registry.key_files import create_private_key
     from tidegate_registry.settings_file import load_settings
 
     origin = args.origin or load_settings(args.config).log_origin
     create_private_key(args.out, Ed25519PrivateKey.generate())
-    Output().data(verifier_key(origin, open_key(f"file:{args.out}", what="log key")))
+    Output().data(str(log_signer(origin, open_key(f"file:{args.out}", what="log key")).key))
     return EXIT_DONE
 
 
@@ -66,11 +66,11 @@ def _make_vsa_key(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from tidegate_registry.audit.keys import open_log_key, open_vsa_key, verifier_key
+    from tidegate_registry.audit.keys import open_log_signer, open_vsa_key
     from tidegate_registry.settings_file import load_settings
 
     settings, out = load_settings(args.config), Output(as_json=args.json)
-    log_key = verifier_key(settings.log_origin, open_log_key(settings.log))
+    log_key = str(open_log_signer(settings).key)
     vsa_key = open_vsa_key(settings.vsa)
     if args.json:
         out.json({"log": {"key": log_key}, "vsa": {"key": vsa_key.public_pem, "verifier": settings.public_url}})

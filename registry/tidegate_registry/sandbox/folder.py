@@ -21,6 +21,7 @@ from tidegate_registry.sandbox.s3 import S3Ports
 
 MAX_STATE_BYTES = 64 << 10
 STATE_VERSION = 1
+LOG_KEY, VSA_KEY = "log", "vsa"
 BEFORE_STATE = frozenset({"lock", "logs", "s3"})  # what a first start makes before it keeps its ports
 
 
@@ -50,6 +51,11 @@ class SandboxPorts:
     @property
     def sigstore_url(self) -> str:
         return f"http://{HOST}:{self.sigstore}"
+
+    @property
+    def log_origin(self) -> str:
+        """The log's name: made of the one port that never changes, since a log keeps its name."""
+        return f"sandbox-{self.sigstore}/log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,18 @@ class SandboxFolder:
     @property
     def admin_secret(self) -> Path:
         return self.keys / "ci-admin.secret"
+
+    @property
+    def log_key(self) -> Path:
+        return self.keys / f"{LOG_KEY}.key"
+
+    @property
+    def vsa_key(self) -> Path:
+        return self.keys / f"{VSA_KEY}.key"
+
+    @property
+    def vsa_public_key(self) -> Path:
+        return self.path / "vsa.pub"
 
     @property
     def _state(self) -> Path:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tidegate_registry.audit.keys import log_signer, open_key
 from tidegate_registry.sandbox.files import replace_file
-from tidegate_registry.sandbox.folder import SandboxFolder, SandboxPorts
+from tidegate_registry.sandbox.folder import LOG_KEY, VSA_KEY, SandboxFolder, SandboxPorts
 from tidegate_registry.sandbox.jobs import SERVER_URL
+from tidegate_registry.sandbox.keys import KeyStore
 from tidegate_registry.sandbox.policy import ROOT_NAME, policy_file
 from tidegate_registry.sandbox.ports import LOOPBACK, PROXY_EXCEPTIONS
 from tidegate_registry.sandbox.sigstore import SigstoreInstance
@@ -20,10 +25,36 @@ def write_files(folder: SandboxFolder, ports: SandboxPorts, instance: SigstoreIn
     replace_file(folder.client_trust_config, _json(instance.client_trust_config()))
     replace_file(folder.signing_config, _json(instance.signing_config()))
     replace_file(folder.env, environment_file(folder, ports).encode())
+    log_key = make_worker_keys(folder, ports)
     if not folder.trust.exists():
-        replace_file(folder.trust, trust_file(ports.sigstore_url).encode())
+        text = trust_file(ports.sigstore_url) + worker_trust(log_key, ports.registry_url)
+        replace_file(folder.trust, text.encode())
     if not folder.policy.exists():
         replace_file(folder.policy, policy_file(ports.sigstore_url).encode())
+
+
+def make_worker_keys(folder: SandboxFolder, ports: SandboxPorts) -> str:
+    """Make the worker's keys where there are none, and the public one beside the trust file; gives the log's vkey."""
+    keys = KeyStore(folder.keys)
+    keys.ed25519_key(LOG_KEY)
+    vsa = keys.ec_key(VSA_KEY, SECP256R1())
+    public = vsa.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    replace_file(folder.vsa_public_key, public)
+    return str(log_signer(ports.log_origin, open_key(f"file:{folder.log_key}", what="log key")).key)
+
+
+def worker_trust(log_key: str, registry_url: str) -> str:
+    """Give the end of the trust file: the keys of the sandbox's worker."""
+    return f"""\
+# what signs the checkpoints of this sandbox's audit log
+log:
+  key: {log_key}
+# what signs summaries of its decisions, for `tidegate verify --vsa` and other tools
+vsa:
+  - name: sandbox
+    verifier: {registry_url}
+    key: {{file: vsa.pub}}
+"""
 
 
 def environment(folder: SandboxFolder, ports: SandboxPorts) -> dict[str, str]:

@@ -172,7 +172,7 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3En
     from tidegate_registry.access.issuers import IssuerRule
     from tidegate_registry.sandbox.jobs import SERVER_URL
     from tidegate_registry.sandbox.keys import KeyStore
-    from tidegate_registry.settings import Mode, S3Settings, Settings
+    from tidegate_registry.settings import LogSettings, Mode, S3Settings, Settings, VsaSettings
 
     KeyStore(folder.keys).ed25519_key(REGISTRY_TOKEN_KEY)
     create_file(folder.database, b"")  # SQLite would make it readable by all who may enter the folder
@@ -202,6 +202,8 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3En
             IssuerRule(issuer=f"{ports.sigstore_url}/ci", kind="github", server_url=SERVER_URL),
         ),
         token_key_file=folder.keys / f"{REGISTRY_TOKEN_KEY}.key",
+        log=LogSettings(origin=ports.log_origin, key=f"file:{folder.log_key}"),
+        vsa=VsaSettings(key=f"file:{folder.vsa_key}"),
     )
 
 

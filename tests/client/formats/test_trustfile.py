@@ -112,3 +112,25 @@ def test_a_log_section_that_says_less_than_it_seems_to_is_refused(log: dict[str,
     assert parse_trust_file(json.dumps(whole).encode(), name="trust.yaml")[0].log is not None
     with pytest.raises(TrustFileInvalid, match=r"^trust.yaml:\d+: log"):
         parse_trust_file(json.dumps(whole | {"log": log}).encode(), name="trust.yaml")
+
+
+VSA = {"name": "acme", "verifier": "https://registry.acme.example", "key": {"file": "vsa.pem"}}
+
+
+@pytest.mark.parametrize(
+    "vsa",
+    [
+        {},
+        {key: VSA[key] for key in ("name", "key")},
+        VSA | {"verifier": "https://registry.acme.example/path"},
+        VSA | {"verifier": "registry.acme.example"},
+        VSA | {"key": "vsa.pem"},
+        VSA | {"notAfter": "2026-01-01"},
+    ],
+    ids=range(6),
+)
+def test_a_vsa_key_that_does_not_say_whose_it_is_is_refused(vsa: dict[str, Any]) -> None:
+    whole = {"roots": {"main": {"file": "x"}}, "vsa": [VSA | {"notAfter": "2026-01-01T00:00:00Z"}]}
+    assert parse_trust_file(json.dumps(whole).encode(), name="trust.yaml")[0].vsa[0].not_after is not None
+    with pytest.raises(TrustFileInvalid):
+        parse_trust_file(json.dumps(whole | {"vsa": [vsa]}).encode(), name="trust.yaml")

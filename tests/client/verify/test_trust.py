@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.smalllog import ORIGIN, signer
 from tests.vectorcase import VECTORS
@@ -196,3 +198,22 @@ def test_a_trust_file_says_how_the_audit_log_is_known(folder: Path) -> None:
         path.write_text(f"{text}log: {{key: {wrong}}}\n", encoding="utf-8")
         with pytest.raises(TrustFileInvalid, match=r"^trust.yaml: log.key"):
             load_log_trust(path)
+
+
+def pem_of(private: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_the_keys_of_summaries_are_read_with_it_and_only_of_kinds_that_are_verified(folder: Path) -> None:
+    text = (folder / "trust.yaml").read_text()
+    entry = "vsa: [{name: acme, verifier: 'https://registry.acme.example', key: {file: vsa.pem}}]\n"
+    (folder / "trust.yaml").write_text(text + entry)
+    p256, p384 = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP384R1())
+    for good in (pem_of(p256), pem_of(ed25519.Ed25519PrivateKey.generate())):
+        (folder / "vsa.pem").write_bytes(good)
+        assert [key.name for key in load_trust(folder / "trust.yaml", allow_sandbox=True).vsa] == ["acme"]
+    for bad in (pem_of(p384), pem_of(rsa.generate_private_key(65537, 2048)), b"no key"):
+        (folder / "vsa.pem").write_bytes(bad)
+        with pytest.raises(TrustFileInvalid) as refused:
+            load_trust(folder / "trust.yaml", allow_sandbox=True)
+        assert refused.value.reasons[0].code == "vsa-key-invalid"

@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, SecretsHandler
 
 from tidegate.errors import Conflict, InvalidInput, Unreachable
-from tidegate_registry.audit.keys import Algorithm, KeyMissing, open_key, open_log_key, open_vsa_key
+from tidegate.tlog.note import VerifierKey, sign_note, verify_note
+from tidegate_registry.audit.keys import Algorithm, KeyMissing, open_key, open_log_signer, open_vsa_key
 from tidegate_registry.cli import main
 from tidegate_registry.key_files import create_private_key
-from tidegate_registry.settings import LogSettings, VsaSettings
+from tidegate_registry.settings import LogSettings, Settings, VsaSettings
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
@@ -48,7 +49,7 @@ def keep_in_service(monkeypatch: pytest.MonkeyPatch, scheme: str, private: ed255
 
 def test_without_a_key_the_worker_is_told_how_to_make_one() -> None:
     with pytest.raises(KeyMissing) as log:
-        open_log_key(LogSettings())
+        open_log_signer(Settings(log=LogSettings()))
     with pytest.raises(KeyMissing) as vsa:
         open_vsa_key(VsaSettings())
     assert [caught.value.reasons[0].code for caught in (log, vsa)] == ["log-key-missing", "vsa-key-missing"]
@@ -58,10 +59,11 @@ def test_without_a_key_the_worker_is_told_how_to_make_one() -> None:
 def test_a_key_in_a_file_signs_as_its_public_part_verifies(tmp_path: Path) -> None:
     create_private_key(tmp_path / "log.pem", ed25519.Ed25519PrivateKey.generate())
     create_private_key(tmp_path / "vsa.pem", ec.generate_private_key(ec.SECP256R1()))
-    log = open_log_key(LogSettings(key=f"file:{tmp_path}/log.pem"))
+    log = open_log_signer(Settings(log=LogSettings(key=f"file:{tmp_path}/log.pem")))
     vsa = open_vsa_key(VsaSettings(key=f"file:{tmp_path}/vsa.pem"))
-    assert (log.algorithm, vsa.algorithm) == (Algorithm.ED25519, Algorithm.ECDSA_P256)
-    assert len(log.sign(b"a note\n")) == 64
+    assert vsa.algorithm is Algorithm.ECDSA_P256
+    note = sign_note(b"127.0.0.1:5000/log\n0\n", [log])
+    assert verify_note(note, [VerifierKey.parse(str(log.key))]).by == {log.key: None}
     public = serialization.load_pem_public_key(vsa.public_pem.encode())
     assert isinstance(public, ec.EllipticCurvePublicKey)
     public.verify(vsa.sign(b"a summary"), b"a summary", ec.ECDSA(SHA256()))
@@ -71,7 +73,7 @@ def test_a_key_file_that_others_may_read_or_of_another_kind_is_refused(tmp_path:
     create_private_key(tmp_path / "log.pem", ed25519.Ed25519PrivateKey.generate())
     (tmp_path / "log.pem").chmod(0o644)
     with pytest.raises(InvalidInput) as caught:
-        open_log_key(LogSettings(key=f"file:{tmp_path}/log.pem"))
+        open_log_signer(Settings(log=LogSettings(key=f"file:{tmp_path}/log.pem")))
     assert caught.value.reasons[0].code == "key-file-mode"
     create_private_key(tmp_path / "p384.pem", ec.generate_private_key(ec.SECP384R1()))
     with pytest.raises(InvalidInput) as caught:
@@ -82,7 +84,7 @@ def test_a_key_file_that_others_may_read_or_of_another_kind_is_refused(tmp_path:
 def test_the_log_refuses_a_key_that_cannot_sign_notes(tmp_path: Path) -> None:
     create_private_key(tmp_path / "vsa.pem", ec.generate_private_key(ec.SECP256R1()))
     with pytest.raises(InvalidInput) as caught:
-        open_log_key(LogSettings(key=f"file:{tmp_path}/vsa.pem"))
+        open_log_signer(Settings(log=LogSettings(key=f"file:{tmp_path}/vsa.pem")))
     assert caught.value.reasons[0].code == "log-key-algorithm"
 
 
@@ -92,7 +94,7 @@ def test_a_key_that_stays_where_it_is_kept_signs_through_securesystemslib(
     private = ed25519.Ed25519PrivateKey.generate()
     keep_in_service(monkeypatch, "hv", private)
     settings = LogSettings(key="hv:tidegate-log/1", public_key_file=public_file(tmp_path, private.public_key()))
-    assert open_log_key(settings).sign(b"a note\n") == private.sign(b"a note\n")
+    assert open_log_signer(Settings(log=settings)).sign(b"a note\n") == private.sign(b"a note\n")
 
 
 def test_what_does_not_verify_under_the_configured_public_key_is_never_used(
@@ -101,7 +103,7 @@ def test_what_does_not_verify_under_the_configured_public_key_is_never_used(
     keep_in_service(monkeypatch, "hv", ed25519.Ed25519PrivateKey.generate())
     other = public_file(tmp_path, ed25519.Ed25519PrivateKey.generate().public_key())
     with pytest.raises(InvalidInput) as caught:
-        open_log_key(LogSettings(key="hv:tidegate-log/1", public_key_file=other))
+        open_log_signer(Settings(log=LogSettings(key="hv:tidegate-log/1", public_key_file=other)))
     assert caught.value.reasons[0].code == "signing-key-other"
 
 
@@ -109,7 +111,7 @@ def test_a_service_that_does_not_answer_is_unreachable(tmp_path: Path, monkeypat
     keep_in_service(monkeypatch, "hv", None)
     public = public_file(tmp_path, ed25519.Ed25519PrivateKey.generate().public_key())
     with pytest.raises(Unreachable) as caught:
-        open_log_key(LogSettings(key="hv:tidegate-log/1", public_key_file=public))
+        open_log_signer(Settings(log=LogSettings(key="hv:tidegate-log/1", public_key_file=public)))
     assert caught.value.reasons[0].code == "signing-key-unreachable"
 
 

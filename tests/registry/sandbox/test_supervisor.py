@@ -31,6 +31,7 @@ from tidegate.policy.editing import Known, judge_lockout
 from tidegate.policy.inputs import Caller
 from tidegate.policy.load import load_policy
 from tidegate.policy.people import roles_of
+from tidegate.tlog.note import VerifierKey
 from tidegate_registry.sandbox.cli import default_folder
 from tidegate_registry.sandbox.files import read_secret
 from tidegate_registry.sandbox.folder import FolderInUse, SandboxFolder
@@ -124,6 +125,10 @@ def test_everything_starts_answers_and_stops(tmp_path: Path) -> None:
         )
         trust, _ = parse_trust_file(Path(environment["TIDEGATE_TRUST"]).read_bytes(), name="trust.yaml")
         assert trust.roots["sandbox"].sandbox
+        assert trust.log is not None
+        assert VerifierKey.parse(trust.log.key).name == ports.log_origin
+        assert [each.verifier for each in trust.vsa] == [ports.registry_url]
+        assert (folder / trust.vsa[0].key.file).read_bytes().startswith(b"-----BEGIN PUBLIC KEY-----")
         root = folder / trust.roots["sandbox"].file
         served = httpx2.get(f"{ports.sigstore_url}/client_trust_config.json", trust_env=False).content
         assert json.loads(Path(environment["TIDEGATE_SIGSTORE"]).read_bytes()) == json.loads(served)  # noqa: TID251
