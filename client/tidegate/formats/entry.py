@@ -40,6 +40,7 @@ class ActorKind(StrEnum):
 class EntryType(StrEnum):
     """What an entry can be about. A reader meets further ones, of a later registry."""
 
+    ADMISSION_DECIDED = "admission.decided"
     RELEASE_ADMITTED = "release.admitted"
     RELEASE_PENDING = "release.pending"
     RELEASE_PENDING_ENDED = "release.pending-ended"

@@ -82,7 +82,7 @@ def parse_inputs(document: JsonObject) -> Inputs:
         request=_request(members.object("request")),
         release=_release(members.object("release")),
         channel=_channel(members.object("channel")),
-        charter=_charter(members),
+        charter=charter_in(members, "charter") if members.has("charter") else None,
         attestations=tuple(_attested(each) for each in members.objects("attestations", MAX_EVIDENCE)),
         approvals=tuple(_approval(each) for each in members.objects("approvals", MAX_EVIDENCE)),
         difference=_difference(members.object("difference")) if members.has("difference") else None,
@@ -114,6 +114,14 @@ def parse_caller(members: Members) -> Caller:
     values = {name: strings(claims, name, MAX_VALUES, MAX_CLAIM_CHARACTERS) for name in claims.values}
     issuer, identity = (members.text(name, MAX_CLAIM_CHARACTERS) for name in ("issuer", "identity"))
     return Caller(members.text("kind"), issuer, identity, values)
+
+
+def charter_in(members: Members, name: str) -> Charter:
+    """Read a charter out of a record. Raises StatementInvalid."""
+    try:
+        return Charter.model_validate(members.object(name).values, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise members.refusal("its charter is none", error.errors(include_url=False)[0]["msg"]) from error
 
 
 def strings(members: Members, name: str, most: int, limit: int) -> tuple[str, ...]:
@@ -299,15 +307,6 @@ def _difference(members: Members) -> Difference:
 def _tenure(members: Members) -> Tenure:
     members.closed("channel", "since", "until")
     return Tenure(members.channel(), members.moment("since"), members.moment_or_none("until"))
-
-
-def _charter(members: Members) -> Charter | None:
-    if not members.has("charter"):
-        return None
-    try:
-        return Charter.model_validate(members.object("charter").values, by_alias=True, by_name=False)
-    except ValidationError as error:
-        raise members.refusal("its charter is none", error.errors(include_url=False)[0]["msg"]) from error
 
 
 def _texts_by_name(members: Members) -> Mapping[str, str]:

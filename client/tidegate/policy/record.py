@@ -35,18 +35,34 @@ MAX_FOUND_CHARACTERS: Final = 1 << 20  # sentences about as many statements as t
 
 
 @dataclass(frozen=True, slots=True)
-class DecisionRecord:
-    """One decision. `document`, `overlay`: the policy it was judged by, as JSON. `actor`: who made the registry decide.
+class RecordedPolicy:
+    """A policy as a record holds it: `document` and `overlay` as JSON, and the digest that both together must have."""
 
-    `engine`: which meaning of policies it was judged with.
-    """
+    digest: Digest
+    document: JsonObject
+    overlay: JsonObject | None
+
+    def load(self) -> LoadedPolicy:
+        """Load it.
+
+        Raises StatementInvalid, code "decision-mismatch", when it is not the one whose digest the record names, and
+        PolicyInvalid when this version cannot load it.
+        """
+        overlay = None if self.overlay is None else canonical_bytes(self.overlay)
+        policy = load_policy(canonical_bytes(self.document), overlay, name="policy", overlay_name="overlay")
+        if policy.digest != self.digest:
+            raise mismatch("its policy is another one", policy.digest, self.digest)
+        return policy
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """One decision. `actor`: who made the registry decide. `engine`: which meaning of policies it was judged with."""
 
     engine: str
     decided_at: datetime
     actor: Mapping[str, str]
-    policy_digest: Digest
-    document: JsonObject
-    overlay: JsonObject | None
+    policy: RecordedPolicy
     inputs: Inputs
     verdict: Allowed | Refused
 
@@ -63,15 +79,11 @@ def make_record(
             "engine": ENGINE,
             "decidedAt": moment_text(now),
             "actor": dict(actor),
-            "policy": {
-                "digest": str(policy.digest),
-                "document": policy.document.model_dump(mode="json", by_alias=True),
-                "overlay": None if policy.overlay is None else policy.overlay.model_dump(mode="json", by_alias=True),
-            },
+            "policy": policy_json(policy),
             "digests": {
                 "charter": None if inputs.charter is None else str(inputs.charter.digest),
                 "rule": None if rule is None else str(rule.digest),
-                "evidence": sorted(_evidence(inputs)),
+                "evidence": sorted(evidence_of(inputs)),
             },
             "inputs": inputs_json(inputs),
             "findings": [finding.as_json() for finding in said.findings],
@@ -100,15 +112,12 @@ def parse_record(raw: bytes) -> DecisionRecord:
         "format", "engine", "decidedAt", "actor", "policy", "digests", "inputs", "findings", "verdict"
     )
     members.choice("format", (FORMAT,))
-    policy = members.object("policy").closed("digest", "document", "overlay")
     actor = members.object("actor")
     record = DecisionRecord(
         engine=members.text("engine"),
         decided_at=members.moment("decidedAt"),
         actor={name: actor.text(name, MAX_CLAIM_CHARACTERS) for name in actor.values},
-        policy_digest=policy.digest("digest"),
-        document=policy.object("document").values,
-        overlay=policy.object("overlay").values if policy.has("overlay") else None,
+        policy=parse_policy(members.object("policy")),
         inputs=parse_inputs(members.object("inputs").values),
         verdict=verdict(_finding(each) for each in members.objects("findings", MAX_FINDINGS)),
     )
@@ -116,25 +125,31 @@ def parse_record(raw: bytes) -> DecisionRecord:
     return record
 
 
-def policy_of(record: DecisionRecord) -> LoadedPolicy:
-    """Load the policy that a decision was judged by.
+def policy_json(policy: LoadedPolicy) -> JsonObject:
+    """Write a policy for a record; `parse_policy` reads it back."""
+    return {
+        "digest": str(policy.digest),
+        "document": policy.document.model_dump(mode="json", by_alias=True),
+        "overlay": None if policy.overlay is None else policy.overlay.model_dump(mode="json", by_alias=True),
+    }
 
-    Raises StatementInvalid, code "decision-mismatch", when it is not the one whose digest the record names, and
-    PolicyInvalid when this version cannot load it.
-    """
-    overlay = None if record.overlay is None else canonical_bytes(record.overlay)
-    policy = load_policy(canonical_bytes(record.document), overlay, name="policy", overlay_name="overlay")
-    if policy.digest != record.policy_digest:
-        raise _mismatch("its policy is another one", policy.digest, record.policy_digest)
-    return policy
+
+def parse_policy(members: Members) -> RecordedPolicy:
+    """Read what `policy_json` wrote; whether it is what its digest says is seen when it is loaded."""
+    members.closed("digest", "document", "overlay")
+    return RecordedPolicy(
+        members.digest("digest"),
+        members.object("document").values,
+        members.object("overlay").values if members.has("overlay") else None,
+    )
 
 
 def redecide(record: DecisionRecord, policy: LoadedPolicy | None = None) -> Allowed | Refused:
     """Decide it again, at the time of the record: by the record's own policy, or by another to see what would flip."""
-    return decide(policy_of(record) if policy is None else policy, record.inputs, record.decided_at)
+    return decide(record.policy.load() if policy is None else policy, record.inputs, record.decided_at)
 
 
-def _evidence(inputs: Inputs) -> set[str]:
+def evidence_of(inputs: Inputs) -> set[str]:
     """Give the digests of all bundles that the decision rests on."""
     glass = (inputs.request.glass,) if inputs.request.glass is not None else ()
     filed = (each.attested for each in (*inputs.approvals, *glass))
@@ -145,13 +160,13 @@ def _check_digests(members: Members, record: DecisionRecord) -> None:
     digests = members.object("digests").closed("charter", "rule", "evidence")
     charter = record.inputs.charter
     if digests.digest_or_none("charter") != (None if charter is None else charter.digest):
-        raise _mismatch("its charter is another one", charter and charter.digest, digests.values.get("charter"))
-    if set(digests.texts("evidence", MAX_EVIDENCE * 3)) != _evidence(record.inputs):
-        raise _mismatch("its evidence is other evidence", None, None)
+        raise mismatch("its charter is another one", charter and charter.digest, digests.values.get("charter"))
+    if set(digests.texts("evidence", MAX_EVIDENCE * 3)) != evidence_of(record.inputs):
+        raise mismatch("its evidence is other evidence", None, None)
     digests.digest_or_none("rule")  # of the policy, which has a digest of its own
     said = members.choice("verdict", ("allowed", "refused"))
     if (said == "allowed") != isinstance(record.verdict, Allowed):
-        raise _mismatch("its verdict does not follow from its findings", said, None)
+        raise mismatch("its verdict does not follow from its findings", said, None)
 
 
 def _finding(members: Members) -> Finding:
@@ -173,7 +188,8 @@ def _finding(members: Members) -> Finding:
     )
 
 
-def _mismatch(problem: str, found: object, expected: object) -> StatementInvalid:
+def mismatch(problem: str, found: object, expected: object) -> StatementInvalid:
+    """Make the error of a record whose parts do not fit each other."""
     return StatementInvalid(
         f"the decision record contradicts itself: {problem}", code="decision-mismatch", found=found, expected=expected
     )

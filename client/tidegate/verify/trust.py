@@ -41,8 +41,8 @@ SANDBOX_MARK = "sandbox"
 class Root:
     """One Sigstore trusted root under the name that charters use for it.
 
-    `digest`: sha256 of the file's bytes, which decisions record. Verifiers are made when first needed (sigstore takes
-    half a second to import) and kept; the object is safe to share between threads.
+    `raw`: the file's bytes; `digest`: their sha256, which decisions record. Verifiers are made when first needed
+    (sigstore takes half a second to import) and kept; the object is safe to share between threads.
     """
 
     def __init__(self, name: str, raw: bytes, *, sandbox: bool = False) -> None:
@@ -60,6 +60,7 @@ class Root:
             if not isinstance(document.get(key), list) or not document[key]:
                 raise TrustFileInvalid(f"the trusted root `{name}` has no {key}", expected="a Sigstore trusted root")
         self.name = name
+        self.raw = raw
         self.digest = Digest.of(raw)
         self.sandbox = sandbox or _says_sandbox(document)
         self._document = document

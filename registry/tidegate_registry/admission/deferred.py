@@ -14,6 +14,7 @@ from tidegate.digest import Digest
 from tidegate.errors import AdmissionRefused, BundleRefused, Reason, Refusal, TidegateError
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.manifest import Manifest
+from tidegate.verify.artifact import Refused
 from tidegate.verify.trust import Trust
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
@@ -95,10 +96,10 @@ def unmet_requirements(app: Services, trust: Trust, tag: PendingTag, manifest: M
         request = Request(tag.publisher, tag.repository, tag.version, manifest, config)
         with app.db.read() as tx:
             grounds = read_grounds(app, tx, trust, request)
-        judge(app, trust, request, grounds)
+        verdict = judge(app, trust, request, grounds).verdict
     except Refusal as refused:
         return refused.reasons
-    return ()
+    return verdict.reasons if isinstance(verdict, Refused) else ()
 
 
 def _config_of(app: Services, repository: str, manifest: Manifest) -> AgentConfig | BundleRefused | None:

@@ -14,22 +14,25 @@ from typing import TYPE_CHECKING
 
 from tidegate.bundle.diff.step import VersionStep
 from tidegate.digest import Digest
-from tidegate.errors import AdmissionRefused, BundleRefused, Conflict, Reason
+from tidegate.errors import BundleRefused, Conflict, Reason
 from tidegate.formats.charter import Charter
 from tidegate.formats.config import AgentConfig
 from tidegate.formats.manifest import Manifest
 from tidegate.policy.evidence import RefusedEvidence, VerifiedAttestation
 from tidegate.policy.load import LoadedPolicy
-from tidegate.policy.publishers import narrow_publishers
+from tidegate.verify.admission import AdmissionInputs
+from tidegate.verify.artifact import Allowed, Refused
 from tidegate.verify.trust import Trust
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
-from tidegate_registry.admission.decide import Admission, Case, awaits_evidence, decide
+from tidegate_registry.admission.decide import Admission, admission_of, awaits_evidence, previous_facts
 from tidegate_registry.admission.diffs import Newcomer, step_from
+from tidegate_registry.admission.record import Judged, RefusedOnRecord, entry_of
 from tidegate_registry.artifacts import naming, pending
 from tidegate_registry.artifacts.errors import PendingTagGone
 from tidegate_registry.artifacts.naming import Completion, Named, Release
 from tidegate_registry.artifacts.pending import PendingTag
+from tidegate_registry.audit import service as audit
 from tidegate_registry.evidence.service import (
     EvidenceSet,
     read_deciding,
@@ -127,16 +130,16 @@ def _admit(app: Services, trust: Callable[[], Trust], request: Request, patience
         if existing is not None:
             naming.check_same_digest(existing, request.manifest.digest)
             return Named(existing, created=False)
+        judged = judge(app, judged_under, request, grounds)
         try:
-            try:
-                admission = judge(app, judged_under, request, grounds)
-            except AdmissionRefused as refused:
-                if not _may_wait(request, grounds, refused):
-                    raise
+            if isinstance(judged.verdict, Allowed):
+                granted = admission_of(judged.inputs, judged.verdict)
+                return _record(app, trust, request, grounds, judged=judged, granted=granted)
+            if _may_wait(request, grounds, judged.verdict):
                 return _defer(app, trust, request, grounds)
-            return _record(app, trust, request, grounds, admission)
         except _OvertakenError:
             continue
+        raise RefusedOnRecord(judged, judged.verdict, request.who, request.manifest)
     raise DecisionOvertaken(
         f"{repository} changed while {request.version} was decided",
         found="every attempt was overtaken",
@@ -163,14 +166,15 @@ class _OvertakenError(Exception):
     """Rolls the transaction back; never leaves this module."""
 
 
-def _may_wait(request: Request, grounds: Grounds, refused: AdmissionRefused) -> bool:
+def _may_wait(request: Request, grounds: Grounds, refused: Refused) -> bool:
     if request.strict or request.completes is not None or request.manifest.subject is not None:
         return False
     return grounds.charter is not None and grounds.charter.admission == "deferred" and awaits_evidence(refused)
 
 
-def judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> Admission:
-    """Decide on what was read. Slow: reads the store and verifies signatures. Raises AdmissionRefused."""
+def judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> Judged:
+    """Decide on what was read. Slow: reads the store and verifies signatures, all for one moment."""
+    now = app.clock()
     attestations: list[VerifiedAttestation] = []
     refusals: list[RefusedEvidence] = []
     if grounds.charter is not None:
@@ -181,28 +185,26 @@ def judge(app: Services, trust: Trust, request: Request, grounds: Grounds) -> Ad
             repository=request.repository,
             subject=request.manifest.digest,
             rows=grounds.evidence.rows,
-            now=app.clock(),
+            now=now,
         )
-    if grounds.policy is not None:
-        attestations, not_here = narrow_publishers(grounds.policy, request.repository, attestations)
-        refusals += not_here
-    return decide(
-        Case(
-            repository=request.repository,
-            version=request.version,
-            digest=request.manifest.digest,
-            bundle=request.bundle,
-            charter=grounds.charter,
-            attestations=attestations,
-            refusals=refusals,
-            previous=grounds.previous.facts if grounds.previous else None,
-            further_reasons=(truncated_reason(app.settings.limits.evidence_per_decision),)
-            if grounds.evidence.left_out
-            else (),
-            step=_step(app, request, grounds),
-            policy=grounds.policy.digest if grounds.policy else None,
-        )
+    config = None if isinstance(request.bundle, BundleRefused) else request.bundle
+    inputs = AdmissionInputs(
+        agent=request.repository,
+        version=request.version,
+        digest=request.manifest.digest,
+        config=config,
+        config_digest=None if config is None else request.manifest.blobs[0].digest,
+        charter=grounds.charter,
+        attestations=attestations,
+        refusals=refusals,
+        previous=previous_facts(grounds.previous.facts) if grounds.previous else None,
+        bundle_reasons=request.bundle.reasons if isinstance(request.bundle, BundleRefused) else (),
+        step=_step(app, request, grounds),
+        policy=grounds.policy,
+        further=(truncated_reason(app.settings.limits.evidence_per_decision),) if grounds.evidence.left_out else (),
+        roots=grounds.roots,
     )
+    return Judged.of(inputs, now, trust)
 
 
 def _step(app: Services, request: Request, grounds: Grounds) -> VersionStep | Reason | None:
@@ -257,9 +259,16 @@ def _same_policy(now: LoadedPolicy | None, judged: LoadedPolicy | None) -> bool:
 
 
 def _record(
-    app: Services, trust: Callable[[], Trust], request: Request, grounds: Grounds, admission: Admission
+    app: Services,
+    trust: Callable[[], Trust],
+    request: Request,
+    grounds: Grounds,
+    *,
+    judged: Judged,
+    granted: Admission,
 ) -> Named:
     now = app.clock()
+    event, objects = entry_of(judged, request.who, request.manifest, now=now)
     with app.db.begin() as tx:
         _lock_what_was_judged(app, tx, trust, request, grounds)
         if request.completes is not None and not pending.still_waits(tx, request.completes.tag, now=now):
@@ -273,8 +282,9 @@ def _record(
             repository=request.repository,
             version=request.version,
             manifest=request.manifest,
-            facts=admission.facts,
-            evidence=admission.evidence,
+            facts=granted.facts,
+            evidence=granted.evidence,
             now=now,
             completes=request.completes,
+            decision=audit.append(tx, event, objects=objects, entropy=app.entropy),
         )

@@ -57,6 +57,7 @@ class ReleaseAdmitted(Event):
     was missing. The actor is the publisher under whose right it was named.
 
     `facts`: what the decision rested on, as the release remembers it (charter, floor, signers, checked steps).
+    `decision`: the entry `admission.decided` that it follows from.
     """
 
     type: ClassVar[str] = "release.admitted"
@@ -67,6 +68,7 @@ class ReleaseAdmitted(Event):
     size: int
     evidence: tuple[str, ...]
     facts: Mapping[str, object]
+    decision: str | None = None
     tagged: str | None = None
     completed_by: Actor | None = None
 

@@ -121,10 +121,12 @@ def record_release(
     evidence: Sequence[Digest],
     now: datetime,
     completes: Completion | None = None,
+    decision: str | None = None,
 ) -> Named:
     """Name `manifest`: store it if it is not stored, lift its quarantine, write release and entry, all in `tx`.
 
-    `who` is its author, and `facts` remember them: nobody may approve what they published themselves.
+    `who` is its author, and `facts` remember them: nobody may approve what they published themselves. `decision`: the
+    entry of the decision that it follows from.
     Tags that waited for it are gone. The same digest again changes nothing. Raises VersionTaken for another digest.
     Call `lock_agent` first.
     """
@@ -146,6 +148,7 @@ def record_release(
         size=len(manifest.raw),
         evidence=tuple(evidence)[:MAX_EVIDENCE_NAMED],
         facts=facts if len(raw_facts) <= MAX_ENTRY_FACTS_BYTES else {"digest": Digest.of(raw_facts)},
+        decision=decision,
         tagged=completes.tag.event_id if completes else None,
         completed_by=completes.by if completes else None,
     )

@@ -33,6 +33,11 @@ class Actor(entry.Actor):
         members: JsonObject = {"kind": self.kind, "issuer": self.issuer, "name": self.name}
         return members if self.person is None else members | {"person": self.person}
 
+    def as_texts(self) -> dict[str, str]:
+        """Give the members that are not empty, as records of decisions have them: the registry itself has no issuer."""
+        named = {"kind": self.kind, "issuer": self.issuer, "name": self.name}
+        return {key: value for key, value in named.items() if value}
+
 
 SYSTEM = Actor(kind="system", issuer="", name="registry")  # what the registry does by itself, such as a timed expiry
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tidegate.errors import NotFound, Reason, TidegateError, Unauthenticated, Unreachable
 from tidegate.formats.jcs import canonical_bytes
 from tidegate.formats.reference import is_oci_name
 from tidegate_registry.access.principal import ANONYMOUS, Principal
 from tidegate_registry.audit import service as audit
-from tidegate_registry.audit.events import Actor, RefusalsSuppressed, Refused
+from tidegate_registry.audit.events import Actor, Event, RefusalsSuppressed, Refused
 from tidegate_registry.client_address import caller_group, client_address
 from tidegate_registry.db import DatabaseUnavailable
 from tidegate_registry.logs import get_logger
@@ -17,10 +17,12 @@ from tidegate_registry.observe import route_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from fastapi import Request
 
     from tidegate_registry.audit.limiter import RefusalLimiter
+    from tidegate_registry.audit.service import LogObject
     from tidegate_registry.services import Services
 
 log = get_logger()
@@ -29,6 +31,15 @@ MAX_REASONS = 32  # of one entry; fewer where they are long
 MAX_TEXT = 300  # characters of one member of a reason
 MAX_DATA_BYTES = 48 << 10  # of an entry's data: what is around it fits the rest of a log tile
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@runtime_checkable
+class OnRecord(Protocol):
+    """A refusal that the log tells in its own words, with all that it was decided on."""
+
+    def entry(self, now: datetime) -> tuple[Event, Sequence[LogObject]]:
+        """Give what is written instead of `request.refused`."""
+        ...
 
 
 NO_CREDENTIAL = "login-needed"  # the code of what a request without any credential is answered
@@ -50,20 +61,24 @@ def record_refusal(request: Request, error: TidegateError, *, status: int) -> No
     record_suppressed(app, limiter)
     if not limiter.admit(principal, _group(request, app), now):
         return
-    event = Refused(
+    operation = f"{request.method} {route_template(request.scope)}"
+    event: Event = Refused(
         at=now,
         actor=Actor.of(principal),
-        operation=f"{request.method} {route_template(request.scope)}",
+        operation=operation,
         repository=name if is_oci_name(name := str(request.path_params.get("name", ""))) else None,
         reference=_text(request.path_params.get("reference") or request.path_params.get("digest")),
         code=error.reasons[0].code,
         reasons=_bounded(error.reasons),
     )
+    objects: Sequence[LogObject] = ()
+    if isinstance(error, OnRecord):
+        event, objects = error.entry(now)
     try:
         with app.db.begin() as tx:
-            audit.append(tx, event, entropy=app.entropy)
+            audit.append(tx, event, objects=objects, entropy=app.entropy)
     except DatabaseUnavailable:
-        log.exception("refusal.not_recorded", operation=event.operation, code=event.code, status=status)
+        log.exception("refusal.not_recorded", operation=operation, code=error.code, status=status)
 
 
 def record_suppressed(app: Services, limiter: RefusalLimiter, *, closing: bool = False) -> None:

@@ -19,7 +19,7 @@ from tidegate_registry.audit.tables import AuditEventRow, LogObjectRow
 from tidegate_registry.db import Tx, mark_audited, written
 from tidegate_registry.storage.blobs import BlobKey
 
-MAX_BODY_BYTES = 16 << 20  # of one object that waits in the database: policies, charters, records; blobs are larger
+MAX_BODY_BYTES = 32 << 20  # of one object that waits in the database: a decision's record is the largest
 MAX_ACTOR, MAX_SUBJECT = 600, 300  # characters of what the table is searched by; the entry has the whole
 
 

@@ -33,8 +33,8 @@ MAX_ATTEMPTS: Final = 20  # each lost one is evidence that came, or a charter th
 
 def decide_again(tx: Tx, app: Services, row: PromotionRow, prepared: Prepared, now: datetime) -> Decided:
     """Judge an open request under the policy in force. Call `naming.lock_agent` first. Raises Overtaken, NoPolicy."""
-    policy = policy_for(app, tx, row.repository)
-    return judge(policy, collect(app, tx, prepared, row, trust=trust_of(app), now=now), now)
+    policy, trust = policy_for(app, tx, row.repository), trust_of(app)
+    return judge(policy, collect(app, tx, prepared, row, trust=trust, now=now), now, trust)
 
 
 def follow(tx: Tx, app: Services, row: PromotionRow, decided: Decided, *, actor: Actor, now: datetime) -> None:

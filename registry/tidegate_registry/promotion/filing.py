@@ -16,6 +16,7 @@ from tidegate.errors import EvidenceRefused, Reason
 from tidegate.formats.predicates.approval import Action, ApprovalPredicate
 from tidegate.formats.predicates.break_glass import BreakGlassPredicate
 from tidegate.formats.predicates.types import PREDICATE_APPROVAL, PREDICATE_BREAK_GLASS, short_name
+from tidegate.policy.attested import approver_rule
 from tidegate_registry.access.callers import caller_bytes
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts import naming
@@ -26,7 +27,7 @@ from tidegate_registry.evidence.tables import EvidenceRow
 from tidegate_registry.promotion.carrying import decide_again, follow, trust_of, with_patience
 from tidegate_registry.promotion.errors import PromotionClosed, StatementRefused, StatementUnknown
 from tidegate_registry.promotion.events import StatementFiled
-from tidegate_registry.promotion.gather import FILED_TYPES, approver_rule, prepare
+from tidegate_registry.promotion.gather import FILED_TYPES, prepare
 from tidegate_registry.promotion.lists import visible_promotion
 from tidegate_registry.promotion.people import note_caller
 from tidegate_registry.promotion.settling import wake_those_behind

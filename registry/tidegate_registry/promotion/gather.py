@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 from sqlmodel import select
 
 from tidegate.digest import Digest
-from tidegate.formats.charter import ApproverRule, Charter, Role
+from tidegate.formats.charter import Charter
 from tidegate.formats.predicates.approval import Action
 from tidegate.formats.predicates.types import APPROVER_TYPES, BREAK_GLASS_TYPES, PREDICATE_BREAK_GLASS
 from tidegate.policy import inputs as given
-from tidegate.policy.attested import attested_of
+from tidegate.policy.attested import approver_rule, attested_of
 from tidegate.policy.inputs import Approval, Attested, Caller, Difference, Inputs
 from tidegate_registry.access.callers import parse_caller
 from tidegate_registry.access.principal import PrincipalKind
@@ -139,20 +139,6 @@ def release_input(tx: Tx, release: Release) -> given.Release:
         opaque=facts.get("opaque") is True,
         revoked=None if revoked is None else revoked.reason,
     )
-
-
-def approver_rule(charter: Charter, found: VerifiedAttestation, channel: str) -> ApproverRule | None:
-    """Give the charter's rule by which a statement's signer counts for a channel: an approver, or who may break glass.
-
-    None for everybody else. One that counts for other channels only is given where there is no better.
-    """
-    role = Role.BREAK_GLASS if found.predicate_type == PREDICATE_BREAK_GLASS else Role.APPROVER
-    rules = [
-        rule
-        for held, rule in charter.rules_for(found.root, found.identity)
-        if held is role and isinstance(rule, ApproverRule)
-    ]
-    return next((rule for rule in rules if rule.is_for(channel)), rules[0] if rules else None)
 
 
 def _serving(tx: Tx, repository: str, channel: str) -> Release | None:

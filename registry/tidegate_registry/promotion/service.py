@@ -98,7 +98,8 @@ def open_request(app: Services, who: Principal, wanted: Wanted, release: Release
                 )
             policy = policy_for(app, tx, wanted.agent)
             row = _insert(tx, app, note_caller(tx, who, now), wanted, release, policy=policy, now=now)
-            decided = judge(policy, collect(app, tx, prepared, row, trust=trust_of(app), now=now), now)
+            trust = trust_of(app)
+            decided = judge(policy, collect(app, tx, prepared, row, trust=trust, now=now), now, trust)
             reasons = _hopeless(decided, wanted)
             if reasons:
                 tx.delete(row)

@@ -7,7 +7,7 @@ import pytest
 from tests.client.policy.cel.library import needs_library
 from tests.client.policy.decision_recipes import FOLDER, RECIPES, path_of
 from tidegate.digest import Digest
-from tidegate.policy.record import make_record, parse_record, policy_of, redecide
+from tidegate.policy.record import make_record, parse_record, redecide
 
 WITH_CONDITIONS = {"promotion-compared", "promotion-with-everything"}
 
@@ -20,7 +20,7 @@ def test_a_stored_decision_is_decided_again_as_it_was(name: str) -> None:
     record = parse_record(raw)
     verdict = redecide(record)
     assert verdict == record.verdict
-    again = make_record(policy_of(record), record.inputs, verdict, now=record.decided_at, actor=record.actor)
+    again = make_record(record.policy.load(), record.inputs, verdict, now=record.decided_at, actor=record.actor)
     assert Digest.of(again) == Digest.of(raw)
 
 

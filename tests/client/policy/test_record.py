@@ -25,7 +25,7 @@ from tidegate.errors import StatementInvalid
 from tidegate.formats.identity import MAX_VALUE_CHARACTERS
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
 from tidegate.policy.inputs import Caller, Difference, Tenure
-from tidegate.policy.record import MAX_RECORD_BYTES, make_record, parse_record, policy_of, redecide
+from tidegate.policy.record import MAX_RECORD_BYTES, make_record, parse_record, redecide
 from tidegate.policy.requirements import Change
 from tidegate.policy.verdict import State
 
@@ -77,7 +77,7 @@ def test_a_decision_can_be_made_again_from_its_record_alone(case: Case) -> None:
     record = parse_record(record_of(case))
     assert redecide(record) == record.verdict == case.verdict()
     assert record.inputs == case.inputs
-    assert (record.decided_at, record.actor, policy_of(record).digest) == (case.now, ACTOR, case.policy.digest)
+    assert (record.decided_at, record.actor, record.policy.load().digest) == (case.now, ACTOR, case.policy.digest)
 
 
 def test_the_longest_identity_that_a_certificate_may_have_can_be_read_again() -> None:

@@ -77,8 +77,10 @@ def test_the_answer_lists_every_unmet_requirement(gate_world: GateWorld) -> None
     ):
         assert words in error["message"]
     assert client.get(f"/v2/{AGENT}/manifests/{VERSION}").status_code == 404
-    (refused,) = gate_world.data_of("request.refused")
-    assert (refused["code"], refused["reference"]) == ("no-release-statement", VERSION)
+    assert gate_world.data_of("request.refused") == [], "the refusal is told once, with its record"
+    (decided,) = gate_world.data_of("admission.decided")
+    assert (decided["allowed"], decided["version"]) == (False, VERSION)
+    assert decided["missing"] == ["no-release-statement", "no-signature", "no-provenance"]
 
 
 def test_evidence_that_is_there_instead_is_named(gate_world: GateWorld) -> None:

@@ -1,0 +1,28 @@
+"""What the admission room writes into the audit log. Records of decisions are named by digest: they may be long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tidegate_registry.audit.events import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmissionDecided(Event):
+    """It was decided whether a manifest becomes a version. `record`: digest of the decision's record.
+
+    `missing`: the codes of what held it up. A refusal has no other entry; a yes is followed by `release.admitted`,
+    which names this one.
+    """
+
+    type: ClassVar[str] = "admission.decided"
+
+    repository: str
+    version: str
+    digest: str
+    allowed: bool
+    record: str
+    policy: str | None
+    charter: str | None
+    missing: tuple[str, ...]
