@@ -16,6 +16,7 @@ from tidegate.tlog.tiles import (
     TILE_WIDTH,
     Fetch,
     TilePath,
+    check_entries,
     encode_bundle,
     entries_path,
     hash_tile_path,
@@ -45,15 +46,10 @@ class Edge:
         """
         edge = cls()
         edge.size = size
-        edge._levels = [
-            read_tile(fetch, TilePath(level, size >> TILE_HEIGHT * (level + 1), width)) if width else b""
-            for level in range(_level_count(size))
-            for width in (partial_width(size, level),)
-        ]
+        edge._levels = read_edge(fetch, size)
         if width := partial_width(size, 0):
             entries = read_bundle(fetch, TilePath(None, size >> TILE_HEIGHT, width))
-            if leaf_hashes(entries) != edge._levels[0]:
-                raise foreign_entries(size >> TILE_HEIGHT)
+            check_entries(size >> TILE_HEIGHT, leaf_hashes(entries), edge._levels[0])
             edge._bundle = encode_bundle(entries)
         return edge
 
@@ -122,15 +118,16 @@ def edge_hash(levels: Sequence[bytes]) -> bytes:
     return EMPTY_ROOT if root is None else root
 
 
-def foreign_entries(index: int) -> TileInvalid:
-    """Make the refusal of an entry bundle that does not hash to its tile."""
-    return TileInvalid(
-        f"{entries_path(index)} does not hold the entries that the tree has there",
-        code="entry-foreign",
-        found="entries with other hashes than the level-0 tile",
-        hint="an entry was changed, or the bundle is another log's",
-        step="L16",
-    )
+def read_edge(fetch: Fetch, size: int) -> list[bytes]:
+    """Fetch the partial tiles of the tree of `size` entries: for each level their hashes, joined, "" for none.
+
+    Raises TileInvalid (codes `tile-missing`, `tile-size`); the caller compares `edge_hash` of them with the root.
+    """
+    return [
+        read_tile(fetch, TilePath(level, size >> TILE_HEIGHT * (level + 1), width)) if width else b""
+        for level in range(_level_count(size))
+        for width in (partial_width(size, level),)
+    ]
 
 
 def _level_count(size: int) -> int:

@@ -68,7 +68,7 @@ def consistency_proof(old: int, size: int, subtree: Subtree) -> list[bytes]:
 
     Empty when `old` is 0 or `size`. Raises ProofInvalid (code `proof-outside-tree`) unless `0 <= old <= size`.
     """
-    _need_order(old, size)
+    need_order(old, size)
     proof: list[bytes] = []
     start, end, whole = 0, size, True
     if old == 0:
@@ -176,7 +176,7 @@ INCLUSION_STEPS = (
 
 
 def _check_order(at: _Consistency) -> None:
-    _need_order(at.old, at.size)
+    need_order(at.old, at.size)
 
 
 def _check_consistency_length(at: _Consistency) -> None:
@@ -235,7 +235,8 @@ def _need_inside(index: int, size: int) -> None:
         )
 
 
-def _need_order(old: int, size: int) -> None:
+def need_order(old: int, size: int) -> None:
+    """Check that a tree of `old` entries may be the beginning of one of `size`. Raises ProofInvalid."""
     if not 0 <= old <= size <= MAX_SIZE:
         raise ProofInvalid(
             "a log does not shrink",

@@ -138,17 +138,26 @@ def read_bundle(fetch: Fetch, path: TilePath) -> list[bytes]:
     return decode_bundle(raw, width)[: path.width]
 
 
-def bundle_leaves(raw: bytes, width: int) -> bytes:
-    """Give the leaf hashes of a bundle of exactly `width` entries, joined, without keeping the entries.
-
-    Raises TileInvalid as `decode_bundle` does.
-    """
-    return leaf_hashes(decode_bundle(raw, width))
-
-
 def leaf_hashes(entries: Sequence[bytes]) -> bytes:
     """Give the leaf hashes of `entries`, joined (RFC 6962 section 2.1)."""
     return b"".join([sha256(b"\x00" + entry).digest() for entry in entries])
+
+
+def check_placed(what: str, found: bytes, expected: bytes) -> None:
+    """Check that `what` hashes to what the tree above it says. Raises TileInvalid (code `tile-foreign`)."""
+    run_steps(PLACE_STEPS, _Placed(what, found, expected))
+
+
+def check_entries(index: int, leaves: bytes, hashes: bytes) -> None:
+    """Check that the leaf hashes of entry bundle `index` are those of its tile. Raises TileInvalid, `entry-foreign`."""
+    run_steps(ENTRY_STEPS, _Placed(entries_path(index), leaves, hashes))
+
+
+@dataclass(slots=True)
+class _Placed:
+    what: str
+    found: bytes
+    expected: bytes
 
 
 @dataclass(slots=True)
@@ -203,11 +212,42 @@ def _check_bundle_form(at: _Bundle) -> None:
         )
 
 
+def _check_placed(at: _Placed) -> None:
+    if at.found != at.expected:
+        raise TileInvalid(
+            f"{at.what} is not of the tree that the checkpoint is about",
+            code="tile-foreign",
+            found=at.found.hex()[:64],
+            expected=at.expected.hex()[:64],
+            hint="the file was changed, or is another log's; the checkpoint itself is signed",
+            step="L15",
+        )
+
+
+def _check_entries(at: _Placed) -> None:
+    if at.found != at.expected:
+        width = min(len(at.found), len(at.expected)) // HASH_BYTES
+        first = next((spot for spot in range(width) if _hash_at(at.found, spot) != _hash_at(at.expected, spot)), width)
+        raise TileInvalid(
+            f"{at.what} does not hold the entries that the tree has there",
+            code="entry-foreign",
+            found=f"another entry at place {first} of the bundle",
+            hint="an entry was changed, or the bundle is another log's",
+            step="L16",
+        )
+
+
+PLACE_STEPS = (LogStep("L15", "a tile hashes to what is above it, and at last to the root", _check_placed),)
+ENTRY_STEPS = (LogStep("L16", "entries hash to the tile of their bundle", _check_entries),)
 TILE_STEPS = (LogStep("L13", "a tile is as large as its name says", _check_tile_size),)
 BUNDLE_STEPS = (
     LogStep("L13", "a bundle is not too large", _check_bundle_size),
     LogStep("L14", "a bundle is as many whole entries as its name says", _check_bundle_form),
 )
+
+
+def _hash_at(hashes: bytes, place: int) -> bytes:
+    return hashes[place * HASH_BYTES : (place + 1) * HASH_BYTES]
 
 
 def _fetched(fetch: Fetch, path: TilePath) -> tuple[bytes, int]:
