@@ -19,6 +19,7 @@ from tidegate_registry.artifacts import naming, pending
 from tidegate_registry.artifacts import routes as artifacts_routes
 from tidegate_registry.artifacts.http.fast import KeptReads
 from tidegate_registry.artifacts.reads import ReadCache
+from tidegate_registry.audit import routes as audit_routes
 from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.refusals import record_suppressed
 from tidegate_registry.background import Background
@@ -51,6 +52,7 @@ ROUTERS = (
     evidence_routes.router,
     policies_routes.router,
     promotion_routes.router,
+    audit_routes.router,
     keeping_routes.router,
     health.router,
 )
@@ -73,6 +75,7 @@ TAGS = [
     {"name": "policies", "description": "Who may do what, and what a release needs; versions and proposals"},
     {"name": "promotions", "description": "Requests that a channel serve a release, and the decisions about them"},
     {"name": "channels", "description": "What each channel serves; going back; withdrawing a release"},
+    {"name": "log", "description": "The audit log: its static files, and search in it"},
     {"name": "operations", "description": "Health and numbers, for the operator"},
 ]
 

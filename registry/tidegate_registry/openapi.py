@@ -27,6 +27,11 @@ OPEN = {
     "deleteBlob",
     "deleteManifest",
     "listLoginOptions",
+    "getCheckpoint",
+    "headCheckpoint",
+    "getHashTile",
+    "headHashTile",
+    "redirectEntryBundle",
 }  # operations that need no token
 TOKEN_OPERATIONS = {"getToken", "postToken"}
 PROBLEMS = {
@@ -84,6 +89,10 @@ CONTENT: dict[str, dict[str, str]] = {  # of answers that are made by hand
     "getManifest": {"200": "application/vnd.oci.image.manifest.v1+json"},
     "listReferrers": {"200": "application/vnd.oci.image.index.v1+json"},
     "metrics": {"200": "text/plain"},
+    "getCheckpoint": {"200": "text/plain; charset=utf-8"},
+    "getHashTile": {"200": "application/octet-stream"},
+    "getEntryBundle": {"200": "application/octet-stream"},
+    "getLogObject": {"200": "application/octet-stream"},
 }
 ON_ERROR = {401: ("WWW-Authenticate",), 416: ("Range", "Location"), 429: ("Retry-After",), 503: ("Retry-After",)}
 FORM: Node = {
@@ -175,7 +184,9 @@ def _set_responses(path: str, method: str, operation: Node) -> None:
     for code in codes:
         # an answer to HEAD has no body
         body = {"$ref": f"#/components/responses/{shape}{code}"}
-        responses[str(code)] = {"description": MEANINGS[code]} if method == "head" else body
+        responses[str(code)] = (
+            {"description": (MEANINGS if shape == "Oci" else PROBLEMS)[code]} if method == "head" else body
+        )
     operation["responses"] = {code: responses[code] for code in sorted(responses)}
 
 

@@ -22,6 +22,7 @@ from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.turns import Turns
 from tidegate_registry.artifacts.reads import ReadCache
+from tidegate_registry.audit.static import LogFileCache
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.policies.source import StoredPolicies
 from tidegate_registry.recent import Recent
@@ -146,6 +147,7 @@ class Services:
     what_ifs: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(WHAT_IFS))
     hash_states: HashStates = field(default_factory=HashStates)
     reads: ReadCache = field(default_factory=lambda: ReadCache(most_bytes=READ_CACHE_BYTES))
+    log_files: LogFileCache = field(default_factory=LogFileCache)
     checked_bundles: Recent[tuple[str, Digest], AgentConfig] = field(default_factory=Recent)
     verified_evidence: Recent[EvidenceKey, VerifiedAttestation] = field(default_factory=Recent)
     differences: Recent[tuple[str, Digest, Digest], Difference] = field(default_factory=Recent)

@@ -227,6 +227,7 @@ class World:
         with self.services.db.read() as tx:
             self.services.policies.current(tx)
         self.services.reads.clear()
+        self.services.log_files.clear()
         self.services.checked_bundles.clear()
         self.services.verified_evidence.clear()
         assert isinstance(self.services.blobs, S3BlobStore)

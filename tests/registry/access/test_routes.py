@@ -76,6 +76,15 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/policies/{name}/proposals/{proposal}/application"): Permission.POLICY_APPLY,
     ("POST", "/api/v1/policies/{name}/reverts"): Permission.POLICY_PROPOSE,
     ("POST", "/api/v1/policies/{name}/what-if"): Permission.POLICY_PROPOSE,
+    ("GET", "/log/checkpoint"): PUBLIC,
+    ("HEAD", "/log/checkpoint"): PUBLIC,
+    ("GET", "/log/tile/{path:path}"): PUBLIC,
+    ("HEAD", "/log/tile/{path:path}"): PUBLIC,
+    ("GET", "/log/tile/entries/{path:path}"): Permission.LOG_READ,
+    ("HEAD", "/log/tile/entries/{path:path}"): Permission.LOG_READ,
+    ("GET", "/log/entries/{path:path}"): PUBLIC,  # says where they are; whoever goes there needs a token
+    ("GET", "/log/objects/sha256/{shard}/{digits}"): Permission.LOG_READ,
+    ("HEAD", "/log/objects/sha256/{shard}/{digits}"): Permission.LOG_READ,
     ("POST", "/api/v1/promotions"): Permission.PROMOTION_REQUEST,
     ("GET", "/api/v1/promotions"): Permission.PROMOTION_READ,
     ("GET", "/api/v1/promotions/{promotion}"): Permission.PROMOTION_READ,
@@ -144,6 +153,9 @@ def test_whoever_shows_no_token_or_a_bad_one_is_challenged(gate_world: GateWorld
         "session": "0190d7c0-0000-7000-8000-000000000000",
         "promotion": "0190d7c0-0000-7000-8000-000000000000",
         "channel": "stable",
+        "path:path": "000",
+        "shard": "00",
+        "digits": "0" * 64,
     }
     with httpx2.Client(base_url=gate_world.url, trust_env=False, verify=NO_TLS) as client:
         for (method, path), headers in itertools.product(

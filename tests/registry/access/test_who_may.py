@@ -117,6 +117,15 @@ GET    /api/v1/agents/{namespace}/{agent}/channels/{channel}              | 1 3 
 POST   /api/v1/agents/{namespace}/{agent}/channels/{channel}/rollback     | 1 3 3 3 x x x x x
 DELETE /api/v1/agents/{namespace}/{agent}/channels/{channel}/hold         | 1 3 3 3 + 4 4 4 4
 POST   /api/v1/revocations                                                | 1 3 3 3 4 4 4 4 4
+GET    /log/checkpoint                                                    | 4 4 4 4 4 4 4 4 4
+HEAD   /log/checkpoint                                                    | 4 4 4 4 4 4 4 4 4
+GET    /log/tile/{path:path} [0/000]                                      | 4 4 4 4 4 4 4 4 4
+HEAD   /log/tile/{path:path} [0/000]                                      | 4 4 4 4 4 4 4 4 4
+GET    /log/tile/entries/{path:path} [000]                                | 1 3 3 3 3 3 3 3 4
+HEAD   /log/tile/entries/{path:path} [000]                                | 1 3 3 3 3 3 3 3 4
+GET    /log/entries/{path:path} [000]                                     | + + + + + + + + +
+GET    /log/objects/sha256/{shard}/{digits}                               | 1 3 3 3 3 3 3 3 4
+HEAD   /log/objects/sha256/{shard}/{digits}                               | 1 3 3 3 3 3 3 3 4
 GET    /api/v1/revocations                                                | 1 + + + + + + + +
 GET    /api/v1/break-glass                                                | 1 + + + + + + + +
 POST   /api/v1/break-glass/{promotion}/review [closed]                    | 1 4 4 4 4 4 4 4 4
@@ -257,6 +266,9 @@ class Stage:
             "proposal": self.things["proposal"],
             "promotion": thing if state else self.things["closed"],
             "channel": "dev",
+            "path:path": state,
+            "shard": "00",
+            "digits": "0" * 64,
         }
         for name, value in names.items():
             path = path.replace(f"{{{name}}}", value)
