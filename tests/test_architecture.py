@@ -65,6 +65,7 @@ def test_every_contract_is_kept(tree: Path) -> None:
         ("client/tidegate/policy/evidence.py", "tidegate.bundle.layout", LAYERS),
         ("client/tidegate/verify/trust.py", "tidegate.releases.pull", LAYERS),
         ("client/tidegate/formats/reference.py", "http.client", PURE),
+        ("client/tidegate/tlog/reader.py", "httpx2", PURE),
         ("registry/tidegate_registry/admission/decide.py", "sqlalchemy", PURE),
         ("registry/tidegate_registry/access/rights.py", "fastapi", PURE),
         ("registry/tidegate_registry/app.py", "tidegate_registry.sandbox", SANDBOX),

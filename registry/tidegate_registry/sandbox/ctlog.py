@@ -20,11 +20,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tidegate.errors import InvalidInput, NotFound
+from tidegate.errors import InvalidInput, NotFound, ProofInvalid
+from tidegate.tlog.merkle import leaf_hash
 from tidegate_registry.sandbox.certificates import key_id
 from tidegate_registry.sandbox.http import query_integer
 from tidegate_registry.sandbox.keys import KeyStore
-from tidegate_registry.sandbox.merkle import leaf_hash
 from tidegate_registry.sandbox.tlog import TransparencyLog
 
 VERSION_1 = 0
@@ -102,7 +102,7 @@ class CTLog:
             return JSONResponse({"consistency": []})
         try:
             proof = self._log.consistency(old, new)
-        except IndexError as error:
+        except (IndexError, ProofInvalid) as error:
             raise InvalidInput(str(error)) from error
         return JSONResponse({"consistency": [_text(node) for node in proof]})
 

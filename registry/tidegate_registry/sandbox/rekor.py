@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
-import struct
 from pathlib import Path
 
 from cryptography import x509
@@ -24,11 +22,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from tidegate.errors import InvalidInput, NotFound
+from tidegate.errors import InvalidInput, NotFound, TileInvalid
 from tidegate.formats.jcs import canonical_bytes
+from tidegate.tlog.checkpoint import Checkpoint
+from tidegate.tlog.note import Ed25519Signer, sign_note
+from tidegate.tlog.tiles import TILE_WIDTH, TilePath, encode_bundle, parse_tile_path
 from tidegate_registry.sandbox.http import json_endpoint
 from tidegate_registry.sandbox.keys import KeyStore
-from tidegate_registry.sandbox.merkle import TILE_WIDTH
 from tidegate_registry.sandbox.tlog import Included, TransparencyLog
 
 ORIGIN = "rekor.sandbox.internal"
@@ -37,8 +37,6 @@ ED25519_NOTE_TYPE = b"\x01"  # C2SP signed-note: signature type of the key id
 SHA256_BYTES = 32
 MAX_FIELD_CHARACTERS = 32 << 10
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}  # a full tile never changes
-# a tree of 2^63 leaves has tiles of at most 17 digits, which are six groups
-TILE_PATH = re.compile(r"(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
 
 
 class X509CertificateFields(BaseModel, alias_generator=to_camel):
@@ -127,26 +125,22 @@ class Rekor:
         return PlainTextResponse(self.checkpoint(), headers={"Cache-Control": "no-store"})
 
     def _get_tile(self, request: Request) -> Response:
-        match = TILE_PATH.fullmatch(request.path_params["path"])
-        if match is None:
-            raise NotFound("no such tile")
-        level, number, partial = match.groups()
-        index, width = int(number.replace("x", "").replace("/", "")), int(partial or TILE_WIDTH)
-        content = self._entries(index, width) if level == "entries" else self._log.tile(int(level), index, width)
-        if content is None or width > TILE_WIDTH or (partial and width == TILE_WIDTH):
+        try:
+            path = parse_tile_path(f"tile/{request.path_params['path']}")
+        except TileInvalid as error:
+            raise NotFound("no such tile") from error
+        content = self._entries(path) if path.level is None else self._log.tile(path.level, path.index, path.width)
+        if content is None:
             raise NotFound("no such tile")
         return Response(content, media_type="application/octet-stream", headers=IMMUTABLE)
 
-    def _entries(self, index: int, width: int) -> bytes | None:
-        records = self._log.records(index * TILE_WIDTH, width)
-        if len(records) != width:
-            return None
-        return b"".join(struct.pack("!H", len(record)) + record for record in records)
+    def _entries(self, path: TilePath) -> bytes | None:
+        records = self._log.records(path.index * TILE_WIDTH, path.width)
+        return encode_bundle(records) if len(records) == path.width else None
 
     def _sign_checkpoint(self, size: int, root: bytes) -> str:
-        note = f"{self.origin}\n{size}\n{_text(root)}\n"
-        signature = self.log_id[:4] + self.key.sign(note.encode())
-        return f"{note}\n\N{EM DASH} {self.origin} {_text(signature)}\n"
+        text = Checkpoint(self.origin, size, root).text
+        return sign_note(text, [Ed25519Signer(self.origin, self.key)]).decode()
 
 
 def canonical_body(request: EntryRequest) -> bytes:

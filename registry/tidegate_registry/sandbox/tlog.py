@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.tlog.memory import MemoryTree
+from tidegate.tlog.merkle import leaf_hash
 from tidegate_registry.sandbox.appendlog import AppendLog
-from tidegate_registry.sandbox.merkle import MerkleTree, leaf_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class TransparencyLog:
 
     def __init__(self, path: Path) -> None:
         self._file = AppendLog(path)
-        self._tree = MerkleTree()
+        self._tree = MemoryTree()
         self._index_of: dict[bytes, int] = {}
         self._lock = threading.Lock()
         for record in self._file.records:

@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.client.tlog.oracle import root_from_inclusion, roots_from_consistency
 from tests.fixtures_sandbox import Sigstores
-from tests.registry.sandbox.test_merkle import root_from_inclusion, roots_from_consistency
 from tidegate.errors import InvalidInput, Unauthenticated
+from tidegate.tlog.merkle import leaf_hash
 from tidegate_registry.sandbox.certificates import key_id
 from tidegate_registry.sandbox.fulcio import LEAF_LIFETIME
 from tidegate_registry.sandbox.jobs import JobRequest
-from tidegate_registry.sandbox.merkle import leaf_hash
 from tidegate_registry.sandbox.serve import RunningSigstore
 from tidegate_registry.sandbox.sigstore import SigstoreInstance
 from tidegate_registry.sandbox.users import demo_user

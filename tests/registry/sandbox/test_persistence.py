@@ -15,7 +15,7 @@ from sigstore.models import Bundle, ClientTrustConfig
 from sigstore.verify import Verifier, policy
 
 from tests import forge
-from tests.registry.sandbox.test_merkle import roots_from_consistency
+from tests.client.tlog.oracle import roots_from_consistency
 from tests.registry.sandbox.test_rekor import read_checkpoint
 from tidegate.errors import Unauthenticated
 from tidegate.formats.jcs import parse_object

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.registry.sandbox.test_merkle import root_from_inclusion, roots_from_consistency
-from tidegate_registry.sandbox.merkle import leaf_hash
+from tests.client.tlog.oracle import root_from_inclusion, roots_from_consistency
+from tidegate.tlog.merkle import leaf_hash
 from tidegate_registry.sandbox.rekor import KEY_DETAILS, Rekor
 from tidegate_registry.sandbox.serve import RunningSigstore, start_sigstore
 from tidegate_registry.sandbox.sigstore import SigstoreInstance
