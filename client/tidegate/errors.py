@@ -5,6 +5,7 @@
     │   ├── AgentFileInvalid     agent.yaml: file, line, path and what would be right
     │   ├── TrustFileInvalid     trust.yaml or a charter: the same
     │   ├── PolicyInvalid        a policy, an overlay or their cases: the same
+    │   ├── WatchFileInvalid     watch.yaml: what is told of a log, and whom
     │   ├── ReferenceInvalid     not `[registry/]namespace/agent[:version][@sha256:…]`
     │   ├── DigestInvalid        not `sha256:<64 lower-case hex>`
     │   ├── JsonInvalid          not the JSON we accept: duplicate keys, depth, size, encoding
@@ -148,6 +149,12 @@ class PolicyInvalid(InvalidInput):
     """A policy, an overlay or a file of cases does not say what it must; each reason starts with `file:line: path:`."""
 
     code = "policy-invalid"
+
+
+class WatchFileInvalid(InvalidInput):
+    """watch.yaml does not say what it must; each reason starts with `file:line: path:`."""
+
+    code = "watch-file-invalid"
 
 
 class ReferenceInvalid(InvalidInput):

@@ -81,7 +81,7 @@ class Stores:
             inside = _is_inside(found) and not (private and not found.is_loopback)
             if inside and own is None:
                 own = self._addresses(urlsplit(self._registry.url).hostname or "")
-            if _is_forbidden(found) or (inside and not _is_neighbour(found, own or [])):
+            if is_never_sent_to(found) or (inside and not _is_neighbour(found, own or [])):
                 raise _not_followed(
                     f"{host} ({found})",
                     "a public address, or for a registry on a private network another one there",
@@ -91,17 +91,21 @@ class Stores:
 
     def _addresses(self, host: str) -> list[Address]:
         try:
-            return [_plain(ipaddress.ip_address(host))]
-        except ValueError:
-            pass
-        try:
-            return [_plain(ipaddress.ip_address(text.partition("%")[0])) for text in self._resolve(host)]
+            return addresses(host, self._resolve)
         except (OSError, UnicodeError) as error:
             from urllib.request import getproxies
 
             if getproxies() and not self._registry.is_local:
                 return []  # names outside are the proxy's business
             raise Unreachable("the host of the registry's store has no address", found=host) from error
+
+
+def addresses(host: str, resolve: Resolve = resolve) -> list[Address]:
+    """Give the addresses of a host name, or the one that `host` is. Raises OSError, UnicodeError."""
+    try:
+        return [_plain(ipaddress.ip_address(host))]
+    except ValueError:
+        return [_plain(ipaddress.ip_address(text.partition("%")[0])) for text in resolve(host)]
 
 
 def _plain(address: Address) -> Address:
@@ -120,10 +124,11 @@ def _is_neighbour(found: Address, own: Sequence[Address]) -> bool:
 
 
 def _is_inside(address: Address) -> bool:
-    return address.is_loopback or ((address.is_private or address in _SHARED) and not _is_forbidden(address))
+    return address.is_loopback or ((address.is_private or address in _SHARED) and not is_never_sent_to(address))
 
 
-def _is_forbidden(address: Address) -> bool:
+def is_never_sent_to(address: Address) -> bool:
+    """Whether nobody's link may lead there: link-local addresses, the metadata services of clouds, multicast."""
     never = address.is_link_local or address.is_multicast or address.is_unspecified
     return never or address in _METADATA or (address.is_reserved and not address.is_loopback)
 
