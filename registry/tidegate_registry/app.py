@@ -22,7 +22,7 @@ from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.audit import routes as audit_routes
 from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.refusals import record_suppressed
-from tidegate_registry.background import Background
+from tidegate_registry.background import led_steps, steps_of_server, steps_of_worker
 from tidegate_registry.db import Db
 from tidegate_registry.enrolment import routes as enrolment_routes
 from tidegate_registry.evidence import routes as evidence_routes
@@ -39,8 +39,10 @@ from tidegate_registry.promotion import routes as promotion_routes
 from tidegate_registry.promotion.people import CallerNotes
 from tidegate_registry.services import Clock, Services, utc_now
 from tidegate_registry.settings import Mode, Settings
+from tidegate_registry.settings import Worker as WorkerPlace
 from tidegate_registry.storage.s3 import S3BlobStore
 from tidegate_registry.trust_source import TrustSource
+from tidegate_registry.worker import Worker
 
 log = get_logger()
 
@@ -186,12 +188,18 @@ def _note_at_end(app: Services) -> None:
 
 
 def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    inside = app.settings.worker is WorkerPlace.INSIDE
+    led = led_steps(app) if inside else ()  # opens keys: what is wrong with one is told before anything answers
+
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
         if not checked:
             await run_in_threadpool(check_start, app)
         log.info("started", mode=str(app.settings.mode), public_url=app.settings.public_url)
-        async with Background(app, lambda: record_suppressed(app, api.state.refusals)):
+        each = [*steps_of_server(app, partial(record_suppressed, app, api.state.refusals))]
+        if inside:
+            each += steps_of_worker(app)
+        async with Worker(app.db, app.entropy, each=each, led=led):
             yield
         await run_in_threadpool(record_suppressed, app, api.state.refusals, closing=True)
         await run_in_threadpool(_note_at_end, app)

@@ -1,27 +1,29 @@
-"""What the registry does by itself while it runs: drop uploads that nobody continued, write entries of what was only
-counted, tell the bucket how far the database has come, end what a collection that died left half-done, look again at
-promotions that wait for a time. What fails is tried again a turn later, whatever it was.
+"""What the registry does by itself while it runs; the scheduler is worker.py.
+
+Each server: write entries of what was only counted, drop what others revoked. Each worker: drop uploads that nobody
+continued, end what a collection that died left half-done, look again at promotions that wait for a time, note in the
+bucket how far the database has come. One worker of all: put what was committed into the log.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+import signal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from starlette.concurrency import run_in_threadpool
-
-from tidegate.errors import TidegateError
 from tidegate_registry.artifacts.pending import sweep_pending
 from tidegate_registry.artifacts.sweep import sweep_uploads
 from tidegate_registry.audit.events import SYSTEM
+from tidegate_registry.audit.integrate import Integrator
+from tidegate_registry.audit.keys import open_log_signer
+from tidegate_registry.audit.sequence import LOG
 from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.logs import get_logger
 from tidegate_registry.promotion.settling import TURN_SECONDS, take_turn
 from tidegate_registry.promotion.watch import WATCH_SECONDS, RevocationWatch
+from tidegate_registry.worker import LedStep, Step, Worker
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
@@ -29,68 +31,52 @@ if TYPE_CHECKING:
 log = get_logger()
 
 SWEEP_SECONDS = 300  # far below the life of an upload session, so that disk is given back soon after it
-STOP_SECONDS = 5  # for a turn that is under way; whatever it does may be cut off
 NOTE_SECONDS = 60  # entries that a crash may keep from the bucket's high-water mark
 COUNT_SECONDS = 60  # the window in which refusals are counted: its entry comes at most one more window later
 
 
-class Background:
-    """Runs the periodic work for as long as the context lasts. `record_counts`: writes what windows left out."""
+def steps_of_server(app: Services, record_counts: Callable[[], None]) -> Sequence[Step]:
+    """Give what each process that answers requests does. `record_counts`: writes what windows left out."""
+    return (
+        Step("refusal-counts", COUNT_SECONDS, record_counts),
+        Step("revocations", WATCH_SECONDS, RevocationWatch(app).look),
+    )
 
-    def __init__(self, app: Services, record_counts: Callable[[], None]) -> None:
-        self._app = app
-        self._record_counts = record_counts
-        self._revocations = RevocationWatch(app)
-        self._tasks: tuple[asyncio.Task[None], ...] = ()
-        self._stop = asyncio.Event()
 
-    async def __aenter__(self) -> Self:
-        self._tasks = (
-            asyncio.create_task(repeat(self._sweep, SWEEP_SECONDS, self._stop)),
-            asyncio.create_task(repeat(self._tidy_claims, SWEEP_SECONDS, self._stop)),
-            asyncio.create_task(repeat(self._record_counts, COUNT_SECONDS, self._stop)),
-            asyncio.create_task(repeat(self._note_progress, NOTE_SECONDS, self._stop)),
-            asyncio.create_task(repeat(self._look_at_promotions, TURN_SECONDS, self._stop)),
-            asyncio.create_task(repeat(self._revocations.look, WATCH_SECONDS, self._stop)),
-        )
-        return self
+def steps_of_worker(app: Services) -> Sequence[Step]:
+    """Give what any worker does, whoever else does the same."""
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        await asyncio.wait(self._tasks, timeout=STOP_SECONDS)  # cancelling would leave a thread at work behind us
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _note_progress(self) -> None:
-        note_progress(self._app)
-
-    def _look_at_promotions(self) -> None:
-        take_turn(self._app)
-
-    def _sweep(self) -> None:
-        dropped = sweep_uploads(self._app)
+    def sweep() -> None:
+        dropped = sweep_uploads(app)
         if dropped:
             log.info("uploads.swept", sessions=dropped)
-        expired = sweep_pending(self._app)
+        expired = sweep_pending(app)
         if expired:
             log.info("pending-tags.swept", tags=expired)
 
-    def _tidy_claims(self) -> None:
-        Sweep(self._app, SYSTEM).tidy_claims()
+    return (
+        Step("uploads", SWEEP_SECONDS, sweep),
+        Step("claims", SWEEP_SECONDS, lambda: Sweep(app, SYSTEM).tidy_claims()),
+        Step("high-water", NOTE_SECONDS, lambda: note_progress(app)),
+        Step("promotions", TURN_SECONDS, lambda: take_turn(app)),
+    )
 
 
-async def repeat(work: Callable[[], None], seconds: float, stop: asyncio.Event) -> None:
-    """Do `work` in a thread every `seconds` until `stop`; errors are logged, those of ours as faults."""
-    while not stop.is_set():
-        try:
-            await run_in_threadpool(work)
-        except TidegateError as error:
-            log.warning("background.failed", work=work.__name__, error=str(error))
-        except Exception:
-            # a fault of ours; without the next turn nothing would be swept or noted until somebody restarts us
-            log.exception("background.fault", work=work.__name__)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), seconds)
+def led_steps(app: Services) -> Sequence[LedStep]:
+    """Give what one worker of all does. Opens the keys. Raises InvalidInput, Unreachable for one that is no good."""
+    settings = app.settings.log
+    if settings.key is None:
+        return ()
+    integrate = Integrator(app, open_log_signer(app.settings)).turn
+    return (LedStep(LOG, settings.checkpoint_seconds, integrate, app.db.entries_written, settings.batch),)
+
+
+async def work(app: Services) -> None:
+    """Run a worker that answers nobody, until SIGTERM or SIGINT. Raises as `led_steps` does."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with Worker(app.db, app.entropy, each=steps_of_worker(app), led=led_steps(app)):
+        log.info("worker.started", log=app.settings.log_origin)
+        await stop.wait()
+    log.info("worker.stopped")

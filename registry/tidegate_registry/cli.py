@@ -1,4 +1,7 @@
-"""`tidegate-registry serve | migrate | policy | keys | fsck | gc | accept-loss | sandbox`; exit codes of `tidegate`."""
+"""`tidegate-registry serve | worker | migrate | policy | keys | fsck | gc | accept-loss | sandbox`.
+
+Exit codes are those of `tidegate`.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on (default: listen_host, 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default: listen_port, 5000)")
     serve.set_defaults(run=_serve)
+    worker = _verb(
+        verbs,
+        "worker",
+        "write the log, answer nobody",
+        "Run the worker: integrate the audit log and sign its checkpoints. For `worker = separate`; any number of them "
+        "may run, and one leads.",
+    )
+    worker.set_defaults(run=_worker)
     migrate = _verb(verbs, "migrate", "bring the database to this version", "Create or upgrade the schema; repeatable.")
     migrate.set_defaults(run=_migrate)
     keeping.add_parsers(verbs, _verb)
@@ -98,6 +109,25 @@ def _serve(args: argparse.Namespace) -> int:
         with _listen(settings.listen_host, settings.listen_port) as listener:
             server.run(sockets=[listener])
     return EXIT_DONE if server.started else EXIT_REFUSED
+
+
+def _worker(args: argparse.Namespace) -> int:
+    import asyncio
+
+    from tidegate_registry import logs
+    from tidegate_registry.app import build_services, check_start
+    from tidegate_registry.audit.keys import open_log_signer
+    from tidegate_registry.background import work
+    from tidegate_registry.settings_file import load_settings
+
+    settings = load_settings(args.config)
+    logs.configure()
+    services = build_services(settings)
+    with closing(services.db):
+        open_log_signer(settings)  # a worker without it would have nothing to do
+        check_start(services)
+        asyncio.run(work(services))
+    return EXIT_DONE
 
 
 def _listen(host: str, port: int) -> socket.socket:

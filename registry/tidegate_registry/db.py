@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session as OrmSession
 from sqlmodel import Session, SQLModel
 
 from tidegate.errors import InvalidInput, Unreachable
+from tidegate_registry.bell import Bell
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -98,19 +99,26 @@ class Db:
         # SQLite has one writer at a time; the others sleep for up to 100 ms before they ask it again
         self._turns = threading.Lock() if self.is_sqlite else None
         self._holder: int | None = None
+        self.entries_written = Bell()
+        self.held: Callable[[], Unreachable] | None = None  # makes the reason for which nothing may be written now
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
         """Open the one transaction of a decision: what is read in it is what is judged. Commits at the end.
 
-        Raises NotAudited, and writes nothing, where something was written but `audit.append` was not called.
+        Raises NotAudited, and writes nothing, where something was written but `audit.append` was not called; and what
+        `held` makes, if it is set.
         """
+        if self.held is not None:
+            raise self.held()
         with self._turn(), self._session(self.engine) as tx:
             yield tx
             tx.flush()
             if written(tx) - SCRATCH and not tx.info.get(_AUDITED):
                 raise NotAudited(f"a transaction wrote {', '.join(sorted(written(tx)))} without an audit entry")
             tx.commit()
+        if tx.info.get(_AUDITED):
+            self.entries_written.ring()
 
     @contextmanager
     def scratch(self, *, durable: bool = True) -> Iterator[Tx]:

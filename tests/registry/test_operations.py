@@ -18,10 +18,10 @@ from tidegate.errors import TidegateError
 from tidegate.formats.jcs import parse_object
 from tidegate_registry import health
 from tidegate_registry.app import build_services, check_start
-from tidegate_registry.background import repeat
 from tidegate_registry.migrations import SchemaDiffers
 from tidegate_registry.settings import Mode, Settings
 from tidegate_registry.storage.blobs import StoreUnavailable
+from tidegate_registry.worker import Step, repeat
 
 if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
@@ -211,7 +211,7 @@ def test_what_is_done_periodically_goes_on_after_a_fault_of_ours(log_lines: list
                 raise ZeroDivisionError("nobody foresaw this")
             loop.call_soon_threadsafe(stop.set)
 
-        await repeat(sweep, 0, stop)
+        await repeat(Step("sweep", 0, sweep), stop, asyncio.to_thread)
 
     asyncio.run(run())
     assert len(turns) == 2
