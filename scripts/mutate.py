@@ -34,6 +34,7 @@ FIRST = {
     "Q": "rerun_evaluation promotion_past_the_gate",
     "R": "evidence_replay trust_floor wrong_identity",
     "R13": "understated_version",
+    "S": "forged_summary",
     "T": "token_confusion",
     "V": "hostile_source",
 }

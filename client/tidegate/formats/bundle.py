@@ -153,6 +153,15 @@ class SigstoreBundle:
                 )
 
 
+def check_members(document: JsonObject, shape: Mapping[str, object]) -> None:
+    """Check a document of another shape than an attestation's in the same way. Raises SigstoreBundleInvalid."""
+    for path, value, kind in _leaves(document, shape, ""):
+        if not isinstance(value, str) or (kind == _BASE64 and not is_strict_base64(value)):
+            raise SigstoreBundleInvalid(
+                f"{path} is not {kind}", found=type(value).__name__, expected=kind, code="bundle-malformed"
+            )
+
+
 def is_strict_base64(text: str) -> bool:
     """Whether `text` is the one standard, padded encoding of the bytes it stands for."""
     try:

@@ -27,6 +27,7 @@ INTOTO_STATEMENT_V01 = "https://in-toto.io/Statement/v0.1"  # what cosign and Bu
 
 PREDICATE_RELEASE = "https://tidegate.dev/predicate/release/v1"
 PREDICATE_SLSA_PROVENANCE = "https://slsa.dev/provenance/v1"
+PREDICATE_VSA = "https://slsa.dev/verification_summary/v1"  # never evidence, so no kind that charters can name
 PREDICATE_COSIGN_SIGN = "https://sigstore.dev/cosign/sign/v1"
 
 ANNOTATION_TITLE = "org.opencontainers.image.title"

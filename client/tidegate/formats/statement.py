@@ -89,6 +89,12 @@ def make_statement(name: str | None, digest: Digest, predicate_type: str, predic
     return Statement.parse(payload).raw
 
 
+def pre_authentication(payload_type: str, payload: bytes) -> bytes:
+    """Give the bytes that a DSSE signature is over. Source: DSSE 1.0, protocol.md."""
+    kind = payload_type.encode()
+    return b"%b%d %b %d %b" % (PAE_PREFIX, len(kind), kind, len(payload), payload)
+
+
 def looks_like_pae(data: bytes) -> bool:
     """Whether `data` begins like a DSSE pre-authentication encoding."""
     return data.startswith(PAE_PREFIX)

@@ -111,19 +111,24 @@ def verify(
             return verify_layout(layout, wanted, trust=believed, now=moment)
         reference = demand_version_or_digest(parse_release(str(what)))
         if offline:
-            raise InvalidInput(
-                "offline, only what is on this machine can be verified",
-                code="offline-reference",
-                found=reference,
-                expected="a layout or a folder that `tidegate pull` wrote",
-                hint=f"fetch it while online: tidegate pull {reference} --to DIR",
-            )
+            raise refuse_offline(reference)
         reference = _narrowed(reference, expected)
         address = address_for(reference, registry, plain_http=plain_http)
         with open_registry(address, credentials or Credentials(os.environ, clock=utc_now)) as opened:
             source = RegistrySource(opened, reference.name, reference.digest)
             manifest = source.root(reference.version)
             return Verified(check_release(source, manifest, reference, trust=believed, now=moment), address.host)
+
+
+def refuse_offline(reference: Reference) -> InvalidInput:
+    """Say that a reference needs a registry."""
+    return InvalidInput(
+        "offline, only what is on this machine can be verified",
+        code="offline-reference",
+        found=reference,
+        expected="a layout or a folder that `tidegate pull` wrote",
+        hint=f"fetch it while online: tidegate pull {reference} --to DIR",
+    )
 
 
 def verify_layout(path: Path, wanted: Reference | None, *, trust: Trust, now: datetime) -> Verified:

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from tidegate.digest import Digest
 from tidegate.errors import EvidenceRefused
 from tidegate.formats.manifest import Descriptor, Manifest
-from tidegate.formats.mediatypes import ANNOTATION_BUNDLE_CONTENT, ANNOTATION_PREDICATE_TYPE, SIGSTORE_BUNDLE
+from tidegate.formats.mediatypes import (
+    ANNOTATION_BUNDLE_CONTENT,
+    ANNOTATION_PREDICATE_TYPE,
+    PREDICATE_VSA,
+    SIGSTORE_BUNDLE,
+)
 from tidegate.verify.steps import bounded
 
 
@@ -25,6 +30,11 @@ class BundleReferrer:
     def is_bundle(self) -> bool:
         """Whether its type says that it attaches a bundle of the version that is read here."""
         return self.manifest.effective_artifact_type == SIGSTORE_BUNDLE
+
+    @property
+    def is_summary(self) -> bool:
+        """Whether its author says that it sums up a registry's decision (a VSA): that is no evidence of anything."""
+        return self.is_bundle and self.claimed_type == PREDICATE_VSA
 
     @property
     def has_one_bundle(self) -> bool:

@@ -169,12 +169,13 @@ def gather_evidence(
     now: datetime,
     max_age: timedelta | None = None,
 ) -> Evidence:
-    """Read and verify every Sigstore bundle attached to `subject`. Other referrers are passed over.
+    """Read and verify every Sigstore bundle attached to `subject`. Other referrers are passed over, and so are those
+    that say they sum up a registry's decision: a host believes no such word.
 
     Raises BundleRefused (code "too-many-referrers" or "too-much-evidence") and what the source raises.
     """
     referrers = tuple(islice(source.referrers(subject), MAX_REFERRERS + 1))
-    attached = tuple(each for each in map(BundleReferrer, referrers) if each.is_bundle)
+    attached = tuple(each for each in map(BundleReferrer, referrers) if each.is_bundle and not each.is_summary)
     run_steps(LIST_STEPS, Attached(referrers, sum(layer.size for each in attached for layer in each.manifest.layers)))
     attestations: list[VerifiedAttestation] = []
     refused: list[RefusedEvidence] = []

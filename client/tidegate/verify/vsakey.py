@@ -46,6 +46,12 @@ class VsaKey:
             raise _no_vsa_key(entry, type(public).__name__)
         return cls(entry.name, entry.verifier, public, entry.not_before, entry.not_after)
 
+    def counts_at(self, moment: datetime) -> bool:
+        """Whether decisions of that moment count under this key."""
+        return (self.not_before is None or self.not_before <= moment) and (
+            self.not_after is None or moment <= self.not_after
+        )
+
 
 def _no_vsa_key(entry: VsaKeyEntry, found: str) -> TrustFileInvalid:
     return TrustFileInvalid(
