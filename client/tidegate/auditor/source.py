@@ -31,10 +31,13 @@ ReadFile = Callable[[str, int], "bytes | None"]
 
 
 class LogSource:
-    """The files of one log. `name`: the URL or folder, for people. Safe from several threads."""
+    """The files of one log. `name`: the URL or folder, for people. Safe from several threads.
 
-    def __init__(self, name: str, read: ReadFile, *, local: bool) -> None:
-        self.name, self._read, self.local = name, read, local
+    `folder`: where they are on this machine, if they are.
+    """
+
+    def __init__(self, name: str, read: ReadFile, *, folder: Path | None = None) -> None:
+        self.name, self._read, self.folder = name, read, folder
 
     def checkpoint(self) -> bytes:
         """Fetch the latest checkpoint. Raises NotFound (code "log-missing"), LimitExceeded, Unreachable."""
@@ -118,7 +121,7 @@ def folder_source(folder: Path) -> LogSource:
             raise LimitExceeded(f"{base / path} is too large", expected=f"at most {limit} bytes")
         return raw
 
-    return LogSource(str(base), read, local=True)
+    return LogSource(str(base), read, folder=base)
 
 
 def web_source(transport: Transport, base: str = DEFAULT_PATH) -> LogSource:
@@ -133,7 +136,7 @@ def web_source(transport: Transport, base: str = DEFAULT_PATH) -> LogSource:
         except NotFound:
             return None
 
-    return LogSource(f"{transport.address.url}{prefix}", read, local=False)
+    return LogSource(f"{transport.address.url}{prefix}", read)
 
 
 def _parts(url: str) -> tuple[str, str]:

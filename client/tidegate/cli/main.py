@@ -45,6 +45,7 @@ VERBS: dict[str, dict[str, str]] = {
         "import": "bring an exported release into a registry or a layout",
     },
     "Audit": {
+        "log": "prove what the audit log says, from its files alone",
         "promotions": "show what channels serve, and what is asked for",
         "channels": "show what an agent's channels serve",
         "break-glass": "list emergencies that went past the policy, review one",

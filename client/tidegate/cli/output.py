@@ -62,6 +62,15 @@ class Output:
         text = json.dumps(value, indent=2, ensure_ascii=False)
         self.data(_UNSEEN.sub(_escaped, text))
 
+    def exact(self, raw: bytes) -> None:
+        """Write the command's result byte for byte, and a newline; on a terminal without what it would obey or hide."""
+        if self._stdout.isatty():
+            self.data(_UNSEEN.sub(_escaped, raw.decode("utf-8", "replace")))
+            return
+        self._stdout.flush()
+        self._stdout.buffer.write(raw + b"\n")
+        self._stdout.buffer.flush()
+
     def pages(self, lines: Sequence[str], *, paged: bool = True) -> None:
         """Write a long result: on a terminal, unless `paged` is False, through the user's pager."""
         from tidegate.cli.pager import page
@@ -109,21 +118,31 @@ class Output:
         self._stderr.flush()
 
     @contextmanager
-    def progress(self, total: int, label: str, *, then: str | None = None) -> Iterator[Progress]:
-        """Show bytes done of `total` while the block runs, on a terminal only. `then`: the label once all are done."""
+    def progress(
+        self, total: int, label: str, *, then: str | None = None, unit: str | None = None
+    ) -> Iterator[Progress]:
+        """Show bytes, or so many `unit`, done of `total` while the block runs, on a terminal only.
+
+        `then`: the label once all are done.
+        """
         if not self.interactive or self.quiet:
             yield _Silent()
             return
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            ProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
         from rich.progress import Progress as Bar
 
-        columns = (
-            TextColumn("{task.description:>12}  "),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-        )
+        counted: tuple[ProgressColumn, ...] = (DownloadColumn(binary_units=True), TransferSpeedColumn())
+        if unit is not None:
+            counted = (TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit),)
+        columns = (TextColumn("{task.description:>12}  "), BarColumn(), *counted)
         with Bar(*columns, TimeRemainingColumn(), console=Console(file=self._stderr), transient=True) as bar:
             task = bar.add_task(label, total=total)
 

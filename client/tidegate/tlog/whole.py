@@ -5,7 +5,7 @@ Most of the work is hashing entries, and its parts are independent: the caller m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tidegate.tlog.checkpoint import Checkpoint
@@ -43,17 +43,22 @@ def bundle_count(size: int) -> int:
     return -(-size // TILE_WIDTH)
 
 
-def verify_bundles(fetch: Fetch, size: int, start: int, stop: int) -> VerifiedBundles:
+def verify_bundles(
+    fetch: Fetch, size: int, start: int, stop: int, *, look: Callable[[Sequence[bytes]], object] | None = None
+) -> VerifiedBundles:
     """Check entry bundles `start` up to `stop` of a log of `size` entries against their level-0 tiles.
 
-    Whether those are of the tree is for `verify_whole` to say. Raises TileInvalid (codes `tile-missing`, `tile-size`,
-    `bundle-malformed`, `entry-foreign`).
+    Whether those are of the tree is for `verify_whole` to say. `look` is shown the entries of each bundle. Raises
+    TileInvalid (codes `tile-missing`, `tile-size`, `bundle-malformed`, `entry-foreign`).
     """
     above, leaves = [], b""
     for index in range(start, stop):
         width = width_of(size, 0, index)
-        found = leaf_hashes(read_bundle(fetch, TilePath(None, index, width)))
+        entries = read_bundle(fetch, TilePath(None, index, width))
+        found = leaf_hashes(entries)
         check_entries(index, found, read_tile(fetch, TilePath(0, index, width)))
+        if look is not None:
+            look(entries)
         if width == TILE_WIDTH:
             above.append(complete_hash(found))
         else:

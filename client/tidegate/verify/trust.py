@@ -27,6 +27,7 @@ from tidegate.formats.trustfile import (
     parse_trust_file,
 )
 from tidegate.tlog.note import Algorithm, VerifierKey
+from tidegate.tlog.policy import LogPolicy
 from tidegate.verify.vsakey import VsaKey
 
 if TYPE_CHECKING:
@@ -121,6 +122,11 @@ class LogTrust:
     def origin(self) -> str:
         """The name of the log, which is its key's."""
         return self.key.name
+
+    @property
+    def policy(self) -> LogPolicy:
+        """What a checkpoint must be signed by. Raises LogPolicyInvalid."""
+        return LogPolicy.need_of(self.key, self.need, self.witnesses)
 
 
 class Trust:

@@ -1,0 +1,174 @@
+"""An auditor who saw a log once is told when it did not only grow; what shows it is kept."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.smalllog import ORIGIN, SmallLog, entry, signer
+from tidegate.auditor.audited import AuditedLog, open_audited, record_verified
+from tidegate.auditor.source import folder_source
+from tidegate.auditor.state import LogStates, Verified
+from tidegate.errors import LogRefused, TidegateError
+from tidegate.tlog.cosigner import Ed25519Cosigner
+from tidegate.verify.trust import LogTrust
+
+NOW = datetime(2026, 4, 1, tzinfo=UTC)
+
+
+class Auditor:
+    """Looks at the log in a folder, a minute later each time."""
+
+    def __init__(self, folder: Path, log: SmallLog) -> None:
+        self.states, self.log, self.now = LogStates(folder), log, NOW
+        self.trust = LogTrust(log.key)
+
+    def look(self, log: SmallLog | None = None) -> AuditedLog:
+        self.now += timedelta(minutes=1)
+        return open_audited(folder_source((log or self.log).folder), self.trust, self.states, now=self.now)
+
+    def refused(self, log: SmallLog | None = None) -> LogRefused:
+        with pytest.raises(LogRefused) as refused:
+            self.look(log)
+        return refused.value
+
+    @property
+    def state(self) -> Path:
+        return self.states.path(ORIGIN)
+
+    @property
+    def evidence(self) -> list[Path]:
+        return sorted((self.states.folder / "evidence").glob("*/*"))
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> SmallLog:
+    log = SmallLog(tmp_path / "log")
+    log.grow(300)
+    return log
+
+
+@pytest.fixture
+def auditor(tmp_path: Path, log: SmallLog) -> Auditor:
+    return Auditor(tmp_path / "state", log)
+
+
+def test_what_was_seen_is_kept_for_this_user_alone(auditor: Auditor, log: SmallLog) -> None:
+    assert auditor.look().before is None
+    assert stat.S_IMODE(auditor.state.stat().st_mode) == 0o600
+    assert json.loads(auditor.state.read_text())["checkpoint"].encode() == log.note  # noqa: TID251 - our own
+    again = auditor.look()
+    assert again.seen is not None
+    assert again.seen.checkpoint == log.head
+
+
+def test_a_log_may_grow(auditor: Auditor, log: SmallLog) -> None:
+    for count in (0, 1, 255, 256, 1000):
+        before = auditor.look().head.checkpoint
+        log.grow(count)
+        audited = auditor.look()
+        assert audited.seen is not None
+        assert (audited.seen.checkpoint, audited.head.checkpoint.size) == (before, before.size + count)
+
+
+def test_how_far_files_were_verified_is_kept_until_more_are(auditor: Auditor, log: SmallLog) -> None:
+    record_verified(auditor.look(), auditor.states)
+    done = Verified(log.head.size, log.head.root)
+    log.grow(5)
+    for _ in range(2):
+        audited = auditor.look()
+        assert audited.before is not None
+        assert audited.before.verified == done
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{}", b"not json", b'{"format":"tidegate/log-state/v1"}', None],
+    ids=["empty", "nothing", "no JSON", "no checkpoint", "a bit"],
+)
+def test_a_damaged_state_is_not_a_first_use(auditor: Auditor, content: bytes | None) -> None:
+    auditor.look()
+    kept = auditor.state.read_bytes()
+    auditor.state.write_bytes(kept.replace(b"300\\n", b"299\\n") if content is None else content)
+    refused = auditor.refused()
+    assert refused.reasons[0].code in ("log-state-damaged", "log-state-foreign")
+    assert str(auditor.state) in f"{refused.message} {refused.hint}"
+    auditor.state.write_bytes(kept)
+    auditor.look()
+
+
+def test_another_key_does_not_continue_what_was_seen(auditor: Auditor, tmp_path: Path) -> None:
+    auditor.look()
+    other = SmallLog(tmp_path / "other", own=signer(seed="another"))
+    auditor.trust = LogTrust(other.key)
+    assert auditor.refused(other).reasons[0].code == "log-state-foreign"
+
+
+def test_a_clock_that_is_before_the_last_audit_is_told(auditor: Auditor) -> None:
+    auditor.look()
+    auditor.now -= timedelta(hours=1)
+    assert auditor.refused().reasons[0].code == "clock-set-back"
+
+
+def test_a_witness_that_signs_more_at_an_earlier_time_is_told(tmp_path: Path, log: SmallLog) -> None:
+    times = [NOW]
+    witness = Ed25519Cosigner("w.example", signer(seed="w").private, lambda: times[-1])
+    log.cosigners = [witness]
+    log.publish()
+    auditor = Auditor(tmp_path / "state", log)
+    auditor.trust = LogTrust(log.key, (witness.key,), 1)
+    auditor.look()
+    times.append(NOW - timedelta(hours=1))
+    log.publish()
+    auditor.look()  # a mirror may show the same tree with an older cosignature
+    log.publish()
+    times.append(NOW)
+    log.publish()
+    auditor.look()
+    times.append(NOW - timedelta(hours=1))
+    log.grow(1)
+    assert auditor.refused().reasons[0].code == "witness-clock-back"
+    assert len(auditor.evidence) == 1
+
+
+def test_too_few_witnesses_are_refused_and_nothing_is_remembered(auditor: Auditor, log: SmallLog) -> None:
+    witness = replace(signer("w.example", "w").key, algorithm=4)  # type: ignore[arg-type]
+    auditor.trust = LogTrust(log.key, (witness,), 1)
+    assert auditor.refused().reasons[0].code == "witnesses-missing"
+    assert not auditor.state.exists()
+
+
+def test_evidence_is_whole_and_never_written_over(auditor: Auditor, log: SmallLog, tmp_path: Path) -> None:
+    auditor.look()
+    forked = log.rewritten(tmp_path / "fork", [entry(0, salt="other"), *log.entries[1:], entry(300)])
+    refused = auditor.refused(forked)
+    auditor.now -= timedelta(minutes=1)
+    auditor.refused(forked)
+    first, second = auditor.evidence
+    assert str(first) in (refused.hint or "")
+    assert (first / "seen.checkpoint").read_bytes() == (second / "seen.checkpoint").read_bytes() == log.note
+    assert (first / "shown.checkpoint").read_bytes() == forked.note
+    report = json.loads((first / "report.json").read_text())  # noqa: TID251 - our own
+    assert (report["code"], report["seen"]["size"], report["shown"]["size"]) == ("log-fork", 300, 301)
+    assert report["consistencyProofThatFailed"]
+    assert auditor.look().seen is not None  # the log that was seen goes on
+
+
+def test_a_state_cannot_be_kept_half(auditor: Auditor, monkeypatch: pytest.MonkeyPatch) -> None:
+    auditor.look()
+    kept = auditor.state.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises((OSError, TidegateError)):
+            auditor.look()
+    assert auditor.state.read_bytes() == kept
+    assert {path.suffix for path in auditor.states.folder.iterdir()} == {".json", ".lock"}
