@@ -1,8 +1,9 @@
 """What the registry does by itself while it runs; the scheduler is worker.py.
 
-Each server: write entries of what was only counted, drop what others revoked. Each worker: drop uploads that nobody
-continued, end what a collection that died left half-done, look again at promotions that wait for a time, note in the
-bucket how far the database has come. One worker of all: put what was committed into the log.
+Each server: write entries of what was only counted, drop what others revoked, tell the log whom the trust file trusts.
+Each worker: drop uploads that nobody continued, end what a collection that died left half-done, look again at
+promotions that wait for a time, note in the bucket how far the database has come. One worker of all: put what was
+committed into the log.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.logs import get_logger
 from tidegate_registry.promotion.settling import TURN_SECONDS, take_turn
 from tidegate_registry.promotion.watch import WATCH_SECONDS, RevocationWatch
+from tidegate_registry.trusting.service import TRUST_SECONDS, TrustNotes
 from tidegate_registry.worker import LedStep, Step, Worker
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def steps_of_server(app: Services, record_counts: Callable[[], None]) -> Sequenc
     return (
         Step("refusal-counts", COUNT_SECONDS, record_counts),
         Step("revocations", WATCH_SECONDS, RevocationWatch(app).look),
+        Step("trust", TRUST_SECONDS, TrustNotes(app).look),
     )
 
 

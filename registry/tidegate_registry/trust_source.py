@@ -49,6 +49,11 @@ class TrustSource:
                 raise self._fault or TrustFileInvalid(f"{self._path}: cannot be read", code="trust-file-unreadable")
             return self._trust
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is a file at all."""
+        return self._path is not None
+
     def charters(self) -> CharterSet:
         """Give the charters in force; none without a trust file."""
         return CharterSet(()) if self._path is None else self.current().charters

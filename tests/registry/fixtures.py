@@ -28,6 +28,15 @@ def world_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str
         yield url
 
 
+@pytest.fixture(scope="session", autouse=True)
+def every_entry_fits_its_schema() -> Iterator[None]:
+    """Hold whatever any registry of this process writes to what the schema promises auditors."""
+    from tests.registry.entry_check import checked_entries
+
+    with checked_entries():
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_world(
     s3: S3Endpoint, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest

@@ -129,7 +129,7 @@ def test_reasons_of_a_refusal_are_an_entry_with_the_operation(own_world: World) 
     own_world.app.add_api_route("/v2/{name:path}/refused", handler, methods=["PUT"])
     own_world.client().put(f"/v2/{AGENT}/refused")
     entry = own_world.events("request.refused")[0]
-    assert entry["actor"] == {"kind": "human", "issuer": ISSUER, "name": "publisher@acme.example"}
+    assert entry["actor"] == {"kind": "human", "issuer": ISSUER, "name": "publisher"}
     assert entry["data"] == {
         "operation": "PUT /v2/{name}/refused",
         "repository": AGENT,

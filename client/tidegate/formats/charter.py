@@ -288,10 +288,15 @@ class Charter(Closed):
                 raise ValueError(f"`approvals` asks {count} persons for {channel}, and `approvers` has {len(persons)}")
         return self
 
+    @property
+    def canonical(self) -> bytes:
+        """The charter's canonical form, whatever file it was written in."""
+        return canonical_bytes(self.model_dump(mode="json", by_alias=True))
+
     @cached_property
     def digest(self) -> Digest:
         """The sha256 of the charter's canonical form: what decisions record."""
-        return Digest.of(canonical_bytes(self.model_dump(mode="json", by_alias=True)))
+        return Digest.of(self.canonical)
 
     def __copy__(self) -> Self:
         """Copy without what is computed from fields: `model_copy` changes fields of the copy."""

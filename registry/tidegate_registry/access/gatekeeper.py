@@ -6,6 +6,7 @@ One `Gatekeeper` per process. Charters come from the trust file that the operato
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from tidegate.errors import AccessDenied, InvalidInput, Reason
@@ -16,7 +17,7 @@ from tidegate_registry.access.jwt import TokenRefused
 from tidegate_registry.access.membership import NO_ROLE, Members, NoMembers
 from tidegate_registry.access.memory import CallerMemory
 from tidegate_registry.access.oidc import OidcVerifier
-from tidegate_registry.access.principal import ANONYMOUS, Grant, Principal
+from tidegate_registry.access.principal import ANONYMOUS, Grant, Principal, PrincipalKind
 from tidegate_registry.access.rights import (
     RULES,
     AccessRules,
@@ -69,10 +70,11 @@ class Gatekeeper:
         if authorization is None:
             return ANONYMOUS
         try:
-            return self._authenticated(authorization)
+            principal = self._authenticated(authorization)
         except TokenRefused as error:
             challenge = bearer_challenge(self.public_url, error="invalid_token")
             raise LoginNeeded.after(error, challenge=challenge) from error
+        return replace(principal, call=self.members.person) if principal.kind is PrincipalKind.HUMAN else principal
 
     def recall(self, authorization: bytes, permission: Permission, agent: str) -> Principal | None:
         """Give the caller of a header that `authenticate` took before, if they may do `permission` on `agent` now.

@@ -39,6 +39,9 @@ class Members(Protocol):
     def of(self, principal: Principal, agent: str | None) -> Membership:
         """Give the caller's roles for `agent`; for None those that they hold for any."""
 
+    def person(self, principal: Principal) -> str | None:
+        """Give the name of this human in the company-wide document; None for somebody whom it does not know."""
+
     def in_force(self) -> Mapping[str, LoadedPolicy]:
         """Give the policies that can be used: the company-wide one, and that of each namespace with an overlay."""
 
@@ -56,6 +59,10 @@ class NoMembers:
     def of(self, principal: Principal, agent: str | None) -> Membership:  # noqa: ARG002 - nobody is anybody
         """Give none."""
         return NO_ROLE
+
+    def person(self, principal: Principal) -> str | None:  # noqa: ARG002 - nobody is anybody
+        """Give none."""
+        return None
 
     def in_force(self) -> Mapping[str, LoadedPolicy]:
         """Give none."""

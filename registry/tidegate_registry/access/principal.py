@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -40,9 +40,10 @@ def describe(grants: Iterable[Grant]) -> str:
 class Principal:
     """A caller. `identity` is what Fulcio would write into a certificate for the same token; None for anonymous.
 
-    `subject` is the token's `sub`, for logs only. `attributes` are the further claims which the issuer's setting asks
-    to carry along (`actor`, `groups` …), each a list of texts: they never name a publisher or attester, the charter
-    reads `identity` alone. `grants` is the access list of the registry token that was shown.
+    `subject` is the token's `sub`: what entries call a human by, never what decides. `attributes` are the further
+    claims which the issuer's setting asks to carry along (`actor`, `groups` …), each a list of texts: they never name a
+    publisher or attester, the charter reads `identity` alone. `grants` is the access list of the registry token that
+    was shown. `call`: how the policy in force calls whom it knows, for entries and never for a decision.
     """
 
     kind: PrincipalKind
@@ -50,6 +51,7 @@ class Principal:
     subject: str = ""
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     grants: tuple[Grant, ...] = ()
+    call: Callable[[Principal], str | None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if (self.kind is PrincipalKind.ANONYMOUS) != (self.identity is None):
@@ -69,6 +71,11 @@ class Principal:
     def issuer(self) -> str:
         """The OIDC issuer that vouches for `name`; empty for anonymous."""
         return "" if self.identity is None else self.identity.issuer
+
+    @property
+    def person(self) -> str | None:
+        """The name of this human in the policy in force; None for one whom it does not know, and for a pipeline."""
+        return None if self.call is None else self.call(self)
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tidegate_registry.audit.events import Event
+from tidegate_registry.audit.fields import DigestText, Repository, Tag, Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +19,11 @@ class AdmissionDecided(Event):
 
     type: ClassVar[str] = "admission.decided"
 
-    repository: str
-    version: str
-    digest: str
+    repository: Repository
+    version: Tag
+    digest: DigestText
     allowed: bool
-    record: str
-    policy: str | None
-    charter: str | None
-    missing: tuple[str, ...]
+    record: DigestText
+    policy: DigestText | None
+    charter: DigestText | None
+    missing: Words

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from tidegate_registry.audit.events import Actor, Event
+from tidegate_registry.audit.fields import Digests, DigestText, EventId, Line, Repository, Sentence, Tag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +17,10 @@ class BlobStored(Event):
 
     type: ClassVar[str] = "blob.stored"
 
-    repository: str
-    digest: str
+    repository: Repository
+    digest: DigestText
     size: int
-    source: str | None = None
+    source: Repository | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +29,11 @@ class ManifestStored(Event):
 
     type: ClassVar[str] = "manifest.stored"
 
-    repository: str
-    digest: str
-    media_type: str
-    artifact_type: str | None
-    subject: str | None
+    repository: Repository
+    digest: DigestText
+    media_type: Line
+    artifact_type: Line | None
+    subject: DigestText | None
     size: int
     released: bool
 
@@ -43,10 +44,10 @@ class WorkingTagMoved(Event):
 
     type: ClassVar[str] = "working-tag.moved"
 
-    repository: str
-    tag: str
-    digest: str
-    previous: str | None
+    repository: Repository
+    tag: Tag
+    digest: DigestText
+    previous: DigestText | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,20 +57,23 @@ class ReleaseAdmitted(Event):
     `tagged`: where the tag came first and waited, the entry that says so; `completed_by`: whose request brought what
     was missing. The actor is the publisher under whose right it was named.
 
-    `facts`: what the decision rested on, as the release remembers it (charter, floor, signers, checked steps).
+    `facts`: what the decision rested on, as the release remembers it (charter, floor, signers, checked steps); where
+    that is more than 16 KiB, `facts_object` names it instead.
     `decision`: the entry `admission.decided` that it follows from.
     """
 
     type: ClassVar[str] = "release.admitted"
 
-    repository: str
-    version: str
-    digest: str
+    repository: Repository
+    version: Tag
+    digest: DigestText
     size: int
-    evidence: tuple[str, ...]
-    facts: Mapping[str, object]
-    decision: str | None = None
-    tagged: str | None = None
+    evidence: Digests
+    evidence_object: DigestText | None = None
+    facts: Mapping[str, object] | None = None
+    facts_object: DigestText | None = None
+    decision: EventId | None = None
+    tagged: EventId | None = None
     completed_by: Actor | None = None
 
 
@@ -79,11 +83,11 @@ class ReleasePending(Event):
 
     type: ClassVar[str] = "release.pending"
 
-    repository: str
-    version: str
-    digest: str
+    repository: Repository
+    version: Tag
+    digest: DigestText
     expires_at: datetime
-    previous: str | None
+    previous: DigestText | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +99,8 @@ class PendingTagEnded(Event):
 
     type: ClassVar[str] = "release.pending-ended"
 
-    repository: str
-    version: str
-    digest: str
+    repository: Repository
+    version: Tag
+    digest: DigestText
     publisher: Actor
-    reason: str
+    reason: Sentence

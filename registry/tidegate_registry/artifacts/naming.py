@@ -22,6 +22,7 @@ from tidegate_registry.artifacts.store import insert_manifest, release_closure
 from tidegate_registry.artifacts.tables import ReleaseRow, RepositoryRow, WorkingTagRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
+from tidegate_registry.audit.service import LogObject
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,9 +36,8 @@ if TYPE_CHECKING:
     from tidegate_registry.services import Services
 
 MAX_FACTS_BYTES = 1 << 20  # identities and steps of as many signatures as one decision looks at
-MAX_ENTRY_FACTS_BYTES = 32 << 10  # an entry must fit a log tile; larger facts are named by their digest there
+MAX_ENTRY_FACTS_BYTES = 16 << 10  # an entry must fit a log tile; larger facts are an object beside the log
 AUTHOR = "author"  # among the facts: the claims of the token that published it
-MAX_EVIDENCE_NAMED = 200  # digests in one entry; an entry must fit a log tile
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,9 @@ def record_release(
     insert_manifest(tx, app, repository, manifest, now=now, released=True)
     release_closure(tx, repository, manifest.digest)
     drop_named(tx, repository, version, manifest.digest)
-    facts = facts | {AUTHOR: caller_json(caller_of(who))}
-    raw_facts = canonical_bytes(facts)
+    told = LogObject.of(canonical_bytes(facts))
+    is_short = told.body is not None and len(told.body) <= MAX_ENTRY_FACTS_BYTES
+    named, all_named = audit.listed(evidence)
     event = ReleaseAdmitted(
         at=now,
         actor=Actor.of(who),
@@ -146,20 +147,23 @@ def record_release(
         version=version,
         digest=manifest.digest,
         size=len(manifest.raw),
-        evidence=tuple(evidence)[:MAX_EVIDENCE_NAMED],
-        facts=facts if len(raw_facts) <= MAX_ENTRY_FACTS_BYTES else {"digest": Digest.of(raw_facts)},
+        evidence=named,
+        evidence_object=all_named.digest if all_named else None,
+        facts=facts if is_short else None,
+        facts_object=None if is_short else told.digest,
         decision=decision,
         tagged=completes.tag.event_id if completes else None,
         completed_by=completes.by if completes else None,
     )
-    event_id = audit.append(tx, event, entropy=app.entropy)
+    objects = [each for each in (all_named, None if is_short else told) if each is not None]
+    event_id = audit.append(tx, event, objects=objects, entropy=app.entropy)
     row = ReleaseRow(
         repository=repository,
         version=version,
         sort_key=sort_key(version),
         digest=manifest.digest,
         number=count_releases(tx, repository) + 1,
-        facts=raw_facts,
+        facts=canonical_bytes(facts | {AUTHOR: caller_json(caller_of(who))}),
         event_id=event_id,
         admitted_at=now,
     )

@@ -14,8 +14,10 @@ from typing import ClassVar, Self
 
 from tidegate.errors import Reason
 from tidegate.formats import entry
+from tidegate.formats.entry import MAX_ISSUER, MAX_NAME
 from tidegate.formats.jcs import JsonObject, JsonValue
-from tidegate_registry.access.principal import Principal
+from tidegate_registry.access.principal import Principal, PrincipalKind
+from tidegate_registry.audit.fields import DigestText, Line, Reasons, Repository
 
 
 class Actor(entry.Actor):
@@ -25,8 +27,12 @@ class Actor(entry.Actor):
 
     @classmethod
     def of(cls, principal: Principal) -> Self:
-        """Name the caller of a request."""
-        return cls(kind=str(principal.kind), issuer=principal.issuer, name=principal.name)
+        """Name the caller of a request; a human by the issuer's `sub`, not by their e-mail address.
+
+        Who watches for their own name compares issuer and name. Longer ones are cut: no decision rests on an entry.
+        """
+        name = principal.subject if principal.kind is PrincipalKind.HUMAN else principal.name
+        return cls(str(principal.kind), principal.issuer[:MAX_ISSUER], name[:MAX_NAME], principal.person)
 
     def as_json(self) -> JsonObject:
         """Give the members that are set."""
@@ -67,11 +73,12 @@ class Refused(Event):
 
     type: ClassVar[str] = "request.refused"
 
-    operation: str
-    repository: str | None = None
-    reference: str | None = None
-    code: str
-    reasons: tuple[Reason, ...]
+    operation: Line
+    repository: Repository | None = None
+    reference: Line | None = None
+    code: Line
+    reasons: Reasons
+    reasons_object: DigestText | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

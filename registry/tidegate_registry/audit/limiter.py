@@ -1,6 +1,7 @@
-"""How many refusals get an entry each: so many a minute of one caller, and so many of all anonymous callers together.
+"""How many refusals get an entry each: so many a minute of one caller, of all anonymous callers together, and of all.
 
 What gets none is counted, and the count is taken when its minute has ended, for one entry that says how many and when.
+However many callers there are, a replica so writes at most MAX_ENTRIES and MAX_ROLLED entries in a minute.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from tidegate_registry.access.principal import Principal
 from tidegate_registry.audit.events import Actor
 
 WINDOW = timedelta(minutes=1)
-MAX_CALLERS = 10_000  # with a name, in one window; further ones are counted together
+MAX_CALLERS = 10_000  # with a name, in one window; what further ones are refused gets no entry of its own
+MAX_ENTRIES = 1_200  # of one window and replica: 20 a second beside the 1,500 that the log takes
+MAX_ROLLED = 100  # callers whose count gets an entry of its own; those of the others are counted together
 OTHERS = Actor(kind="system", issuer="", name="further callers")
 
 
@@ -32,8 +35,9 @@ class Suppressed:
 class RefusalLimiter:
     """Counts refusals in windows of a minute. Safe to share between threads; bounded in what it remembers."""
 
-    def __init__(self, *, per_caller: int, anonymous: int) -> None:
+    def __init__(self, *, per_caller: int, anonymous: int, most: int = MAX_ENTRIES) -> None:
         self._per_caller = per_caller
+        self._most, self._admitted = most, 0
         self._anonymous = anonymous
         self._lock = threading.Lock()
         self._began: datetime | None = None
@@ -52,8 +56,9 @@ class RefusalLimiter:
             else:
                 listed, key = self._named, who.key
                 room = key in listed or len(listed) < MAX_CALLERS
-            if room and listed[key] < self._per_caller:
+            if room and listed[key] < self._per_caller and self._admitted < self._most:
                 listed[key] += 1
+                self._admitted += 1
                 return True
             self._missed[_bounded(Actor.of(who), self._missed)] += 1
             return False
@@ -83,6 +88,7 @@ class RefusalLimiter:
         self._named.clear()
         self._nameless.clear()
         self._missed.clear()
+        self._admitted = 0
 
     def _keep(self, new: Suppressed) -> None:
         actor = _bounded(new.actor, self._ended)
@@ -93,4 +99,4 @@ class RefusalLimiter:
 
 
 def _bounded(actor: Actor, known: Counter[Actor] | dict[Actor, Suppressed]) -> Actor:
-    return actor if actor in known or len(known) < MAX_CALLERS else OTHERS
+    return actor if actor in known or len(known) < MAX_ROLLED else OTHERS

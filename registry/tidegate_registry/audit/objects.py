@@ -20,6 +20,7 @@ from sqlmodel import and_, col, or_, select, update
 from tidegate.digest import Digest
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Event
+from tidegate_registry.audit.fields import DigestText, EventId, Namespace, Word
 from tidegate_registry.audit.tables import LogObjectRow
 from tidegate_registry.logs import get_logger
 from tidegate_registry.storage.blobs import BlobKey, BlobMissing, LogKey, StoredBytesDiffer
@@ -39,16 +40,16 @@ class ObjectMissing(Event):
 
     type: ClassVar[str] = "log.object-missing"
 
-    entry: str
-    digest: str
-    problem: str
+    entry: EventId
+    digest: DigestText
+    problem: Word
 
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    entry: str
+    entry: EventId
     digest: Digest
-    namespace: str | None
+    namespace: Namespace | None
 
 
 def store_objects(app: Services) -> int:

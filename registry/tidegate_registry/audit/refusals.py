@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from tidegate.errors import NotFound, Reason, TidegateError, Unauthenticated, Unreachable
 from tidegate.formats.jcs import canonical_bytes
 from tidegate.formats.reference import is_oci_name
-from tidegate_registry.access.principal import ANONYMOUS, Principal
+from tidegate_registry.access.principal import ANONYMOUS, Principal, PrincipalKind
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor, Event, RefusalsSuppressed, Refused
+from tidegate_registry.audit.fields import MAX_REASONS
+from tidegate_registry.audit.service import LogObject
 from tidegate_registry.client_address import caller_group, client_address
 from tidegate_registry.db import DatabaseUnavailable
 from tidegate_registry.logs import get_logger
@@ -22,13 +24,13 @@ if TYPE_CHECKING:
     from fastapi import Request
 
     from tidegate_registry.audit.limiter import RefusalLimiter
-    from tidegate_registry.audit.service import LogObject
     from tidegate_registry.services import Services
 
 log = get_logger()
 
-MAX_REASONS = 32  # of one entry; fewer where they are long
-MAX_TEXT = 300  # characters of one member of a reason
+MAX_REFERENCE = 255  # characters, of what a URL named
+MAX_TEXT = 300  # characters of one member of a reason in the entry
+MAX_OBJECT_REASONS, MAX_OBJECT_TEXT = 1_000, 4_000  # the same in the object beside the log, which has all of them
 MAX_DATA_BYTES = 48 << 10  # of an entry's data: what is around it fits the rest of a log tile
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -61,17 +63,19 @@ def record_refusal(request: Request, error: TidegateError, *, status: int) -> No
     record_suppressed(app, limiter)
     if not limiter.admit(principal, _group(request, app), now):
         return
+    reasons, all_reasons = _listed(error.reasons, principal)
     operation = f"{request.method} {route_template(request.scope)}"
     event: Event = Refused(
         at=now,
         actor=Actor.of(principal),
         operation=operation,
         repository=name if is_oci_name(name := str(request.path_params.get("name", ""))) else None,
-        reference=_text(request.path_params.get("reference") or request.path_params.get("digest")),
+        reference=_text(request.path_params.get("reference") or request.path_params.get("digest"), MAX_REFERENCE),
         code=error.reasons[0].code,
-        reasons=_bounded(error.reasons),
+        reasons=reasons,
+        reasons_object=all_reasons.digest if all_reasons else None,
     )
-    objects: Sequence[LogObject] = ()
+    objects: Sequence[LogObject] = (all_reasons,) if all_reasons else ()
     if isinstance(error, OnRecord):
         event, objects = error.entry(now)
     try:
@@ -116,27 +120,39 @@ def _is_refusal(request: Request, error: TidegateError) -> bool:
     return request.method in WRITES or not isinstance(error, NotFound)
 
 
-def _bounded(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
-    """Shorten what a caller could make long, then leave out the last reasons until the rest fits."""
-    kept = [
-        Reason(
-            code=reason.code,
-            message=_text(reason.message) or "",
-            found=_text(reason.found),
-            expected=_text(reason.expected),
-            hint=_text(reason.hint),
-            step=reason.step,
-        )
-        for reason in reasons[:MAX_REASONS]
-    ]
+def _listed(reasons: Sequence[Reason], who: Principal) -> tuple[tuple[Reason, ...], LogObject | None]:
+    """Give what the entry says of the reasons, and the object that holds all of them where that is not everything.
+
+    A human is called in them as the entry calls them: by no e-mail address.
+    """
+    whole = [_said(reason, MAX_OBJECT_TEXT, who) for reason in reasons[:MAX_OBJECT_REASONS]]
+    kept = [_said(reason, MAX_TEXT, who) for reason in reasons[:MAX_REASONS]]
     while len(kept) > 1 and len(canonical_bytes([reason.as_json() for reason in kept])) > MAX_DATA_BYTES:
         kept.pop()
-    return tuple(kept)
+    if kept == whole:
+        return tuple(kept), None
+    return tuple(kept), LogObject.of(canonical_bytes([reason.as_json() for reason in whole]))
 
 
-def _text(value: object) -> str | None:
-    """Give at most MAX_TEXT characters, without control characters and what has no UTF-8 form."""
+def _said(reason: Reason, most: int, who: Principal) -> Reason:
+    def text(value: str | None) -> str | None:
+        if value is not None and who.kind is PrincipalKind.HUMAN:
+            value = value.replace(who.name, str(Actor.of(who)))
+        return _text(value, most)
+
+    return Reason(
+        code=reason.code,
+        message=text(reason.message) or "",
+        found=text(reason.found),
+        expected=text(reason.expected),
+        hint=text(reason.hint),
+        step=reason.step,
+    )
+
+
+def _text(value: object, most: int) -> str | None:
+    """Give at most `most` characters, without control characters and what has no UTF-8 form."""
     if value is None:
         return None
-    text = str(value)[:MAX_TEXT].encode("utf-8", "replace").decode()
+    text = str(value)[:most].encode("utf-8", "replace").decode()
     return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)

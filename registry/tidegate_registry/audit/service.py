@@ -15,6 +15,7 @@ from tidegate.digest import Digest
 from tidegate.formats.entry import MAX_ENTRY_BYTES
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
 from tidegate_registry.audit.events import Event, timestamp
+from tidegate_registry.audit.fields import MAX_LISTED
 from tidegate_registry.audit.tables import AuditEventRow, LogObjectRow
 from tidegate_registry.db import Tx, mark_audited, written
 from tidegate_registry.storage.blobs import BlobKey
@@ -46,6 +47,13 @@ class LogObject:
     def of(cls, body: bytes) -> LogObject:
         """Name bytes by their sha256."""
         return cls(Digest.of(body), body=body)
+
+
+def listed(items: Sequence[str]) -> tuple[tuple[str, ...], LogObject | None]:
+    """Give what an entry lists of `items`, and the object that holds all of them where they are more than that."""
+    if len(items) <= MAX_LISTED:
+        return tuple(items), None
+    return tuple(items[:MAX_LISTED]), LogObject.of(canonical_bytes(list(items)))
 
 
 def append(

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from tidegate_registry.audit.events import Event
+from tidegate_registry.audit.fields import EventId, Line, Word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,19 +16,18 @@ class EnrolmentMade(Event):
 
     type: ClassVar[str] = "enrolment.made"
 
-    enrolment: str
-    purpose: str
-    name: str
+    enrolment: EventId
+    purpose: Word
+    name: Line
     expires_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnrolmentRedeemed(Event):
-    """The token was used; it is worth nothing from here on. `maker`: who made it."""
+    """The token was used; it is worth nothing from here on."""
 
     type: ClassVar[str] = "enrolment.redeemed"
 
-    enrolment: str
-    purpose: str
-    name: str
-    maker: str
+    enrolment: EventId
+    purpose: Word
+    name: Line

@@ -123,7 +123,6 @@ def redeem_enrolment(app: Services, token: str, *, purpose: Purpose, name: str) 
             enrolment=row.id,
             purpose=str(purpose),
             name=name,
-            maker=row.maker,
         )
         event_id = audit.append(tx, event, entropy=app.entropy)
         return Redemption(row.id, purpose, name, now, event_id)

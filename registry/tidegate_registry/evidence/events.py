@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tidegate_registry.audit.events import Event
+from tidegate_registry.audit.fields import DigestText, Long, Repository, Word, Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,18 +15,18 @@ class EvidenceVerified(Event):
 
     type: ClassVar[str] = "evidence.verified"
 
-    repository: str
-    subject: str
-    manifest: str
-    bundle: str
-    payload: str
-    predicate_type: str
-    role: str
-    signers: tuple[str, ...]
-    root: str
-    root_digest: str
-    issuer: str
-    identity: str
-    signed_at: str
-    charter: str
+    repository: Repository
+    subject: DigestText
+    manifest: DigestText
+    bundle: DigestText
+    payload: DigestText
+    predicate_type: Long
+    role: Word
+    signers: Words
+    root: Word
+    root_digest: DigestText
+    issuer: Long
+    identity: Long
+    signed_at: Word
+    charter: DigestText
     charter_version: int

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tidegate_registry.audit.events import Event
+from tidegate_registry.audit.fields import DigestText, EventId, Line, Namespace, Repository, Sentence, Word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,11 +15,11 @@ class ManifestRemoved(Event):
 
     type: ClassVar[str] = "manifest.removed"
 
-    repository: str
-    digest: str
-    subject: str | None
+    repository: Repository
+    digest: DigestText
+    subject: DigestText | None
     size: int
-    why: str
+    why: Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +28,10 @@ class BlobRemoved(Event):
 
     type: ClassVar[str] = "blob.removed"
 
-    namespace: str
-    digest: str
+    namespace: Namespace
+    digest: DigestText
     size: int
-    why: str
+    why: Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +40,11 @@ class RecordRepaired(Event):
 
     type: ClassVar[str] = "record.repaired"
 
-    repository: str | None = None
-    namespace: str | None = None
-    digest: str
-    problem: str
-    what: str
+    repository: Repository | None = None
+    namespace: Namespace | None = None
+    digest: DigestText
+    problem: Word
+    what: Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +53,11 @@ class ObjectRestored(Event):
 
     type: ClassVar[str] = "object.restored"
 
-    namespace: str
-    digest: str
+    namespace: Namespace
+    digest: DigestText
     size: int
-    was: str
-    source: str
+    was: Sentence
+    source: Line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,6 @@ class LossAccepted(Event):
     type: ClassVar[str] = "loss.accepted"
 
     marked_position: int
-    marked_entry: str
+    marked_entry: EventId
     position: int
-    reason: str
+    reason: Sentence

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tidegate_registry.audit.events import Event
+from tidegate_registry.audit.fields import DigestText, EventId, Line, Person, Persons, Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,12 +15,12 @@ class PolicyProposed(Event):
 
     type: ClassVar[str] = "policy.proposed"
 
-    policy: str
-    proposal: str
+    policy: Line
+    proposal: EventId
     base: int
-    digest: str
-    reason: str
-    person: str | None = None
+    digest: DigestText
+    reason: Sentence
+    person: Person | None = None
     reverts: int | None = None
 
 
@@ -29,10 +30,10 @@ class PolicyApproved(Event):
 
     type: ClassVar[str] = "policy.approved"
 
-    policy: str
-    proposal: str
-    digest: str
-    person: str | None = None
+    policy: Line
+    proposal: EventId
+    digest: DigestText
+    person: Person | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +45,13 @@ class PolicyApplied(Event):
 
     type: ClassVar[str] = "policy.applied"
 
-    policy: str
+    policy: Line
     number: int
-    digest: str
-    before: str | None
-    reason: str
-    proposal: str | None = None
-    approvers: tuple[str, ...] = ()
+    digest: DigestText
+    before: DigestText | None
+    reason: Sentence
+    proposal: EventId | None = None
+    approvers: Persons = ()
     recovered: bool | None = None
 
 

@@ -60,6 +60,11 @@ class PolicyMembers:
             audits |= held & log_roles(policy)
         return Membership(tuple(sorted(roles)), tuple(sorted(edits)), tuple(sorted(audits)))
 
+    def person(self, principal: Principal) -> str | None:
+        """Give the name of this human in the company-wide document; None for somebody whom it does not know."""
+        company = self._usable((COMPANY,)).get(COMPANY)
+        return None if company is None else company.people.of(caller_of(principal))
+
     def in_force(self) -> Mapping[str, LoadedPolicy]:
         """Give the policies by name; one that is unusable is left out."""
         return self._usable(None)

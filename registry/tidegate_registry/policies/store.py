@@ -14,6 +14,7 @@ from tidegate.policy.inputs import Caller
 from tidegate_registry.access.callers import caller_bytes
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
+from tidegate_registry.audit.service import LogObject
 from tidegate_registry.db import Tx, insert_once
 from tidegate_registry.policies.events import PolicyApplied, PolicyReverted
 from tidegate_registry.policies.source import PolicyVersion, version_of
@@ -75,7 +76,7 @@ def record_version(tx: Tx, app: Services, head: PolicyHeadRow, new: NewVersion, 
     )
     if new.reverts is not None:
         what = PolicyReverted(**what.__dict__, reverts=new.reverts)
-    event_id = audit.append(tx, what, entropy=app.entropy)
+    event_id = audit.append(tx, what, objects=[LogObject.of(new.text)], entropy=app.entropy)
     row = PolicyVersionRow(
         name=new.name,
         number=number,

@@ -171,7 +171,7 @@ def _hold(tx: Tx, left: ChannelRow, moved: ChannelMoved, *, reason: str | None) 
                 digest=left.digest,
                 version=left.version,
                 reason=reason or "",
-                actor=moved.actor.name[:1200],
+                actor=str(moved.actor)[:1200],
                 since=moved.at,
                 promotion=moved.promotion,
             )

@@ -90,15 +90,17 @@ def lift_holds(app: Services, who: Principal, repository: str, channel: str, *, 
         caller = note_caller(tx, who, now)
         allowed = [role for rule in policy.rules_to(repository, channel) for role in rule.allow]
         _demand_role(policy, caller, allowed, f"lift the hold of {channel}")
+        versions, all_versions = audit.listed([each.version for each in holds])
         event = HoldLifted(
             at=now,
             actor=Actor.of(who),
             repository=repository,
             channel=channel,
-            versions=tuple(each.version for each in holds),
+            versions=versions,
+            versions_object=all_versions.digest if all_versions else None,
             reason=reason,
         )
-        audit.append(tx, event, entropy=app.entropy)
+        audit.append(tx, event, objects=[all_versions] if all_versions else (), entropy=app.entropy)
         for each in holds:
             tx.delete(each)
         waiting = [row.id for row in open_requests(tx, repository) if row.channel == channel]

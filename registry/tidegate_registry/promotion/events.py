@@ -7,6 +7,18 @@ from datetime import datetime
 from typing import ClassVar
 
 from tidegate_registry.audit.events import Event
+from tidegate_registry.audit.fields import (
+    DigestText,
+    EventId,
+    Long,
+    Person,
+    Repository,
+    Sentence,
+    Tag,
+    Tags,
+    Word,
+    Words,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,15 +27,15 @@ class PromotionOpened(Event):
 
     type: ClassVar[str] = "promotion.opened"
 
-    repository: str
-    promotion: str
-    channel: str
-    source: str | None
-    version: str
-    digest: str
+    repository: Repository
+    promotion: EventId
+    channel: Tag
+    source: Tag | None
+    version: Tag
+    digest: DigestText
     sequence: int
-    action: str
-    reason: str | None
+    action: Word
+    reason: Sentence | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +47,18 @@ class PromotionDecided(Event):
 
     type: ClassVar[str] = "promotion.decided"
 
-    repository: str
-    promotion: str | None
-    decision: str
-    channel: str
-    version: str
-    digest: str
-    action: str
+    repository: Repository
+    promotion: EventId | None
+    decision: EventId
+    channel: Tag
+    version: Tag
+    digest: DigestText
+    action: Word
     allowed: bool
-    record: str
-    policy: str
-    charter: str | None
-    missing: tuple[str, ...]
+    record: DigestText
+    policy: DigestText
+    charter: DigestText | None
+    missing: Words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,14 +67,14 @@ class PromotionClosed(Event):
 
     type: ClassVar[str] = "promotion.closed"
 
-    repository: str
-    promotion: str
-    channel: str
-    version: str
-    digest: str
-    state: str
-    reason: str | None
-    superseded_by: str | None = None
+    repository: Repository
+    promotion: EventId
+    channel: Tag
+    version: Tag
+    digest: DigestText
+    state: Word
+    reason: Sentence | None
+    superseded_by: EventId | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +83,14 @@ class StatementFiled(Event):
 
     type: ClassVar[str] = "promotion.statement-filed"
 
-    repository: str
-    promotion: str
-    channel: str
-    digest: str
-    manifest: str
-    payload: str
-    predicate_type: str
-    person: str
+    repository: Repository
+    promotion: EventId
+    channel: Tag
+    digest: DigestText
+    manifest: DigestText
+    payload: DigestText
+    predicate_type: Long
+    person: Person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,16 +102,16 @@ class ChannelMoved(Event):
 
     type: ClassVar[str] = "channel.moved"
 
-    repository: str
-    channel: str
+    repository: Repository
+    channel: Tag
     counter: int
     sequence: int
-    version: str
-    digest: str
-    previous: str | None
-    how: str
-    promotion: str
-    decision: str
+    version: Tag
+    digest: DigestText
+    previous: DigestText | None
+    how: Word
+    promotion: EventId
+    decision: EventId
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +120,11 @@ class HoldLifted(Event):
 
     type: ClassVar[str] = "channel.hold-lifted"
 
-    repository: str
-    channel: str
-    versions: tuple[str, ...]
-    reason: str
+    repository: Repository
+    channel: Tag
+    versions: Tags
+    versions_object: DigestText | None = None
+    reason: Sentence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +133,12 @@ class ReleaseRevoked(Event):
 
     type: ClassVar[str] = "release.revoked"
 
-    repository: str
-    version: str
-    digest: str
-    reason: str
-    channels: tuple[str, ...]
+    repository: Repository
+    version: Tag
+    digest: DigestText
+    reason: Sentence
+    channels: Tags
+    channels_object: DigestText | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,15 +147,15 @@ class GlassBroken(Event):
 
     type: ClassVar[str] = "break-glass.used"
 
-    repository: str
-    promotion: str
-    channel: str
-    version: str
-    digest: str
-    action: str
-    person: str
-    reason: str
-    passed_over: tuple[str, ...]
+    repository: Repository
+    promotion: EventId
+    channel: Tag
+    version: Tag
+    digest: DigestText
+    action: Word
+    person: Person
+    reason: Sentence
+    passed_over: Words
     review_by: datetime
 
 
@@ -151,8 +165,8 @@ class GlassReviewed(Event):
 
     type: ClassVar[str] = "break-glass.reviewed"
 
-    repository: str
-    promotion: str
-    channel: str
-    finding: str
-    reason: str
+    repository: Repository
+    promotion: EventId
+    channel: Tag
+    finding: Word
+    reason: Sentence

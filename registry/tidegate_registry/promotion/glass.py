@@ -12,6 +12,7 @@ from sqlmodel import col, select
 from tidegate_registry.access.callers import caller_bytes
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import timestamp
+from tidegate_registry.audit.fields import MAX_SENTENCE
 from tidegate_registry.promotion.events import GlassBroken
 from tidegate_registry.promotion.tables import BrokenGlassRow
 
@@ -75,7 +76,7 @@ def record_use(tx: Tx, app: Services, row: PromotionRow, decided: Decided, *, ac
         digest=row.digest,
         action=row.action,
         person=broken.person,
-        reason=str((broken.attested.view or {}).get("reason")),
+        reason=str((broken.attested.view or {}).get("reason"))[:MAX_SENTENCE],
         passed_over=tuple(each.id for each in decided.verdict.findings if "passedOver" in each.measured)[:MAX_NAMED],
         review_by=now + allowed.review.within,
     )
@@ -87,7 +88,7 @@ def record_use(tx: Tx, app: Services, row: PromotionRow, decided: Decided, *, ac
             version=row.version,
             digest=row.digest,
             action=row.action,
-            reason=event.reason[:4000],
+            reason=event.reason,
             person=broken.person,
             user=caller_bytes(broken.filed_by),
             used_at=now,

@@ -65,6 +65,7 @@ def revoke(
             raise AlreadyRevoked(f"{agent}:{version} was revoked before", found=known.reason, expected="no revocation")
         _demand_right(app, tx, who, note_caller(tx, who, now), agent)
         served = [channel.name for channel in channels.serving(tx, agent, release.digest)]
+        named, all_named = audit.listed(served)
         event = ReleaseRevoked(
             at=now,
             actor=Actor.of(who),
@@ -72,7 +73,8 @@ def revoke(
             version=version,
             digest=release.digest,
             reason=reason,
-            channels=tuple(served),
+            channels=named,
+            channels_object=all_named.digest if all_named else None,
         )
         row = RevocationRow(
             repository=agent,
@@ -81,7 +83,7 @@ def revoke(
             reason=reason,
             actor=who.key[:1200],
             revoked_at=now,
-            event_id=audit.append(tx, event, entropy=app.entropy),
+            event_id=audit.append(tx, event, objects=[all_named] if all_named else (), entropy=app.entropy),
         )
         tx.add(row)
         for request in open_requests(tx, agent, digest=release.digest):

@@ -251,6 +251,8 @@ class GateWorld:
 class TrustInForce:
     """The trust of the world there is: the part of an application's trust source that answers are made of."""
 
+    is_configured = False  # there is no file whose changes would be told
+
     def __init__(self) -> None:
         self.world: GateWorld | None = None
 

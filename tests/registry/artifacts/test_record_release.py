@@ -14,6 +14,9 @@ from tidegate_registry.access.callers import caller_of
 from tidegate_registry.access.principal import Principal, PrincipalKind
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.errors import VersionTaken
+from tidegate_registry.audit.fields import MAX_LISTED
+from tidegate_registry.audit.objects import store_objects
+from tidegate_registry.storage.blobs import LogKey
 
 if TYPE_CHECKING:
     from tidegate.formats.manifest import Manifest
@@ -70,9 +73,21 @@ def test_an_entry_names_large_facts_by_their_digest_and_the_row_has_them(world: 
     assert release.facts == KEPT | facts
     data = world.events("release.admitted")[0]["data"]
     assert isinstance(data, dict)
-    assert data["facts"] == {"digest": Digest.of(canonical_bytes(KEPT | facts))}
+    assert "facts" not in data
+    assert data["facts_object"] == Digest.of(canonical_bytes(facts)), "without the claims of who published it"
     assert isinstance(data["evidence"], list)
-    assert len(data["evidence"]) == naming.MAX_EVIDENCE_NAMED
+    assert len(data["evidence"]) == MAX_LISTED
+    store_objects(world.services)
+    whole = world.services.blobs.read(LogKey.of_object(Digest(str(data["evidence_object"]))), limit=1 << 20)
+    assert whole is not None
+    assert whole[0] == canonical_bytes([Digest.of(bytes([n])) for n in range(250)])
+
+
+def test_the_entry_of_a_release_says_nothing_of_its_authors_claims(world: World, manifest: Manifest) -> None:
+    record(world, manifest, "1.0.0", {"seen": "it"})
+    data = world.events("release.admitted")[0]["data"]
+    assert isinstance(data, dict)
+    assert data["facts"] == {"seen": "it"}
 
 
 def test_who_published_it_is_remembered_with_the_claims_of_their_token(world: World, manifest: Manifest) -> None:

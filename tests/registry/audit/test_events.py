@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tidegate_registry
 from tidegate.digest import Digest
 from tidegate.errors import JsonInvalid, Reason
-from tidegate.formats.entry import MAX_ENTRY_BYTES
+from tidegate.formats.entry import MAX_ENTRY_BYTES, EntryType, is_entry_type
 from tidegate.formats.jcs import canonical_bytes, parse_object
 from tidegate_registry.access.principal import ANONYMOUS
 from tidegate_registry.audit import service as audit
-from tidegate_registry.audit.events import SYSTEM, Actor, Event, Refused, timestamp
+from tidegate_registry.audit.events import SYSTEM, Actor, Event, timestamp
 from tidegate_registry.audit.service import make_event_id
 from tidegate_registry.db import Db
+from tidegate_registry.entry_types import event_types
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -109,12 +113,43 @@ def test_the_actor_of_a_principal_is_its_identity() -> None:
     assert Actor.of(ANONYMOUS) == Actor(kind="anonymous", issuer="", name="anonymous")
 
 
-def test_every_event_class_has_a_type_of_its_own() -> None:
-    import tidegate_registry.artifacts.events
-    import tidegate_registry.evidence.events  # noqa: F401 - loaded so that their classes are known
+def test_every_event_class_is_known_and_has_a_type_of_its_own() -> None:
+    kinds = event_types()
+    assert len({kind.type for kind in kinds}) == len(kinds)
+    assert all(is_entry_type(kind.type) for kind in kinds)
+    assert {str(each) for each in EntryType} == {kind.type for kind in kinds}, "the client has a name for each"
+    sources = Path(tidegate_registry.__file__).parent.rglob("*.py")
+    written = {name for path in sources for name in re.findall(r"ClassVar\[str\] = \"([a-z.-]+)\"", path.read_text())}
+    assert written == {kind.type for kind in kinds}, "entry_types.ROOMS lacks a room"
 
-    kinds = [kind for kind in Event.__subclasses__() if kind.__module__.startswith("tidegate_registry")]
-    types = [kind.type for kind in kinds]
-    assert len(set(types)) == len(types)
-    assert Refused in kinds
-    assert all(type_ == type_.lower() and "." in type_ for type_ in types)
+
+# DESIGN of the log: each change of state that it lists, and by which types it is told
+STATE = {
+    "publish": {
+        "admission.decided",
+        "release.admitted",
+        "release.pending",
+        "release.pending-ended",
+        "blob.stored",
+        "manifest.stored",
+    },
+    "working tag": {"working-tag.moved"},
+    "refusal": {"request.refused", "request.refusals-suppressed"},
+    "failed login": {"request.refused", "request.refusals-suppressed"},
+    "evidence": {"evidence.verified"},
+    "approval": {"promotion.statement-filed", "policy.approved"},
+    "promotion": {"promotion.opened", "promotion.decided", "promotion.closed", "channel.moved"},
+    "rollback": {"channel.moved", "channel.hold-lifted"},
+    "revocation": {"release.revoked"},
+    "policy version": {"policy.proposed", "policy.applied", "policy.reverted"},
+    "role": {"policy.applied", "policy.reverted", "trust.changed"},
+    "charter": {"trust.changed"},
+    "host enrolment": {"enrolment.made", "enrolment.redeemed"},
+    "break-glass": {"break-glass.used", "break-glass.reviewed"},
+    "removal": {"manifest.removed", "blob.removed"},
+    "repair": {"record.repaired", "object.restored", "loss.accepted", "log.object-missing"},
+}
+
+
+def test_every_change_of_state_is_told_and_every_type_tells_of_one() -> None:
+    assert set().union(*STATE.values()) == {kind.type for kind in event_types()}

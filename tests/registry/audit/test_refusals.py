@@ -12,13 +12,18 @@ from starlette.requests import Request
 
 from tests.registry.world import AGENT, READER, T0, World, error_of, identity_of, running_world
 from tidegate.digest import Digest
-from tidegate.errors import Reason, Unauthenticated
+from tidegate.errors import AdmissionRefused, Reason, Unauthenticated
+from tidegate.formats.jcs import canonical_bytes
 from tidegate_registry.access.principal import ANONYMOUS, Principal, PrincipalKind
 from tidegate_registry.audit import limiter as limiter_module
 from tidegate_registry.audit import refusals
+from tidegate_registry.audit.fields import MAX_REASONS
 from tidegate_registry.audit.limiter import OTHERS, RefusalLimiter
+from tidegate_registry.audit.objects import store_objects
 from tidegate_registry.db import DatabaseUnavailable
+from tidegate_registry.services import Caller
 from tidegate_registry.settings import Limits
+from tidegate_registry.storage.blobs import LogKey
 
 if TYPE_CHECKING:
     from tidegate_registry.sandbox.s3 import S3Endpoint
@@ -32,7 +37,7 @@ def test_a_write_that_is_refused_is_an_entry_with_who_what_and_why(world: World)
     (entry,) = world.events("request.refused")
     data = entry["data"]
     assert isinstance(data, dict)
-    assert entry["actor"] == {"kind": "human", "issuer": "https://login.acme.example", "name": "reader@acme.example"}
+    assert entry["actor"] == {"kind": "human", "issuer": "https://login.acme.example", "name": "reader"}
     assert (data["operation"], data["repository"]) == ("POST /v2/{name}/blobs/uploads/", AGENT)
     assert data["code"] == "not-in-charter"
 
@@ -86,7 +91,7 @@ def test_an_entry_fits_however_long_and_however_many_the_reasons_are(world: Worl
     assert isinstance(entry["data"], dict)
     kept = entry["data"]["reasons"]
     assert isinstance(kept, list)
-    assert 1 <= len(kept) <= refusals.MAX_REASONS
+    assert 1 <= len(kept) <= MAX_REASONS
 
 
 class TestBound:
@@ -112,7 +117,7 @@ class TestBound:
         assert entry["actor"] == {
             "kind": "human",
             "issuer": "https://login.acme.example",
-            "name": "reader@acme.example",
+            "name": "reader",
         }
         assert isinstance(entry["data"], dict)
         assert entry["data"]["count"] == 7
@@ -147,11 +152,12 @@ class TestBound:
 
 
 def named(name: str) -> Principal:
-    return Principal(PrincipalKind.HUMAN, identity_of(name))
+    return Principal(PrincipalKind.HUMAN, identity_of(name), name)
 
 
 def test_what_is_remembered_of_a_minute_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limiter_module, "MAX_CALLERS", 3)
+    monkeypatch.setattr(limiter_module, "MAX_ROLLED", 3)
     limiter = RefusalLimiter(per_caller=1, anonymous=2)
     assert [limiter.admit(named(f"n{each}"), "", T0) for each in range(5)] == [True, True, True, False, False]
     assert [limiter.admit(ANONYMOUS, f"192.0.2.{each}", T0) for each in range(4)] == [True, True, False, False]
@@ -171,3 +177,35 @@ def test_a_clock_that_is_set_back_does_not_hold_a_window_open() -> None:
     assert limiter.admit(named("a"), "", earlier)
     (count,) = limiter.take(earlier)
     assert (count.since, count.until) == (T0, T0)
+
+
+def test_however_many_callers_there_are_the_entries_of_a_minute_are_bounded() -> None:
+    limiter = RefusalLimiter(per_caller=5, anonymous=5, most=8)
+    admitted = [limiter.admit(named(f"n{each}"), "", T0) for each in range(2_000)]
+    assert sum(admitted) == 8
+    counts = limiter.take(T0 + timedelta(minutes=1))
+    assert len(counts) == limiter_module.MAX_ROLLED + 1
+    assert sum(each.count for each in counts) == 2_000 - 8
+    assert limiter.admit(named("n1"), "", T0 + timedelta(minutes=1)), "the next minute has room again"
+
+
+def test_a_refusal_of_many_long_reasons_is_an_entry_that_fits_and_an_object_that_has_all(own_world: World) -> None:
+    many = tuple(Reason("too-much", f"{each} " + "x" * 3_000) for each in range(200))
+
+    def handler(name: str, who: Caller) -> None:
+        raise AdmissionRefused.because(f"{name} is not for {who.name}", many)
+
+    own_world.app.add_api_route("/v2/{name:path}/refused", handler, methods=["PUT"])
+    own_world.client().put(f"/v2/{AGENT}/refused")
+    data = own_world.events("request.refused")[0]["data"]
+    assert isinstance(data, dict)
+    store_objects(own_world.services)
+    whole = own_world.services.blobs.read(LogKey.of_object(Digest(str(data["reasons_object"]))), limit=1 << 20)
+    assert whole is not None
+    assert whole[0] == canonical_bytes([reason.as_json() for reason in many])
+
+
+def test_a_refusal_calls_a_human_by_no_address(world: World) -> None:
+    world.client(READER).post(UPLOADS)
+    (entry,) = world.events("request.refused")
+    assert "reader@" not in str(entry)

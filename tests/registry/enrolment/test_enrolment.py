@@ -10,7 +10,7 @@ import pytest
 
 from tests.registry.policies.documents import policy
 from tests.registry.policies.helpers import Company, refused
-from tests.registry.world import World
+from tests.registry.world import ISSUER, World
 from tidegate_registry.enrolment.tables import EnrolmentRow
 
 ENROLMENTS, REDEMPTION = "/api/v1/enrolments", "/api/v1/enrolments/redemption"
@@ -45,7 +45,7 @@ def test_whoever_edits_the_policy_makes_a_token_that_brings_one_machine_in_once(
     assert {name: answer.json()[name] for name in ("id", *HOST)} == {"id": enrolment["id"], **HOST}
     assert refused(stranger.post(REDEMPTION, json={**HOST, "token": enrolment["token"]})) == (403, "enrolment-refused")
     made_event, redeemed = (world.events(f"enrolment.{what}")[0] for what in ("made", "redeemed"))
-    assert made_event["actor"] == {"kind": "human", "issuer": "https://login.acme.example", "name": "anna@acme.example"}
+    assert made_event["actor"] == {"kind": "human", "issuer": ISSUER, "name": "anna", "person": "anna"}
     assert redeemed["actor"] == {"kind": "enrolment", "issuer": "", "name": "host/edge-berlin-07"}
     assert redeemed["id"] == answer.json()["eventId"]
 

@@ -160,7 +160,7 @@ def test_the_entry_says_who_attached_and_who_signed_under_which_charter_and_root
     answer = gate_world.attach(client, manifest, shop.sign(payload, "bob"), PREDICATE_REVIEW)
     assert answer.status_code == 201, answer.text
     (event,) = gate_world.events("evidence.verified")
-    assert event["actor"] == {"kind": "human", "issuer": shop.main.issuer.url, "name": "bob@sandbox.example"}
+    assert event["actor"] == {"kind": "human", "issuer": shop.main.issuer.url, "name": "sandbox|bob"}
     data = event["data"]
     assert isinstance(data, dict)
     assert data["charter"] == shop.charter.digest
