@@ -12,6 +12,9 @@ COMMANDS = {
     "verify": "verify the whole log from its files, and that it only grew since the last time",
     "show": "show an entry, once it is proved to be in the log",
     "prove": "write a proof that an entry is in the log, which verifies offline",
+    "tail": "show the latest entries, and wait for more",
+    "watch": "be told of what matters in the log",
+    "export": "write entries for a SIEM, as JSON lines or OCSF events",
     "check": "check such a proof; no network, no state",
     "compare": "compare what several sources, or several times, show of one log",
 }
