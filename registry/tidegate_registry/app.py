@@ -10,7 +10,6 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tidegate.errors import TidegateError
 from tidegate_registry import __version__, health, migrations, problems
 from tidegate_registry.access import routes as access_routes
 from tidegate_registry.admission import routes as admission_routes
@@ -20,6 +19,7 @@ from tidegate_registry.artifacts import routes as artifacts_routes
 from tidegate_registry.artifacts.http.fast import KeptReads
 from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.audit import routes as audit_routes
+from tidegate_registry.audit.halt import hold_while_ahead
 from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.refusals import record_suppressed
 from tidegate_registry.background import led_steps, steps_of_server, steps_of_worker
@@ -27,7 +27,6 @@ from tidegate_registry.db import Db
 from tidegate_registry.enrolment import routes as enrolment_routes
 from tidegate_registry.evidence import routes as evidence_routes
 from tidegate_registry.keeping import routes as keeping_routes
-from tidegate_registry.keeping.highwater import check_not_behind, note_progress
 from tidegate_registry.logs import get_logger
 from tidegate_registry.metrics import Metrics
 from tidegate_registry.observe import Observe
@@ -121,8 +120,9 @@ def check_start(app: Services) -> None:
     """Check, once and before the first request, what serving rests on.
 
     The schema is that of this version (the sandbox migrates by itself), the trust file is good, and the object store
-    really has the properties that write-once content addressing needs. In production, the database holds what it held
-    when the bucket was last told. Raises a TidegateError that names what is not.
+    really has the properties that write-once content addressing needs. Raises a TidegateError that names what is not.
+
+    A database that is older than the published log is served from, and not written to.
     """
     sandbox = app.settings.mode is Mode.SANDBOX
     if sandbox:
@@ -132,8 +132,7 @@ def check_start(app: Services) -> None:
     if app.trust is not None and not (sandbox and app.settings.trust_file is None):
         app.trust.check()  # in production, a registry that trusts nobody could admit nothing
     app.blobs.probe()
-    if not sandbox:
-        check_not_behind(app)
+    hold_while_ahead(app)
 
 
 class Registry(FastAPI):
@@ -180,13 +179,6 @@ def create_app(
     return api
 
 
-def _note_at_end(app: Services) -> None:
-    try:
-        note_progress(app)
-    except TidegateError as error:  # the next start notices no less
-        log.warning("high-water.not_noted", error=str(error))
-
-
 def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     inside = app.settings.worker is WorkerPlace.INSIDE
     led = led_steps(app) if inside else ()  # opens keys: what is wrong with one is told before anything answers
@@ -196,13 +188,12 @@ def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAs
         if not checked:
             await run_in_threadpool(check_start, app)
         log.info("started", mode=str(app.settings.mode), public_url=app.settings.public_url)
-        each = [*steps_of_server(app, partial(record_suppressed, app, api.state.refusals))]
+        each = [*steps_of_server(app, api.state.metrics, partial(record_suppressed, app, api.state.refusals))]
         if inside:
             each += steps_of_worker(app)
         async with Worker(app.db, app.entropy, each=each, led=led):
             yield
         await run_in_threadpool(record_suppressed, app, api.state.refusals, closing=True)
-        await run_in_threadpool(_note_at_end, app)
         await app.staging.close()
         await run_in_threadpool(app.db.close)
         log.info("stopped")

@@ -1,9 +1,8 @@
 """What the registry does by itself while it runs; the scheduler is worker.py.
 
-Each server: write entries of what was only counted, drop what others revoked, tell the log whom the trust file trusts.
-Each worker: drop uploads that nobody continued, end what a collection that died left half-done, look again at
-promotions that wait for a time, note in the bucket how far the database has come. One worker of all: put what was
-committed into the log.
+Each server: write entries of what was only counted, drop what others revoked, tell the log whom the trust file trusts,
+heed what is wrong with the log. Each worker: drop uploads that nobody continued, end what a collection that died left
+half-done, look again at promotions that wait for a time. One worker of all: put what was committed into the log.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING
 from tidegate_registry.artifacts.pending import sweep_pending
 from tidegate_registry.artifacts.sweep import sweep_uploads
 from tidegate_registry.audit.events import SYSTEM
+from tidegate_registry.audit.halt import WATCH_SECONDS as LOG_WATCH_SECONDS
+from tidegate_registry.audit.halt import LogWatch
 from tidegate_registry.audit.integrate import Integrator
 from tidegate_registry.audit.keys import open_log_signer
 from tidegate_registry.audit.sequence import LOG
-from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.logs import get_logger
 from tidegate_registry.promotion.settling import TURN_SECONDS, take_turn
@@ -28,19 +28,20 @@ from tidegate_registry.trusting.service import TRUST_SECONDS, TrustNotes
 from tidegate_registry.worker import LedStep, Step, Worker
 
 if TYPE_CHECKING:
+    from tidegate_registry.metrics import Metrics
     from tidegate_registry.services import Services
 
 log = get_logger()
 
 SWEEP_SECONDS = 300  # far below the life of an upload session, so that disk is given back soon after it
-NOTE_SECONDS = 60  # entries that a crash may keep from the bucket's high-water mark
 COUNT_SECONDS = 60  # the window in which refusals are counted: its entry comes at most one more window later
 
 
-def steps_of_server(app: Services, record_counts: Callable[[], None]) -> Sequence[Step]:
+def steps_of_server(app: Services, metrics: Metrics, record_counts: Callable[[], None]) -> Sequence[Step]:
     """Give what each process that answers requests does. `record_counts`: writes what windows left out."""
     return (
         Step("refusal-counts", COUNT_SECONDS, record_counts),
+        Step("log-watch", LOG_WATCH_SECONDS, LogWatch(app, metrics).look),
         Step("revocations", WATCH_SECONDS, RevocationWatch(app).look),
         Step("trust", TRUST_SECONDS, TrustNotes(app).look),
     )
@@ -60,7 +61,6 @@ def steps_of_worker(app: Services) -> Sequence[Step]:
     return (
         Step("uploads", SWEEP_SECONDS, sweep),
         Step("claims", SWEEP_SECONDS, lambda: Sweep(app, SYSTEM).tidy_claims()),
-        Step("high-water", NOTE_SECONDS, lambda: note_progress(app)),
         Step("promotions", TURN_SECONDS, lambda: take_turn(app)),
     )
 

@@ -1,4 +1,4 @@
-"""`tidegate-registry serve | worker | migrate | policy | keys | fsck | gc | accept-loss | sandbox`.
+"""`tidegate-registry serve | worker | migrate | policy | keys | fsck | gc | sandbox`.
 
 Exit codes are those of `tidegate`.
 """

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from tidegate.errors import TidegateError
 from tidegate_registry.access.token_keys import load_token_key
+from tidegate_registry.audit.halt import demand_not_halted
 from tidegate_registry.logs import get_logger
 from tidegate_registry.services import App
 from tidegate_registry.settings import Settings
@@ -109,6 +110,7 @@ def dependencies(app: Services) -> dict[str, Callable[[], None]]:
         "database": app.db.ping,
         "store": app.blobs.ping,
         "trust_file": app.trust.check if app.trust is not None else _nothing_to_check,
+        "log": lambda: demand_not_halted(app),
         "signing_key": lambda: _check_signing_key(app.settings),
     }
 

@@ -28,6 +28,15 @@ class Metrics:
         )
         self.in_flight = Gauge("tidegate_requests_in_flight", "Requests being answered.", registry=self.registry)
         self.refusals = Counter("tidegate_refusals", "Refusals by code.", ("code",), registry=self.registry)
+        self.log_assigned = Gauge("tidegate_log_assigned", "Entries that have an index.", registry=self.registry)
+        self.log_published = Gauge(
+            "tidegate_log_published", "Entries under the published checkpoint.", registry=self.registry
+        )
+        self.log_halted = Gauge(
+            "tidegate_log_halted",
+            "1 while the log does not go on, as it and the database differ.",
+            registry=self.registry,
+        )
         self.uploaded = Counter("tidegate_uploaded_bytes", "Bytes of blobs received.", registry=self.registry)
 
     def render(self) -> Response:

@@ -31,7 +31,7 @@ from tidegate_registry.access.principal import Grant, Principal, PrincipalKind
 from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.store import insert_manifest
 from tidegate_registry.audit import service as audit
-from tidegate_registry.keeping.events import LossAccepted
+from tidegate_registry.keeping.events import ObjectRestored
 from tidegate_registry.keeping.plan import Named
 from tidegate_registry.settings import Keeping
 
@@ -115,9 +115,8 @@ def test_a_push_waits_for_another_one_to_take_what_is_left(world: World) -> None
         with app.db.begin() as tx:
             naming.lock_agent(tx, AGENT, now)
             insert_manifest(tx, app, AGENT, mine, now=now)
-            audit.append(
-                tx, LossAccepted(at=now, actor=OPERATOR, marked_position=0, marked_entry="", position=0, reason="")
-            )
+            event = ObjectRestored(at=now, actor=OPERATOR, namespace="", digest="", size=0, was="", source="")
+            audit.append(tx, event)
             tx.flush()
             answer = pool.submit(world.put, client, other, None, SIBLING)
             wait_for(lambda: answer.done() or waits_for_a_lock(world))

@@ -19,13 +19,13 @@ from sqlmodel import col, select, update
 from tests.postgres import empty_database
 from tests.processes import RegistryProcess, Site, make_site, replicas, write_trust
 from tests.registry.admission.world import NO_TLS, GateWorld, codes_of
+from tests.registry.audit.publishing import publish_log
 from tests.registry.world import store_settings, wait_for
 from tests.workshop import AGENT, RELEASE_JOB
 from tidegate.digest import Digest
 from tidegate.formats.manifest import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, Manifest, image_manifest
 from tidegate_registry.artifacts.tables import BlobRow, ReleaseRow
 from tidegate_registry.audit.events import Actor
-from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.tables import BlobClaimRow
 from tidegate_registry.policies.install import install
 from tidegate_registry.sandbox.jobs import SERVER_URL
@@ -288,7 +288,7 @@ def test_what_is_pushed_while_it_is_collected_is_there_afterwards(pair: Pair) ->
         for layer in layers[lane]:
             assert in_one_request(client, layer) == 201
     let_blobs_age(pair)
-    note_progress(pair.world.services)  # the replicas do it once a minute
+    publish_log(pair.world.services)  # their worker does it every second
 
     def push(lane: int) -> list[Manifest]:
         return [pair.push_with_layer(clients[lane], layer) for layer in layers[lane]]

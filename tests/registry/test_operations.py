@@ -79,7 +79,7 @@ def test_health_is_open_and_ready_says_that_everything_is_there(world: World) ->
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready",
-        "checks": dict.fromkeys(("database", "store", "trust_file", "signing_key"), "ok"),
+        "checks": dict.fromkeys(("database", "store", "trust_file", "log", "signing_key"), "ok"),
     }
 
 

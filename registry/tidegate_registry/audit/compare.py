@@ -17,7 +17,6 @@ from tidegate_registry.audit.standing import Ahead, Behind, Continue, DatabaseLo
 if TYPE_CHECKING:
     from tidegate.tlog.checkpoint import Checkpoint
     from tidegate.tlog.note import VerifierKey
-    from tidegate_registry.db import Db
     from tidegate_registry.services import Services
 
 
@@ -60,7 +59,7 @@ def gather(app: Services, key: VerifierKey | None) -> Facts:
 def demand_same_log(app: Services, key: VerifierKey | None) -> Facts:
     """Check that the database knows all that is published, and nothing else is.
 
-    Raises LogAhead, LogBehind, LogForked; their codes are noted by who leads.
+    Raises LogAhead, LogBehind, LogForked.
     """
     facts = gather(app, key)
     match facts.verdict:
@@ -69,9 +68,7 @@ def demand_same_log(app: Services, key: VerifierKey | None) -> Facts:
         case Behind(published, noted):
             raise LogBehind.by(published, noted)
         case Forked(found, expected):
-            raise LogForked(
-                "the published log and the database contradict each other", found=found, expected=expected, hint=RESTORE
-            )
+            raise LogForked(LogForked.summary, found=found, expected=expected, hint=RESTORE)
     return facts
 
 
@@ -105,11 +102,3 @@ def _entries_root(app: Services, database: DatabaseLog, size: int) -> bytes | No
     while edge.size < size:
         edge.grow(sequence.load_entries(app.db, range(edge.size, min(size, edge.size + sequence.READ_ROWS))))
     return edge.root
-
-
-def watch_halt(db: Db) -> str | None:
-    """Read what keeps the log from going on; and let this process write nothing while the database is behind."""
-    with db.read() as tx:
-        state = sequence.load_state(tx)
-    db.held = None if state.halted != LogAhead.code else LogAhead.noted
-    return state.halted

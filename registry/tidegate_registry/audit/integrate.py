@@ -23,7 +23,7 @@ from tidegate_registry.audit import sequence
 from tidegate_registry.audit.compare import demand_same_log
 from tidegate_registry.audit.leader import LeadershipLost, Lease
 from tidegate_registry.audit.objects import store_objects
-from tidegate_registry.audit.problems import LogAhead, LogBehind, LogForked
+from tidegate_registry.audit.problems import LogHalted
 from tidegate_registry.audit.publish import publish, upload
 from tidegate_registry.logs import get_logger
 from tidegate_registry.worker import Did
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 log = get_logger()
 
 TURN_BATCHES = 8  # of settings.log.batch: what one checkpoint covers when the log has to catch up
-HALTS = (LogAhead, LogBehind, LogForked)
 
 
 @dataclass(slots=True)
@@ -72,8 +71,9 @@ class Integrator:
             if tree is None or tree.lease != lease:
                 tree = self._take_over(lease)
             did = self._advance(tree)
-        except HALTS as error:
-            log.error("log.halted", code=error.code, error=str(error), found=error.reasons[0].found)  # noqa: TRY400
+        except LogHalted as error:
+            (reason,) = error.reasons
+            log.error("log.halted", code=error.code, error=str(error), found=reason.found, expected=reason.expected)  # noqa: TRY400
             with suppress(LeadershipLost, Unreachable):
                 sequence.note_halted(self._app.db, lease, error.code)
             raise

@@ -1,4 +1,4 @@
-"""`tidegate-registry fsck | gc | accept-loss`. Data to stdout, words to stderr; `--json` gives one document."""
+"""`tidegate-registry fsck | gc`. Data to stdout, words to stderr; `--json` gives one document."""
 
 from __future__ import annotations
 
@@ -58,14 +58,6 @@ def add_parsers(verbs: Verbs[argparse.ArgumentParser], add_verb: AddVerb) -> Non
     )
     gc.add_argument("--json", action="store_true", help="one JSON document")
     gc.set_defaults(run=_gc)
-    accept = add_verb(
-        verbs,
-        "accept-loss",
-        "go on with a database that is older than the bucket",
-        "Say that entries which the database once held are lost, so that the registry starts again. It gets an entry.",
-    )
-    accept.add_argument("--reason", required=True, metavar="TEXT", help="why; stays in the audit log")
-    accept.set_defaults(run=_accept_loss)
 
 
 def _fsck(args: argparse.Namespace) -> int:
@@ -177,15 +169,6 @@ def _gc(args: argparse.Namespace) -> int:
         stays = [f"{each.repository}@{each.digest}" for each in needed]
         out.json({"applied": args.apply, **counts, "removed": listed, "stays": stays})
     return EXIT_REFUSED if needed else EXIT_DONE
-
-
-def _accept_loss(args: argparse.Namespace) -> int:
-    from tidegate_registry.keeping.highwater import accept_loss
-
-    with opened(args) as app:
-        mark = accept_loss(app, operator(), args.reason)
-    Output().say(f"goes on without entry {mark.entry} at position {mark.position}, and whatever went with it")
-    return EXIT_DONE
 
 
 def _named(text: str) -> Named:

@@ -17,12 +17,12 @@ from tidegate_registry.artifacts import naming
 from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.tables import BlobLinkRow, BlobRow, ManifestEdgeRow, ManifestRow
 from tidegate_registry.audit import service as audit
+from tidegate_registry.audit.compare import demand_own_log
 from tidegate_registry.evidence.tables import EvidenceRow
 from tidegate_registry.keeping import claims
 from tidegate_registry.keeping.events import BlobRemoved, ManifestRemoved
 from tidegate_registry.keeping.fsck.findings import Problem
 from tidegate_registry.keeping.fsck.records import check_records
-from tidegate_registry.keeping.highwater import check_is_own
 from tidegate_registry.keeping.plan import (
     DoomedBlob,
     DoomedManifest,
@@ -59,9 +59,9 @@ class RecordsDamaged(Conflict):
 def check_may_collect(app: Services) -> None:
     """Check that the database is the bucket's, and says what its manifests name.
 
-    Raises RecordsDamaged, DatabaseBehind, MarkMissing, Unreachable.
+    Raises RecordsDamaged, LogMissing, LogHalted, Unreachable.
     """
-    check_is_own(app)
+    demand_own_log(app)
     damaged = next((each for each in check_records(app) if each.problem in BLINDING), None)
     if damaged is not None:
         raise RecordsDamaged(
@@ -85,7 +85,7 @@ class Sweep:
         self._app, self._actor, self._forget, self._tell = app, actor, forget, tell
 
     def run(self) -> None:
-        """Remove everything that may go. Raises RecordsDamaged, DatabaseBehind, MarkMissing, Unreachable."""
+        """Remove everything that may go. Raises RecordsDamaged, LogMissing, LogHalted, Unreachable."""
         check_may_collect(self._app)
         self.tidy_claims()
         for agent in [

@@ -48,6 +48,7 @@ class Bucket:
 
     files: dict[str, bytes] = field(default_factory=dict)
     ever: dict[str, set[bytes]] = field(default_factory=dict)
+    last: dict[str, bytes] = field(default_factory=dict)
     asked: Callable[[], None] = lambda: None
     answered: Callable[[], None] = lambda: None
 
@@ -76,7 +77,7 @@ class Bucket:
         return True
 
     def _keep(self, key: LogKey, raw: bytes) -> None:
-        self.files[key.name] = raw
+        self.files[key.name] = self.last[key.name] = raw
         self.ever.setdefault(key.name, set()).add(raw)
         self.answered()
 
@@ -127,6 +128,15 @@ class LogWorld:
         while integrator.turn(lease) is not Did.NOTHING:
             turns += 1
         return turns
+
+    @property
+    def published(self) -> bytes:
+        """The last checkpoint that the integrator wrote, whatever is in its place now."""
+        return self.bucket.last["checkpoint"]
+
+    def bodies(self) -> list[bytes]:
+        with self.db.read() as tx:
+            return [bytes(body) for body in tx.connection().scalars(text("SELECT body FROM audit_event ORDER BY idx"))]
 
     def checkpoint(self) -> Checkpoint:
         return Checkpoint.parse(verify_note(self.bucket.files["checkpoint"], (self.signer.key,)).note.text)

@@ -10,11 +10,11 @@ from unittest import mock
 
 from pydantic import SecretStr
 
+from tests.registry.audit.publishing import publish_log
 from tests.registry.world import AGENT, World
 from tidegate.digest import Digest
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.cli import main
-from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.plan import Named
 from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.settings import S3Settings
@@ -76,7 +76,7 @@ def command(world: World, *arguments: str) -> tuple[int, str, str]:
 
 def collect(app: Services, *forget: Named) -> set[str]:
     """Collect garbage, and give the digests that went."""
-    note_progress(app)  # as a registry that runs does every minute
+    publish_log(app)  # as a worker does every second
     gone: set[str] = set()
     Sweep(app, OPERATOR, forget=forget, tell=lambda each: gone.add(each.digest)).run()
     return gone

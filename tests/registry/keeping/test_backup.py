@@ -1,4 +1,4 @@
-"""A backup is a dump and then a copy of the bucket; a dump that is older than the bucket is noticed, and not served."""
+"""A backup is a dump, then a copy of the bucket; a dump older than the published log is noticed, and not written to."""
 
 from __future__ import annotations
 
@@ -14,27 +14,20 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.postgres import empty_database
-from tests.registry.keeping.helpers import OPERATOR, collect, command, released, store_of
+from tests.registry.audit.publishing import publish_log
+from tests.registry.keeping.helpers import collect, released, store_of
 from tests.registry.world import World, store_settings
 from tidegate.digest import Digest
-from tidegate.errors import InvalidInput
 from tidegate_registry import migrations
 from tidegate_registry.app import check_start
+from tidegate_registry.audit.compare import demand_own_log
+from tidegate_registry.audit.halt import demand_not_halted
+from tidegate_registry.audit.problems import LogAhead
 from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db
 from tidegate_registry.keeping.fsck.run import check
-from tidegate_registry.keeping.highwater import (
-    MARK,
-    DatabaseBehind,
-    MarkInvalid,
-    NothingLost,
-    accept_loss,
-    check_not_behind,
-    last_entry,
-    note_progress,
-)
+from tidegate_registry.keeping.sweep import check_may_collect
 from tidegate_registry.services import Services
-from tidegate_registry.settings import Mode
 from tidegate_registry.storage.s3 import S3BlobStore
 
 FIRST, SECOND = b"what the first release does", b"what the second one does"
@@ -98,94 +91,41 @@ def backup(own_world: World, tmp_path: Path, request: pytest.FixtureRequest) -> 
 
 def test_a_dump_and_then_a_copy_of_the_bucket_make_a_registry_that_is_clean(own_world: World, backup: Backup) -> None:
     released(own_world, FIRST)
-    note_progress(own_world.services)
+    publish_log(own_world.services)
     dump = backup.dump()
     own_world.push_blob(own_world.client(), SECOND)  # it is in the copy, and no row says so
     restored = backup.restored(dump)
-    check_not_behind(restored)
+    demand_own_log(restored)
     assert {str(each.problem) for each in check(restored, rehash=True).findings} == {"object-without-row"}
 
 
-def test_a_dump_older_than_the_bucket_is_noticed_and_goes_on_only_when_the_loss_is_accepted(
-    own_world: World, backup: Backup
-) -> None:
+def test_a_dump_older_than_the_published_log_is_noticed_and_not_written_to(own_world: World, backup: Backup) -> None:
     released(own_world, FIRST)
+    publish_log(own_world.services)
     dump = backup.dump()
     released(own_world, SECOND, version="1.1.0")
-    note_progress(own_world.services)
+    publish_log(own_world.services)
     restored = backup.restored(dump)
-    settings = restored.settings.model_copy(update={"mode": Mode.PRODUCTION})
-    with pytest.raises(DatabaseBehind) as caught:
-        check_start(dataclasses.replace(restored, settings=settings))
-    (reason,) = caught.value.reasons
-    missing = len(own_world.events()) - len(entries_of(restored))
-    assert (reason.code, f"about {missing} entries are missing" in (reason.found or "")) == ("database-behind", True)
-    assert "accept-loss" in (reason.hint or "")
+    check_start(restored)
+    entries = entries_of(restored)
+    with pytest.raises(LogAhead) as held, restored.db.begin():
+        raise AssertionError("not reached")
+    assert held.value.reasons[0].code == "log-ahead"
     own_world.clock.tick(days=400)
-    for refused in (collect, note_progress):  # neither removes what may come back, nor forgets that it was there
-        with pytest.raises(DatabaseBehind):
+    for refused in (publish_log, check_may_collect):  # neither goes on, nor removes what may come back
+        with pytest.raises(LogAhead):
             refused(restored)
-    assert [str(each.problem) for each in check(restored).problems] == ["database-behind"]
-    accept_loss(restored, OPERATOR, "the disk of the newer dump is gone")
-    check_start(dataclasses.replace(restored, settings=settings))
-    assert check(restored, rehash=True).problems == []
-    assert entries_of(restored)[-1] == "loss.accepted"
-    own_world.clock.tick(days=400)
-    assert Digest.of(SECOND) in collect(restored)
+    with pytest.raises(LogAhead):
+        demand_not_halted(restored)
+    assert [str(each.problem) for each in check(restored).problems] == ["log-ahead"]
+    assert entries_of(restored) == entries
+    newer = backup.restored(backup.dump())
+    check_start(newer)
+    with newer.db.begin():
+        pass
+    assert Digest.of(SECOND) not in collect(newer)
 
 
 def entries_of(app: Services) -> list[str]:
     with app.db.read() as tx:
         return [row.type for row in entries(tx, limit=1000)]
-
-
-def test_the_mark_follows_the_last_entry_and_a_replica_that_lags_never_lowers_it(own_world: World) -> None:
-    app, store = own_world.services, own_world.services.blobs
-    note_progress(app)
-    assert store.read(MARK, limit=1000) is None  # there is nothing to note
-    released(own_world, FIRST)
-    note_progress(app)
-    first = store.read(MARK, limit=1000)
-    assert first is not None
-    released(own_world, SECOND, version="1.1.0")
-    note_progress(app)
-    newer = store.read(MARK, limit=1000)
-    assert newer is not None
-    assert not store.write(MARK, first[0], replaces=first[1])  # read before, written after
-    assert not store.write(MARK, first[0], replaces=None)
-    assert store.read(MARK, limit=1000) == newer
-    with app.db.read() as tx:
-        last = last_entry(tx)
-    assert last is not None
-    assert last.entry.encode() in newer[0]
-
-
-def test_a_registry_that_stops_notes_how_far_it_came(own_world: World) -> None:
-    released(own_world, FIRST)
-    own_world.server.stop()
-    found = own_world.services.blobs.read(MARK, limit=1000)
-    assert found is not None
-    with own_world.services.db.read() as tx:
-        last = last_entry(tx)
-    assert last is not None
-    assert last.entry.encode() in found[0]
-
-
-def test_there_is_no_loss_to_accept_where_nothing_is_lost(own_world: World) -> None:
-    code, _, told = command(own_world, "accept-loss", "--reason", "just in case")
-    assert (code, "no high-water mark" in told) == (1, True)
-    released(own_world, FIRST)
-    note_progress(own_world.services)
-    with pytest.raises(NothingLost) as caught:
-        accept_loss(own_world.services, OPERATOR, "just in case")
-    assert caught.value.reasons[0].code == "nothing-lost"
-    with pytest.raises(InvalidInput) as unsaid:
-        accept_loss(own_world.services, OPERATOR, " ")
-    assert unsaid.value.reasons[0].code == "reason-missing"
-
-
-def test_a_mark_that_is_none_stops_the_start(own_world: World) -> None:
-    assert own_world.services.blobs.write(MARK, b'{"position":"1"}', replaces=None)
-    with pytest.raises(MarkInvalid) as caught:
-        check_not_behind(own_world.services)
-    assert caught.value.reasons[0].code == "high-water-mark-invalid"

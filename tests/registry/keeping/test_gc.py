@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlmodel import delete, select
 
+from tests.registry.audit.publishing import publish_log
 from tests.registry.keeping.helpers import collect, command, is_stored, released
 from tests.registry.world import AGENT, World, make_index, missing_subject
 from tidegate.digest import Digest
@@ -15,7 +16,6 @@ from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
 from tidegate_registry.artifacts.tables import ManifestEdgeRow
 from tidegate_registry.keeping import claims
 from tidegate_registry.keeping.fsck.run import check
-from tidegate_registry.keeping.highwater import note_progress
 from tidegate_registry.keeping.plan import Named
 from tidegate_registry.keeping.sweep import RecordsDamaged
 from tidegate_registry.keeping.tables import BlobClaimRow
@@ -71,8 +71,8 @@ def test_the_command_only_tells_until_it_is_told_to_apply(world: World) -> None:
     forgotten = world.make_manifest(client, OTHER)
     assert world.put(client, forgotten).status_code == 201
     refused = command(world, "gc")
-    assert (refused[0], "high-water-mark-missing" in refused[2]) == (1, True)
-    note_progress(world.services)
+    assert (refused[0], "log-missing" in refused[2]) == (1, True)
+    publish_log(world.services)
     entries = len(world.events())
     code, printed, told = command(world, "gc")  # by the real clock, months later
     lines = printed.splitlines()

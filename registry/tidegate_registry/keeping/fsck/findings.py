@@ -31,7 +31,9 @@ class Problem(StrEnum):
     RECORD_MISSING = "record-missing"
     MEMBER_MISSING = "member-missing"
     BEING_REMOVED = "being-removed"
-    DATABASE_BEHIND = "database-behind"
+    LOG_AHEAD = "log-ahead"
+    LOG_BEHIND = "log-behind"
+    LOG_FORKED = "log-forked"
 
 
 # harmless: left by uploads or collections that nobody ended, and taken away by garbage collection

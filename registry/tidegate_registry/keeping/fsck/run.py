@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from sqlmodel import func, select
 
 from tidegate_registry.artifacts.tables import BlobRow, ManifestRow, ReleaseRow
+from tidegate_registry.audit.compare import demand_same_log
+from tidegate_registry.audit.problems import LogHalted
 from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.keeping.fsck.breaks import broken_releases
 from tidegate_registry.keeping.fsck.findings import Finding, Problem
 from tidegate_registry.keeping.fsck.objects import check_objects
 from tidegate_registry.keeping.fsck.records import check_records
-from tidegate_registry.keeping.highwater import DatabaseBehind, check_not_behind
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
@@ -36,7 +37,7 @@ class Checked:
 
 def check(app: Services, *, rehash: bool = False, advance: Callable[[int], None] = lambda _: None) -> Checked:
     """Check everything; changes nothing. Raises StoreUnavailable, DatabaseUnavailable."""
-    findings = [*_check_mark(app), *check_records(app), *check_objects(app, rehash=rehash, advance=advance)]
+    findings = [*_check_log(app), *check_records(app), *check_objects(app, rehash=rehash, advance=advance)]
     with app.db.read() as tx:
         counts = {
             name: tx.exec(select(func.count()).select_from(row)).one()
@@ -53,9 +54,9 @@ def check(app: Services, *, rehash: bool = False, advance: Callable[[int], None]
     return Checked(findings, counts, rehash)
 
 
-def _check_mark(app: Services) -> Iterator[Finding]:
+def _check_log(app: Services) -> Iterator[Finding]:
     try:
-        check_not_behind(app)
-    except DatabaseBehind as error:
+        demand_same_log(app, None)
+    except LogHalted as error:
         (reason,) = error.reasons
-        yield Finding(Problem.DATABASE_BEHIND, "registry", "", reason.found or "", reason.expected or "")
+        yield Finding(Problem(error.code), "registry", "", reason.found or "", reason.expected or "")
