@@ -5,45 +5,18 @@ from __future__ import annotations
 import json
 import stat
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.smalllog import ORIGIN, SmallLog, entry, signer
-from tidegate.auditor.audited import AuditedLog, open_audited, record_verified
-from tidegate.auditor.source import folder_source
-from tidegate.auditor.state import LogStates, Verified
-from tidegate.errors import LogRefused, TidegateError
+from tests.auditing import NOW, Auditor
+from tests.smalllog import SmallLog, entry, signer
+from tidegate.auditor.audited import record_verified
+from tidegate.auditor.state import Verified
+from tidegate.errors import TidegateError
 from tidegate.tlog.cosigner import Ed25519Cosigner
 from tidegate.verify.trust import LogTrust
-
-NOW = datetime(2026, 4, 1, tzinfo=UTC)
-
-
-class Auditor:
-    """Looks at the log in a folder, a minute later each time."""
-
-    def __init__(self, folder: Path, log: SmallLog) -> None:
-        self.states, self.log, self.now = LogStates(folder), log, NOW
-        self.trust = LogTrust(log.key)
-
-    def look(self, log: SmallLog | None = None) -> AuditedLog:
-        self.now += timedelta(minutes=1)
-        return open_audited(folder_source((log or self.log).folder), self.trust, self.states, now=self.now)
-
-    def refused(self, log: SmallLog | None = None) -> LogRefused:
-        with pytest.raises(LogRefused) as refused:
-            self.look(log)
-        return refused.value
-
-    @property
-    def state(self) -> Path:
-        return self.states.path(ORIGIN)
-
-    @property
-    def evidence(self) -> list[Path]:
-        return sorted((self.states.folder / "evidence").glob("*/*"))
 
 
 @pytest.fixture
@@ -95,7 +68,7 @@ def test_a_damaged_state_is_not_a_first_use(auditor: Auditor, content: bytes | N
     auditor.look()
     kept = auditor.state.read_bytes()
     auditor.state.write_bytes(kept.replace(b"300\\n", b"299\\n") if content is None else content)
-    refused = auditor.refused()
+    refused = auditor.refusal()
     assert refused.reasons[0].code in ("log-state-damaged", "log-state-foreign")
     assert str(auditor.state) in f"{refused.message} {refused.hint}"
     auditor.state.write_bytes(kept)
@@ -106,13 +79,13 @@ def test_another_key_does_not_continue_what_was_seen(auditor: Auditor, tmp_path:
     auditor.look()
     other = SmallLog(tmp_path / "other", own=signer(seed="another"))
     auditor.trust = LogTrust(other.key)
-    assert auditor.refused(other).reasons[0].code == "log-state-foreign"
+    assert auditor.refusal(other).reasons[0].code == "log-state-foreign"
 
 
 def test_a_clock_that_is_before_the_last_audit_is_told(auditor: Auditor) -> None:
     auditor.look()
     auditor.now -= timedelta(hours=1)
-    assert auditor.refused().reasons[0].code == "clock-set-back"
+    assert auditor.refusal().reasons[0].code == "clock-set-back"
 
 
 def test_a_witness_that_signs_more_at_an_earlier_time_is_told(tmp_path: Path, log: SmallLog) -> None:
@@ -132,23 +105,23 @@ def test_a_witness_that_signs_more_at_an_earlier_time_is_told(tmp_path: Path, lo
     auditor.look()
     times.append(NOW - timedelta(hours=1))
     log.grow(1)
-    assert auditor.refused().reasons[0].code == "witness-clock-back"
+    assert auditor.refusal().reasons[0].code == "witness-clock-back"
     assert len(auditor.evidence) == 1
 
 
 def test_too_few_witnesses_are_refused_and_nothing_is_remembered(auditor: Auditor, log: SmallLog) -> None:
     witness = replace(signer("w.example", "w").key, algorithm=4)  # type: ignore[arg-type]
     auditor.trust = LogTrust(log.key, (witness,), 1)
-    assert auditor.refused().reasons[0].code == "witnesses-missing"
+    assert auditor.refusal().reasons[0].code == "witnesses-missing"
     assert not auditor.state.exists()
 
 
 def test_evidence_is_whole_and_never_written_over(auditor: Auditor, log: SmallLog, tmp_path: Path) -> None:
     auditor.look()
     forked = log.rewritten(tmp_path / "fork", [entry(0, salt="other"), *log.entries[1:], entry(300)])
-    refused = auditor.refused(forked)
+    refused = auditor.refusal(forked)
     auditor.now -= timedelta(minutes=1)
-    auditor.refused(forked)
+    auditor.refusal(forked)
     first, second = auditor.evidence
     assert str(first) in (refused.hint or "")
     assert (first / "seen.checkpoint").read_bytes() == (second / "seen.checkpoint").read_bytes() == log.note
