@@ -97,7 +97,11 @@ def answer(request: Request, body: Out, *, tag: str | None = None) -> Response:
 
     `tag`: the ETag, where it is something that callers send back in `If-Match`; else it follows from the body.
     """
-    raw = body.model_dump_json(by_alias=True).encode()
+    return answer_raw(request, body.model_dump_json(by_alias=True).encode(), tag=tag)
+
+
+def answer_raw(request: Request, raw: bytes, *, tag: str | None = None) -> Response:
+    """Give JSON as it is, as `answer` does: where bytes in it must stay what they are."""
     tag = tag or f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
     known = {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}

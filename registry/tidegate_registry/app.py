@@ -19,6 +19,7 @@ from tidegate_registry.artifacts import routes as artifacts_routes
 from tidegate_registry.artifacts.http.fast import KeptReads
 from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.audit import routes as audit_routes
+from tidegate_registry.audit import search_routes
 from tidegate_registry.audit.halt import hold_while_ahead
 from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.refusals import record_suppressed
@@ -54,6 +55,7 @@ ROUTERS = (
     policies_routes.router,
     promotion_routes.router,
     audit_routes.router,
+    search_routes.router,
     keeping_routes.router,
     health.router,
 )

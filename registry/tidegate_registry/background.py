@@ -2,7 +2,7 @@
 
 Each server: write entries of what was only counted, drop what others revoked, tell the log whom the trust file trusts,
 heed what is wrong with the log. Each worker: drop uploads that nobody continued, end what a collection that died left
-half-done, look again at promotions that wait for a time. One worker of all: put what was committed into the log.
+half-done, look again at promotions that wait for a time. One worker of all: put what was committed into the log, and what is there into the index that search uses.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tidegate_registry.artifacts.sweep import sweep_uploads
 from tidegate_registry.audit.events import SYSTEM
 from tidegate_registry.audit.halt import WATCH_SECONDS as LOG_WATCH_SECONDS
 from tidegate_registry.audit.halt import LogWatch
+from tidegate_registry.audit.index import INDEX_SECONDS, LOG_SEARCH, index_turn
 from tidegate_registry.audit.integrate import Integrator
 from tidegate_registry.audit.keys import open_log_signer
 from tidegate_registry.audit.sequence import LOG
@@ -71,7 +72,10 @@ def led_steps(app: Services) -> Sequence[LedStep]:
     if settings.key is None:
         return ()
     integrate = Integrator(app, open_log_signer(app.settings)).turn
-    return (LedStep(LOG, settings.checkpoint_seconds, integrate, app.db.entries_written, settings.batch),)
+    return (
+        LedStep(LOG, settings.checkpoint_seconds, integrate, app.db.entries_written, settings.batch),
+        LedStep(LOG_SEARCH, INDEX_SECONDS, lambda _: index_turn(app)),
+    )
 
 
 async def work(app: Services) -> None:

@@ -91,3 +91,23 @@ class LogObjectRow(SQLModel, table=True):
     namespace: str | None = Field(default=None, max_length=255)
     stored_at: datetime | None = Field(default=None, sa_type=Moment)
     missing_at: datetime | None = Field(default=None, sa_type=Moment)
+
+
+class LogIndexedRow(SQLModel, table=True):
+    """How far the search index has come: one row, named `log`. `version`: of what terms are made of an entry."""
+
+    __tablename__ = "log_indexed"
+
+    name: str = Field(primary_key=True, max_length=16)
+    version: int
+    size: int = Field(sa_type=BigInteger)
+
+
+class LogTimesRow(SQLModel, table=True):
+    """Between which times the entries of a block of 256 are: milliseconds since 1970."""
+
+    __tablename__ = "log_times"
+
+    block: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    earliest: int = Field(sa_type=BigInteger)
+    latest: int = Field(sa_type=BigInteger)

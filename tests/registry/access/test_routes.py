@@ -76,6 +76,8 @@ ROUTES: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/policies/{name}/proposals/{proposal}/application"): Permission.POLICY_APPLY,
     ("POST", "/api/v1/policies/{name}/reverts"): Permission.POLICY_PROPOSE,
     ("POST", "/api/v1/policies/{name}/what-if"): Permission.POLICY_PROPOSE,
+    ("GET", "/api/v1/log/entries"): Permission.LOG_READ,
+    ("GET", "/api/v1/log/entries/{entry}"): Permission.LOG_READ,
     ("GET", "/log/checkpoint"): PUBLIC,
     ("HEAD", "/log/checkpoint"): PUBLIC,
     ("GET", "/log/tile/{path:path}"): PUBLIC,
@@ -154,6 +156,7 @@ def test_whoever_shows_no_token_or_a_bad_one_is_challenged(gate_world: GateWorld
         "promotion": "0190d7c0-0000-7000-8000-000000000000",
         "channel": "stable",
         "path:path": "000",
+        "entry": "0",
         "shard": "00",
         "digits": "0" * 64,
     }

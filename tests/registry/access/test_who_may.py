@@ -117,6 +117,8 @@ GET    /api/v1/agents/{namespace}/{agent}/channels/{channel}              | 1 3 
 POST   /api/v1/agents/{namespace}/{agent}/channels/{channel}/rollback     | 1 3 3 3 x x x x x
 DELETE /api/v1/agents/{namespace}/{agent}/channels/{channel}/hold         | 1 3 3 3 + 4 4 4 4
 POST   /api/v1/revocations                                                | 1 3 3 3 4 4 4 4 4
+GET    /api/v1/log/entries                                                | 1 3 3 3 3 3 3 3 +
+GET    /api/v1/log/entries/{entry}                                        | 1 3 3 3 3 3 3 3 4
 GET    /log/checkpoint                                                    | 4 4 4 4 4 4 4 4 4
 HEAD   /log/checkpoint                                                    | 4 4 4 4 4 4 4 4 4
 GET    /log/tile/{path:path} [0/000]                                      | 4 4 4 4 4 4 4 4 4
@@ -267,6 +269,7 @@ class Stage:
             "promotion": thing if state else self.things["closed"],
             "channel": "dev",
             "path:path": state,
+            "entry": "999999",
             "shard": "00",
             "digits": "0" * 64,
         }
