@@ -2,7 +2,8 @@
 
 Each server: write entries of what was only counted, drop what others revoked, tell the log whom the trust file trusts,
 heed what is wrong with the log. Each worker: drop uploads that nobody continued, end what a collection that died left
-half-done, look again at promotions that wait for a time. One worker of all: put what was committed into the log, and what is there into the index that search uses.
+half-done, look again at promotions that wait for a time. One worker of all: put what was committed into the log, and
+what is there into the index that search uses.
 """
 
 from __future__ import annotations
