@@ -30,6 +30,7 @@ FIRST = {
     "E": "evidence_admission",
     "E8": "evidence_flood",
     "K": "token_confusion",
+    "L": "false_checkpoint false_proof spoilt_tiles",
     "P": "approval_replay self_approval",
     "Q": "rerun_evaluation promotion_past_the_gate",
     "R": "evidence_replay trust_floor wrong_identity",

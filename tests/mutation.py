@@ -19,6 +19,7 @@ PACKAGES = (
     "tidegate.verify",
     "tidegate.bundle",
     "tidegate.policy",
+    "tidegate.tlog",
     "tidegate_registry.access",
     "tidegate_registry.evidence",
 )

@@ -42,7 +42,7 @@ class Edge:
     def load(cls, size: int, fetch: Fetch) -> Edge:
         """Read the edge of the tree of `size` entries; the caller compares `root` with the checkpoint's.
 
-        Raises TileInvalid (codes `tile-missing`, `tile-size`, `bundle-malformed`, `entry-foreign`).
+        Raises TileInvalid (codes `tile-missing`, `tile-size`, `entries-malformed`, `entry-foreign`).
         """
         edge = cls()
         edge.size = size

@@ -31,7 +31,7 @@ MAX_KEPT_BUNDLES = 4  # up to 16 MB each; readers go from front to back
 class TileReader:
     """Reads the tree of one verified checkpoint. Not safe from several threads.
 
-    Every method raises TileInvalid: `tile-missing`, `tile-size`, `bundle-malformed`, `tile-foreign`, `entry-foreign`.
+    Every method raises TileInvalid: `tile-missing`, `tile-size`, `entries-malformed`, `tile-foreign`, `entry-foreign`.
     """
 
     def __init__(self, fetch: Fetch, checkpoint: Checkpoint) -> None:

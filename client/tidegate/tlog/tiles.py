@@ -21,7 +21,6 @@ TILE_BYTES = TILE_WIDTH * HASH_BYTES
 CHECKPOINT_PATH = "checkpoint"
 MAX_ENTRY_BYTES = (1 << 16) - 1  # the length prefix is a uint16
 MAX_BUNDLE_BYTES = TILE_WIDTH * (2 + MAX_ENTRY_BYTES)
-MAX_LEVEL = 63  # of a path; a tree of fewer than 2^63 leaves has tiles on levels 0 to 7
 MAX_PATH_CHARACTERS = 64
 
 Fetch = Callable[[str], bytes | None]
@@ -70,21 +69,9 @@ def parse_tile_path(path: str) -> TilePath:
 
     Raises TileInvalid (code `tile-path`, step L12).
     """
-    match = _PATH.fullmatch(path) if len(path) <= MAX_PATH_CHARACTERS else None
-    if match is not None:
-        level = None if match["level"] == "entries" else int(match["level"])
-        digits = match["index"].replace("x", "").replace("/", "")
-        found = TilePath(level, int(digits), TILE_WIDTH if match["width"] is None else int(match["width"]))
-        canonical = str(found) == path  # leading groups of zeros, or `.p/256`
-        if canonical and found.width <= TILE_WIDTH and (level or 0) <= MAX_LEVEL and found.entries_needed <= MAX_SIZE:
-            return found
-    raise TileInvalid(
-        "that is not the path of a tile",
-        code="tile-path",
-        found=shown(path),
-        expected="tile/<level or `entries`>/<index in groups of three digits, all but the last with an x>[.p/<width>]",
-        step="L12",
-    )
+    attempt = _Path(path)
+    run_steps(PATH_STEPS, attempt)
+    return attempt.found
 
 
 def partial_width(size: int, level: int) -> int:
@@ -111,7 +98,7 @@ def encode_bundle(entries: Iterable[bytes]) -> bytes:
 
 
 def decode_bundle(raw: bytes, width: int = TILE_WIDTH) -> list[bytes]:
-    """Take a bundle of exactly `width` entries apart. Raises TileInvalid (codes `tile-size`, `bundle-malformed`)."""
+    """Take a bundle of exactly `width` entries apart. Raises TileInvalid (codes `tile-size`, `entries-malformed`)."""
     attempt = _Bundle(raw, width)
     run_steps(BUNDLE_STEPS, attempt)
     return attempt.entries
@@ -132,7 +119,7 @@ def read_bundle(fetch: Fetch, path: TilePath) -> list[bytes]:
     """Fetch the entries of a bundle, `path.width` of them; where a partial one is gone, from the full one.
 
     What it gives is not yet known to belong to the log. Raises TileInvalid (codes `tile-missing`, `tile-size`,
-    `bundle-malformed`).
+    `entries-malformed`).
     """
     raw, width = _fetched(fetch, path)
     return decode_bundle(raw, width)[: path.width]
@@ -151,6 +138,12 @@ def check_placed(what: str, found: bytes, expected: bytes) -> None:
 def check_entries(index: int, leaves: bytes, hashes: bytes) -> None:
     """Check that the leaf hashes of entry bundle `index` are those of its tile. Raises TileInvalid, `entry-foreign`."""
     run_steps(ENTRY_STEPS, _Placed(entries_path(index), leaves, hashes))
+
+
+@dataclass(slots=True)
+class _Path:
+    path: str
+    found: TilePath = field(default_factory=lambda: TilePath(None, 0))
 
 
 @dataclass(slots=True)
@@ -205,11 +198,29 @@ def _check_bundle_form(at: _Bundle) -> None:
     if start != end or len(at.entries) != at.width:
         raise TileInvalid(
             "an entry bundle is not a sequence of as many entries as its name says",
-            code="bundle-malformed",
+            code="entries-malformed",
             found=f"{len(at.entries)} entries" + ("" if start == end else ", and the last one is cut off"),
             expected=f"{at.width} entries",
             step="L14",
         )
+
+
+def _check_path(at: _Path) -> None:
+    match = _PATH.fullmatch(at.path) if len(at.path) <= MAX_PATH_CHARACTERS else None
+    if match is not None:
+        level = None if match["level"] == "entries" else int(match["level"])
+        digits = match["index"].replace("x", "").replace("/", "")
+        at.found = TilePath(level, int(digits), TILE_WIDTH if match["width"] is None else int(match["width"]))
+        canonical = str(at.found) == at.path  # no leading group of zeros, no `.p/256`
+        if canonical and at.found.width <= TILE_WIDTH and at.found.entries_needed <= MAX_SIZE:
+            return
+    raise TileInvalid(
+        "that is not the path of a tile",
+        code="tile-path",
+        found=shown(at.path),
+        expected="tile/<level or `entries`>/<index in groups of three digits, all but the last with an x>[.p/<width>]",
+        step="L12",
+    )
 
 
 def _check_placed(at: _Placed) -> None:
@@ -237,6 +248,7 @@ def _check_entries(at: _Placed) -> None:
         )
 
 
+PATH_STEPS = (LogStep("L12", "a path is that of a tile, in the one form", _check_path),)
 PLACE_STEPS = (LogStep("L15", "a tile hashes to what is above it, and at last to the root", _check_placed),)
 ENTRY_STEPS = (LogStep("L16", "entries hash to the tile of their bundle", _check_entries),)
 TILE_STEPS = (LogStep("L13", "a tile is as large as its name says", _check_tile_size),)

@@ -49,7 +49,7 @@ def verify_bundles(
     """Check entry bundles `start` up to `stop` of a log of `size` entries against their level-0 tiles.
 
     Whether those are of the tree is for `verify_whole` to say. `look` is shown the entries of each bundle. Raises
-    TileInvalid (codes `tile-missing`, `tile-size`, `bundle-malformed`, `entry-foreign`).
+    TileInvalid (codes `tile-missing`, `tile-size`, `entries-malformed`, `entry-foreign`).
     """
     above, leaves = [], b""
     for index in range(start, stop):

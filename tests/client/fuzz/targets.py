@@ -10,6 +10,8 @@ from tests.client.bundle.agents import FULL_YAML
 from tests.client.formats.test_entry import GOOD as ENTRY
 from tests.client.policy.documents import POLICY
 from tests.client.policy.test_cases import CASES
+from tests.client.tlog.logs import checkpoint_of, log_signer, signed, witness
+from tests.client.tlog.vector_recipes import POLICY as LOG_POLICY
 from tests.documents import guide_example, json_example
 from tests.fuzzing import Target
 from tidegate.bundle.archive import ArchiveFiles
@@ -46,6 +48,12 @@ from tidegate.formats.trustfile import parse_charter, parse_trust_file
 from tidegate.policy.cases.run import run_cases
 from tidegate.policy.load import load_policy
 from tidegate.remote.answers import error_of
+from tidegate.tlog.checkpoint import Checkpoint
+from tidegate.tlog.note import VerifierKey, verify_note
+from tidegate.tlog.policy import LogPolicy
+from tidegate.tlog.proof import LogProof
+from tidegate.tlog.tiles import decode_bundle, encode_bundle, parse_tile_path
+from tidegate.tlog.witness import AddCheckpoint
 
 DIGEST = "sha256:" + "ab" * 32
 ISSUER = "https://ci.example"
@@ -179,6 +187,14 @@ TARGETS = (
     Target("cases of a policy", lambda raw: run_cases(_POLICY, raw), CASES.encode()),
     Target("config blob", AgentConfig.parse, canonical_bytes({"name": "acme/a", "version": "1.0.0", "files": []})),
     Target("entry of the log", parse_entry, canonical_bytes(ENTRY)),
+    Target("verifier key", _text(VerifierKey.parse), str(log_signer().key).encode()),
+    Target("signed note", lambda raw: verify_note(raw, [log_signer().key]), signed(300, witnesses=[witness(1)])),
+    Target("checkpoint", Checkpoint.parse, checkpoint_of(300).text),
+    Target("tile path", _text(parse_tile_path), b"tile/0/x001/x234/067.p/12"),
+    Target("entry bundle", lambda raw: decode_bundle(raw, 3), encode_bundle([b"a", b"", b"ccc"])),
+    Target("proof from a log", LogProof.parse, LogProof(7, (bytes(32),) * 3, signed(300), b"entry").raw),
+    Target("witness's request", AddCheckpoint.parse, AddCheckpoint(7, (bytes(32),) * 3, signed(300)).raw),
+    Target("policy of logs", LogPolicy.parse, LOG_POLICY.encode()),
     Target("layout archive", _archive, b"oci-layout" + b"\0" * 502),
     Target("requirements", lambda raw: check_requirements(raw, "requirements.txt"), b"six==1.16.0 --hash=sha256:abcd"),
     Target("identity token", lambda raw: IdentityToken.parse(raw.decode("latin-1"), audience="a"), b"e30.e30.AA"),

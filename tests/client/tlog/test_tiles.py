@@ -95,7 +95,7 @@ def test_a_bundle_gives_its_entries_back(entries: list[bytes]) -> None:
 def test_a_bundle_of_another_number_or_with_a_tail_is_refused(raw: bytes, width: int) -> None:
     with pytest.raises(TileInvalid) as caught:
         decode_bundle(raw, width)
-    assert (caught.value.reasons[0].code, caught.value.reasons[0].step) == ("bundle-malformed", "L14")
+    assert (caught.value.reasons[0].code, caught.value.reasons[0].step) == ("entries-malformed", "L14")
 
 
 def test_an_entry_longer_than_its_length_can_say_is_refused() -> None:
