@@ -38,6 +38,7 @@ FIRST = {
     "S": "forged_summary",
     "T": "token_confusion",
     "V": "hostile_source",
+    "Y": "replayed_log",
 }
 WARM = (
     "sigstore.verify",

@@ -20,6 +20,7 @@ PACKAGES = (
     "tidegate.bundle",
     "tidegate.policy",
     "tidegate.tlog",
+    "tidegate.auditor",
     "tidegate_registry.access",
     "tidegate_registry.evidence",
 )

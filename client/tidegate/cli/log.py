@@ -16,6 +16,7 @@ COMMANDS = {
     "watch": "be told of what matters in the log",
     "export": "write entries for a SIEM, as JSON lines or OCSF events",
     "check": "check such a proof; no network, no state",
+    "replay": "decide again what was decided, and say what comes out otherwise",
     "compare": "compare what several sources, or several times, show of one log",
 }
 

@@ -28,6 +28,7 @@ from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts.content import read_blob
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor, timestamp
+from tidegate_registry.evidence.beside import blob_objects
 from tidegate_registry.evidence.events import EvidenceVerified
 from tidegate_registry.evidence.referrer import Referrer, check_annotations, check_referrer
 from tidegate_registry.evidence.room import check_room
@@ -88,7 +89,8 @@ class PendingEvidence:
             charter=self.charter.digest,
             charter_version=self.charter.version,
         )
-        event_id = audit.append(tx, event, entropy=self.app.entropy)
+        beside = blob_objects(self.repository, [found.bundle_digest])
+        event_id = audit.append(tx, event, objects=beside, entropy=self.app.entropy)
         tx.add(
             EvidenceRow(
                 repository=self.repository,

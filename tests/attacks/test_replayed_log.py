@@ -1,0 +1,207 @@
+"""Whoever owns database and bucket makes decisions look other than they were: who replays the log sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlmodel import col, delete, select, update
+
+from tests.registry.admission.world import GateWorld
+from tests.registry.promotion.world import POLICY, Promotions
+from tests.registry.replay.auditing import entries_of, reader_of, replay_world, source_of
+from tests.workshop import VERSION
+from tidegate.auditor.replay.outcome import Summary
+from tidegate.auditor.replay.run import replay_log
+from tidegate.auditor.source import LogSource, ReadFile, object_path
+from tidegate.digest import Digest
+from tidegate.formats.jcs import canonical_bytes, parse_object
+from tidegate.formats.predicates.types import PREDICATE_EVALUATION
+from tidegate_registry.audit.tables import AuditEventRow
+from tidegate_registry.evidence.tables import EvidenceRow
+from tidegate_registry.policies.source import PolicySet, StoredPolicies
+from tidegate_registry.policies.tables import PolicyVersionRow
+from tidegate_registry.promotion.tables import DecisionRow
+from tidegate_registry.trusting.service import record_trust
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Forgery:
+    """A log in the hands of its owner: entries as documents, and objects that are put in the place of others."""
+
+    entries: list[Json]
+    read: ReadFile
+    swapped: dict[Digest, bytes] = field(default_factory=dict)
+
+    def of(self, type_: str, place: int = -1) -> Json:
+        return [entry for entry in self.entries if entry["type"] == type_][place]
+
+    def drop(self, entry: Json) -> None:
+        self.entries.remove(entry)
+
+    def rewrite(self, entry: Json, change: Callable[[Json], object]) -> None:
+        """Put another record in the place of the entry's, as if it had always been that one."""
+        raw = self.read(object_path(Digest(entry["data"]["record"])), 1 << 24) or b""
+        document: Json = parse_object(raw, limit=1 << 24, what="a record")
+        change(document)
+        forged = canonical_bytes(document)
+        entry["data"]["record"] = str(Digest.of(forged))
+        self.swapped[Digest.of(forged)] = forged
+
+    def replay(self) -> Summary:
+        paths = {object_path(digest): raw for digest, raw in self.swapped.items()}
+        source = LogSource("forged", lambda path, limit: paths.get(path) or self.read(path, limit))
+        return replay_log(enumerate(map(canonical_bytes, self.entries)), source, processes=1)
+
+
+def codes(summary: Summary) -> set[tuple[str, str | None]]:
+    return {(reason.code, reason.step) for each in summary.notable for reason in each.reasons}
+
+
+def swap_policy(log: Forgery) -> None:
+    log.drop(log.of("policy.applied"))
+
+
+def swap_charter(log: Forgery) -> None:
+    log.entries.insert(0, deepcopy(log.of("trust.changed", 0)))
+    log.drop(log.of("trust.changed"))
+
+
+def hide_evidence_entry(log: Forgery) -> None:
+    log.drop(log.of("evidence.verified"))
+
+
+def swap_bundle(log: Forgery) -> None:
+    log.swapped[Digest(log.of("evidence.verified")["data"]["bundle"])] = b"{}"
+
+
+def improve_evaluation(log: Forgery) -> None:
+    def change(record: Json) -> None:
+        evaluated = [each for each in record["inputs"]["attestations"] if each["predicateType"] == PREDICATE_EVALUATION]
+        evaluated[0]["logIndex"] += 1
+
+    log.rewrite(log.of("promotion.decided"), change)
+
+
+def leave_evidence_out(log: Forgery) -> None:
+    def change(record: Json) -> None:
+        inputs = record["inputs"]
+        left = next(each for each in inputs["attestations"] if each["predicateType"] == PREDICATE_EVALUATION)
+        inputs["attestations"].remove(left)
+        record["digests"]["evidence"].remove(left["bundleDigest"])
+
+    log.rewrite(log.of("promotion.decided"), change)
+
+
+def forget_a_move(log: Forgery) -> None:
+    log.drop(log.of("channel.moved", 0))
+
+
+def approve_as_somebody_else(log: Forgery) -> None:
+    def change(record: Json) -> None:
+        record["inputs"]["approvals"][0]["person"] = "carol@sandbox.example"
+
+    log.rewrite(log.of("promotion.decided"), change)
+
+
+def turn_a_no_into_a_yes(log: Forgery) -> None:
+    refused = next(entry for entry in log.entries if entry["data"].get("allowed") is False)
+
+    def change(record: Json) -> None:
+        for finding in record["findings"]:
+            finding["state"] = "met"
+        record["verdict"] = "allowed"
+
+    log.rewrite(refused, change)
+    refused["data"] |= {"allowed": True, "missing": []}
+
+
+def edit_the_entry(log: Forgery) -> None:
+    log.of("promotion.decided")["data"]["version"] = "9.9.9"
+
+
+def move_without_decision(log: Forgery) -> None:
+    moved = deepcopy(log.of("channel.moved"))
+    moved["data"]["digest"] = str(Digest.of(b"anything"))
+    log.entries.append(moved)
+
+
+FORGERIES: dict[tuple[str, str | None], Callable[[Forgery], None]] = {
+    ("record-foreign", "Y2"): edit_the_entry,
+    ("policy-not-in-force", "Y3"): swap_policy,
+    ("trust-not-in-force", "Y4"): swap_charter,
+    ("evidence-not-logged", "Y5"): hide_evidence_entry,
+    ("log-object-changed", None): swap_bundle,
+    ("evidence-differs", "Y6"): improve_evaluation,
+    ("evidence-left-out-of-decision", "Y7"): leave_evidence_out,
+    ("channel-differs", "Y8"): forget_a_move,
+    ("approval-differs", "Y9"): approve_as_somebody_else,
+    ("verdict-differs", "Y10"): turn_a_no_into_a_yes,
+    ("change-without-decision", "Y11"): move_without_decision,
+}
+
+
+def test_each_way_to_forge_a_log_that_is_otherwise_whole_is_seen(promotions: Promotions) -> None:
+    gate = promotions.gate
+    promotions.govern(rollback_window=1)
+    record_trust(gate.services, gate.trust)
+    promotions.govern()
+    record_trust(gate.services, gate.trust)
+    promotions.install(POLICY.replace("within: 24h", "within: 12h"))
+    promotions.publish("1.0.0")
+    promotions.promote("1.0.0", "dev", "alice")
+    promotions.publish("1.1.0")
+    promotions.promote("1.1.0", "dev", "alice")
+    promotions.promote("1.1.0", "staging")
+    read = reader_of(gate)
+    whole = [parse_object(raw, limit=1 << 16, what="an entry") for _, raw in entries_of(gate)]
+    assert codes(Forgery(deepcopy(whole), read).replay()) == set()
+    for expected, forge in FORGERIES.items():
+        log = Forgery(deepcopy(whole), read)
+        forge(log)
+        summary = log.replay()
+        assert expected in codes(summary), (forge.__name__, codes(summary))
+        assert summary.differing, forge.__name__
+
+
+def test_a_policy_that_was_edited_in_its_row_is_seen_in_the_next_decision(promotions: Promotions) -> None:
+    gate = promotions.gate
+    record_trust(gate.services, gate.trust)
+    promotions.publish("1.0.0")
+    with gate.services.db.engine.begin() as rows:
+        text = rows.execute(select(PolicyVersionRow.text)).scalar_one()
+        rows.execute(update(PolicyVersionRow).values(text=text.replace(b"count: 1", b"count: 2")))
+    policies = gate.services.policies
+    assert isinstance(policies, StoredPolicies)
+    policies._known = (None, PolicySet({}, {}))  # as after a restart
+    promotions.promote("1.0.0", "dev", "alice")
+    summary, _ = replay_world(gate)
+    assert ("policy-not-in-force", "Y3") in codes(summary)
+
+
+def test_evidence_that_was_taken_out_of_the_database_is_missed_in_the_next_decision(promotions: Promotions) -> None:
+    gate = promotions.gate
+    record_trust(gate.services, gate.trust)
+    promotions.publish("1.0.0")
+    promotions.evaluate("1.0.0")
+    with gate.services.db.engine.begin() as rows:
+        rows.execute(delete(EvidenceRow).where(col(EvidenceRow.predicate_type) == PREDICATE_EVALUATION))
+    promotions.promote("1.0.0", "dev", "alice")
+    summary, _ = replay_world(gate)
+    assert ("evidence-left-out-of-decision", "Y7") in codes(summary)
+
+
+def test_edited_rows_of_decisions_and_entries_do_not_reach_the_log(gate_world: GateWorld) -> None:
+    """The record of a decision is beside the log, so an edit of its row changes nothing that an auditor reads."""
+    record_trust(gate_world.services, gate_world.trust)
+    gate_world.publish(VERSION)
+    entries, source = entries_of(gate_world), source_of(gate_world)
+    with gate_world.services.db.engine.begin() as rows:
+        rows.execute(update(DecisionRow).values(record=b"{}"))
+        rows.execute(update(AuditEventRow).values(body=b"{}"))
+    summary = replay_log(entries, source, processes=1)
+    assert (summary.decisions, summary.agreed, summary.notable) == (1, 1, [])
