@@ -41,6 +41,7 @@ from tidegate_registry.services import Clock, Services, utc_now
 from tidegate_registry.settings import Mode, Settings
 from tidegate_registry.settings import Worker as WorkerPlace
 from tidegate_registry.storage.s3 import S3BlobStore
+from tidegate_registry.summaries import service as summaries
 from tidegate_registry.trust_source import TrustSource
 from tidegate_registry.worker import Worker
 
@@ -115,6 +116,7 @@ def build_services(settings: Settings, *, clock: Clock = utc_now) -> Services:
     app.roots.register("working-tags", naming.working_tag_query)
     app.roots.register("pending", pending.root_query)
     app.roots.register("channels", channels.root_query)
+    app.roots.register("summaries", summaries.root_query)
     return app
 
 

@@ -3,7 +3,7 @@
 Each server: write entries of what was only counted, drop what others revoked, tell the log whom the trust file trusts,
 heed what is wrong with the log. Each worker: drop uploads that nobody continued, end what a collection that died left
 half-done, look again at promotions that wait for a time. One worker of all: put what was committed into the log, and
-what is there into the index that search uses.
+what is there into the index that search uses; sum up what was decided.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from tidegate_registry.audit.halt import WATCH_SECONDS as LOG_WATCH_SECONDS
 from tidegate_registry.audit.halt import LogWatch
 from tidegate_registry.audit.index import INDEX_SECONDS, LOG_SEARCH, index_turn
 from tidegate_registry.audit.integrate import Integrator
-from tidegate_registry.audit.keys import open_log_signer
+from tidegate_registry.audit.keys import open_log_signer, open_vsa_key
 from tidegate_registry.audit.sequence import LOG
 from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.logs import get_logger
 from tidegate_registry.promotion.settling import TURN_SECONDS, take_turn
 from tidegate_registry.promotion.watch import WATCH_SECONDS, RevocationWatch
+from tidegate_registry.settings import Mode
+from tidegate_registry.summaries import service as summaries
+from tidegate_registry.summaries.service import Summarizer
 from tidegate_registry.trusting.service import TRUST_SECONDS, TrustNotes
 from tidegate_registry.worker import LedStep, Step, Worker
 
@@ -68,15 +71,21 @@ def steps_of_worker(app: Services) -> Sequence[Step]:
 
 
 def led_steps(app: Services) -> Sequence[LedStep]:
-    """Give what one worker of all does. Opens the keys. Raises InvalidInput, Unreachable for one that is no good."""
-    settings = app.settings.log
-    if settings.key is None:
-        return ()
-    integrate = Integrator(app, open_log_signer(app.settings)).turn
-    return (
-        LedStep(LOG, settings.checkpoint_seconds, integrate, app.db.entries_written, settings.batch),
-        LedStep(LOG_SEARCH, INDEX_SECONDS, lambda _: index_turn(app)),
-    )
+    """Give what one worker of all does. Opens the keys; only the sandbox may do without.
+
+    Raises KeyMissing, and InvalidInput or Unreachable for a key that is no good.
+    """
+    settings, production = app.settings, app.settings.mode is Mode.PRODUCTION
+    steps: list[LedStep] = []
+    if production or settings.log.key is not None:
+        integrate = Integrator(app, open_log_signer(settings)).turn
+        rings = settings.log.batch
+        steps.append(LedStep(LOG, settings.log.checkpoint_seconds, integrate, app.db.entries_written, rings))
+        steps.append(LedStep(LOG_SEARCH, INDEX_SECONDS, lambda _: index_turn(app)))
+    if production or settings.vsa.key is not None:
+        sum_up = Summarizer(app, open_vsa_key(settings.vsa)).turn
+        steps.append(LedStep(summaries.NAME, summaries.TURN_SECONDS, sum_up))
+    return steps
 
 
 async def work(app: Services) -> None:

@@ -53,7 +53,7 @@ SCRATCH = frozenset({"upload", "upload_part", "blob_claim", "caller_claims", "lo
 
 # what the log notes of itself: an entry about each would never come to an end. Of audit_event it may set the index of
 # entries that have none, which audit/sequence.py does in SQL; rows that the mapper writes are refused here, too
-BOOKKEEPING = frozenset({"log_state", "leadership", "log_search", "log_indexed", "log_times"})
+BOOKKEEPING = frozenset({"log_state", "leadership", "log_search", "log_indexed", "log_times", "summary_cursor"})
 
 _WROTE, _AUDITED = "tidegate.wrote", "tidegate.audited"
 _READ_ONLY, _PASSING = "tidegate_read_only", "tidegate_passing"

@@ -25,6 +25,7 @@ ROOMS = (
     "keeping.events",
     "policies.events",
     "promotion.events",
+    "summaries.events",
     "trusting.events",
 )
 SCHEMA_ID = "https://tidegate.dev/schema/log-entry-v1.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-ROOMS = ("artifacts", "audit", "enrolment", "evidence", "keeping", "policies", "promotion", "trusting")
+ROOMS = ("artifacts", "audit", "enrolment", "evidence", "keeping", "policies", "promotion", "summaries", "trusting")
 
 
 def load() -> None:

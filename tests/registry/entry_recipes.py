@@ -48,6 +48,7 @@ BY_NAME: Mapping[str, object] = {
     "approvers": ("ben",),
     "signers": ("release-workflow",),
     "missing": ("evals",),
+    "levels": ("SLSA_BUILD_LEVEL_2", "TIDEGATE_ADMITTED"),
     "passed_over": ("soak",),
     "how": "promote",
     "action": "promote",

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.registry.world import store_settings
 from tidegate_registry.access.token_keys import create_token_key
 from tidegate_registry.cli import main
+from tidegate_registry.key_files import create_private_key
 from tidegate_registry.sandbox.ports import pick_ports
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_UNREACHABLE = 0, 1, 2, 3
 def settings(s3: S3Endpoint, database_url: str, tmp_path: Path) -> dict[str, str]:
     """The environment of a production registry over the shared store."""
     create_token_key(tmp_path / "token.pem")
+    create_private_key(tmp_path / "log.pem", Ed25519PrivateKey.generate())
+    create_private_key(tmp_path / "vsa.pem", Ed25519PrivateKey.generate())
     # as much of a trusted root as is looked at before the first signature is
     (tmp_path / "root.json").write_text('{"tlogs": [{}], "certificateAuthorities": [{}], "ctlogs": [{}]}')
     (tmp_path / "trust.yaml").write_text("format: tidegate/trust/v1\nroots: {own: {file: root.json}}\ncharters: []\n")
@@ -41,9 +45,11 @@ def settings(s3: S3Endpoint, database_url: str, tmp_path: Path) -> dict[str, str
         "TIDEGATE_REGISTRY_DATABASE_URL": database_url,
         "TIDEGATE_REGISTRY_TOKEN_KEY_FILE": str(tmp_path / "token.pem"),
         "TIDEGATE_REGISTRY_TRUST_FILE": str(tmp_path / "trust.yaml"),
+        "TIDEGATE_REGISTRY_LOG__KEY": f"file:{tmp_path}/log.pem",
+        "TIDEGATE_REGISTRY_VSA__KEY": f"file:{tmp_path}/vsa.pem",
         "TIDEGATE_REGISTRY_S3__ENDPOINT": s3.url,
         "TIDEGATE_REGISTRY_S3__BUCKET": s3.bucket,
-        "TIDEGATE_REGISTRY_S3__PREFIX": store.prefix,
+        "TIDEGATE_REGISTRY_S3__PREFIX": f"{store.prefix}{tmp_path.name}/",  # a log of its own, under its own key
         "TIDEGATE_REGISTRY_S3__ACCESS_KEY": s3.access_key,
         "TIDEGATE_REGISTRY_S3__SECRET_KEY": s3.secret_key,
     }
@@ -110,6 +116,8 @@ def test_it_migrates_then_serves_then_stops_when_asked(
         ({"TOKEN_KEY_FILE": "/nonexistent/key.pem"}, EXIT_USAGE, "/nonexistent/key.pem"),
         ({"TRUST_FILE": "/nonexistent/trust.yaml"}, EXIT_USAGE, "/nonexistent/trust.yaml"),
         ({"TRUST_FILE": ""}, EXIT_USAGE, "trust"),
+        ({"LOG__KEY": ""}, EXIT_USAGE, "tidegate-registry keys make-log-key"),
+        ({"VSA__KEY": ""}, EXIT_USAGE, "tidegate-registry keys make-vsa-key"),
         ({"S3__BUCKET": "no-such-bucket"}, EXIT_UNREACHABLE, "the object store would not"),
         ({"DATABASE_URL": "nonsense"}, EXIT_USAGE, "database_url"),
         ({"DATABASE_URL": "mysql://root:hunter2@h/d"}, EXIT_USAGE, "database_url"),

@@ -17,7 +17,7 @@ from tests.registry.test_cli import serving, wait_ready
 from tests.registry.world import store_settings
 from tidegate_registry.access.token_keys import load_token_key
 from tidegate_registry.metrics import Metrics
-from tidegate_registry.settings import Keeping, Limits, S3Settings, Settings
+from tidegate_registry.settings import Keeping, Limits, LogSettings, S3Settings, Settings, VsaSettings
 from tidegate_registry.settings_file import load_settings, variable_for
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def there(s3: S3Endpoint, tmp_path: Path) -> Path:
         "/etc/tidegate/": f"{tmp_path}/",
         "https://s3.acme.example": s3.url,
         "eu-central-1": s3.region,
-        '"acme-tidegate"': f'"{s3.bucket}"\nprefix = "{store_settings(s3).prefix}"',
+        '"acme-tidegate"': f'"{s3.bucket}"\nprefix = "{store_settings(s3).prefix}{tmp_path.name}/"',
         'access_key = "tidegate"': f'access_key = "{s3.access_key}"',
     }.items():
         assert said in text
@@ -89,7 +89,13 @@ def test_from_the_key_to_the_metrics_as_the_guide_says(there: Path, database_url
 
 
 def test_every_setting_and_every_metric_that_it_names_exists() -> None:
-    groups: dict[str, type[BaseModel]] = {"s3": S3Settings, "limits": Limits, "keeping": Keeping}
+    groups: dict[str, type[BaseModel]] = {
+        "s3": S3Settings,
+        "limits": Limits,
+        "keeping": Keeping,
+        "log": LogSettings,
+        "vsa": VsaSettings,
+    }
     known = [*Settings.model_fields, *(f"{name}.{key}" for name, group in groups.items() for key in group.model_fields)]
     named = set(re.findall(r"\bTIDEGATE_REGISTRY_[A-Z0-9_]+\b", GUIDE)) - {"TIDEGATE_REGISTRY_CONFIG"}
     assert named <= {variable_for(key) for key in known}

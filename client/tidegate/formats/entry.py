@@ -58,6 +58,8 @@ class EntryType(StrEnum):
     POLICY_APPROVED = "policy.approved"
     POLICY_APPLIED = "policy.applied"
     POLICY_REVERTED = "policy.reverted"
+    SUMMARY_ATTACHED = "vsa.attached"
+    SUMMARY_NOT_MADE = "vsa.not-made"
     TRUST_CHANGED = "trust.changed"
     ENROLMENT_MADE = "enrolment.made"
     ENROLMENT_REDEEMED = "enrolment.redeemed"

@@ -139,6 +139,7 @@ STATE = {
     "evidence": {"evidence.verified"},
     "approval": {"promotion.statement-filed", "policy.approved"},
     "promotion": {"promotion.opened", "promotion.decided", "promotion.closed", "channel.moved"},
+    "summary": {"vsa.attached", "vsa.not-made"},
     "rollback": {"channel.moved", "channel.hold-lifted"},
     "revocation": {"release.revoked"},
     "policy version": {"policy.proposed", "policy.applied", "policy.reverted"},
