@@ -79,7 +79,8 @@ def _moved(data: JsonObject) -> str:
 def _decided(data: JsonObject) -> str:
     missing = data.get("missing")
     verdict = "allowed" if data.get("allowed") is True else f"not allowed, missing {short(missing)}"
-    return f"{_release(data)} → {short(data.get('channel'))}: {verdict}"
+    where = f" → {short(data['channel'])}" if data.get("channel") else ""
+    return f"{_release(data)}{where}: {verdict}"
 
 
 def _evidence(data: JsonObject) -> str:
@@ -121,6 +122,7 @@ _SAID: Final[Mapping[str, Callable[[JsonObject], str]]] = {
     EntryType.RELEASE_REVOKED: lambda data: _release(data) + _why(data),
     EntryType.EVIDENCE_VERIFIED: _evidence,
     EntryType.PROMOTION_OPENED: _towards,
+    EntryType.ADMISSION_DECIDED: _decided,
     EntryType.PROMOTION_DECIDED: _decided,
     EntryType.PROMOTION_CLOSED: lambda data: f"{_towards(data)} ({short(data.get('state'))})",
     EntryType.STATEMENT_FILED: _filed,

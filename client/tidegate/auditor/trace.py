@@ -182,14 +182,29 @@ class Related:
         return True
 
     @property
+    def needles(self) -> tuple[bytes, ...]:
+        """Texts of which one stands in every entry that `take` may want."""
+        return (self.digest.encode(), b'"policy.', *(link.encode() for link in self._links))
+
+    @property
+    def links(self) -> frozenset[str]:
+        """The requests that were found to be about the digest."""
+        return frozenset(self._links)
+
+    @property
+    def named_policies(self) -> frozenset[str]:
+        """The policies, by digest, that decisions about the digest name."""
+        named = (known.entry.data.get("policy") for known in self.found)
+        return frozenset(policy for policy in named if isinstance(policy, str))
+
+    @property
     def is_cut(self) -> bool:
         """Whether there are more than are shown."""
         return len(self.found) >= MAX_ENTRIES
 
     def policies(self) -> tuple[Known, ...]:
         """Give the policies, among those seen, by which it was decided about the digest."""
-        named = {policy for known in self.found if isinstance(policy := known.entry.data.get("policy"), str)}
-        return tuple(known for digest, known in self._policies.items() if digest in named)
+        return tuple(known for digest, known in self._policies.items() if digest in self.named_policies)
 
 
 def mentions(value: JsonValue, digest: str) -> bool:
@@ -241,6 +256,7 @@ HEADINGS = {
     "other": "Other",
 }
 _KINDS = {
+    EntryType.ADMISSION_DECIDED: "release",
     EntryType.RELEASE_ADMITTED: "release",
     EntryType.RELEASE_PENDING: "release",
     EntryType.RELEASE_PENDING_ENDED: "release",

@@ -46,6 +46,7 @@ VERBS: dict[str, dict[str, str]] = {
     },
     "Audit": {
         "log": "prove what the audit log says, from its files alone",
+        "trace": "show everything the audit log says of a release",
         "promotions": "show what channels serve, and what is asked for",
         "channels": "show what an agent's channels serve",
         "break-glass": "list emergencies that went past the policy, review one",

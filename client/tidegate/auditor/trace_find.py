@@ -1,0 +1,194 @@
+"""Finding all that a log says of a release: by reading the whole log, or by asking a registry's search and proving it.
+
+A search can leave out what it likes, and nothing in its answer shows that. What it does show is held against the log,
+entry by entry. Whoever must know that nothing is missing has the whole log read (`Trace.complete`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tidegate.auditor.audited import AuditedLog
+from tidegate.auditor.source import LogSource
+from tidegate.auditor.trace import MAX_ENTRIES, Built, Known, Related, Trace, make_trace
+from tidegate.digest import Digest
+from tidegate.errors import (
+    DigestInvalid,
+    EntryInvalid,
+    LogRefused,
+    NotFound,
+    SigstoreBundleInvalid,
+    StatementInvalid,
+)
+from tidegate.evidence import Attached
+from tidegate.formats.entry import Entry, EntryType, parse_entry
+from tidegate.formats.jcs import JsonObject, canonical_bytes
+from tidegate.formats.mediatypes import PREDICATE_SLSA_PROVENANCE
+from tidegate.formats.predicates.provenance import Provenance
+from tidegate.formats.reference import Reference
+from tidegate.remote.api import unintelligible
+from tidegate.tlog.reader import TileReader
+
+if TYPE_CHECKING:
+    from tidegate.remote.api import Api
+
+MAX_LINKS = 50  # requests for one release whose further entries are asked for, and policies likewise
+MAX_BUILDS = 20  # statements about the build that are fetched
+MAX_ADMITTED = 5_000  # releases of one agent that are looked through for a version
+
+Advance = Callable[[int], object]
+"""Told how many more entries were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is traced: a digest, or a version of an agent whose digest the log says."""
+
+    digest: Digest | None
+    reference: Reference | None = None
+
+    @classmethod
+    def of(cls, reference: Reference) -> Subject:
+        """Take a reference with version or digest."""
+        return cls(reference.digest, reference)
+
+
+def scan_log(audited: AuditedLog, subject: Subject, *, advance: Advance = lambda _: None) -> Trace:
+    """Read the whole log, each entry proven. Raises NotFound (code "release-unknown"), TileInvalid."""
+    reader = audited.reader()
+    digest = subject.digest or _admitted_in(_parsed(reader, lambda: (_version_text(subject),)), subject)
+    related = Related(digest)
+    for entry in _parsed(reader, lambda: related.needles, advance):
+        related.take(Known(entry, proven=True))
+    known = (*related.found, *related.policies())
+    checkpoint = audited.head.checkpoint
+    return make_trace(
+        digest,
+        known,
+        tuple(_builds(known, audited.source)),
+        origin=checkpoint.origin,
+        size=checkpoint.size,
+        complete=not related.is_cut,
+    )
+
+
+def search_log(api: Api, subject: Subject, source: LogSource, audited: AuditedLog | None) -> Trace:
+    """Ask a registry, and prove each entry in `audited`; with None all is its word. `source`: of what entries name.
+
+    Raises NotFound (code "release-unknown"), LogRefused (code "search-differs" where the log holds another entry than
+    the registry tells), and what asking raises.
+    """
+    search = _Search(api, audited.reader() if audited else None)
+    digest = subject.digest or _admitted_by(search, subject)
+    related = Related(digest)
+    for known in search.find({"digest": digest}):
+        related.take(known)
+    for request in islice(sorted(related.links), MAX_LINKS):
+        for known in search.find({"decision": request}):
+            related.take(known)
+    found = [*related.found]
+    for policy in islice(sorted(related.named_policies), MAX_LINKS):
+        for each in search.find({"digest": policy}):
+            if each.entry.type in _IN_FORCE and each.entry.data.get("digest") == policy:
+                found.append(each)
+    checkpoint = audited.head.checkpoint if audited else None
+    return make_trace(
+        digest,
+        found,
+        tuple(_builds(found, source)),
+        origin=checkpoint.origin if checkpoint else None,
+        size=checkpoint.size if checkpoint else None,
+    )
+
+
+_IN_FORCE = (EntryType.POLICY_APPLIED, EntryType.POLICY_REVERTED)
+
+
+class _Search:
+    def __init__(self, api: Api, reader: TileReader | None) -> None:
+        self._api, self._reader = api, reader
+
+    def find(self, query: dict[str, str | None], *, most: int = MAX_ENTRIES) -> list[Known]:
+        """Give what the registry finds, in the order of the log, each proven if it can be."""
+        items = self._api.items("/log/entries", what="search its audit log", query=query, most=most)
+        return [self._known(item) for item in items][::-1]  # the newest comes first
+
+    def _known(self, item: JsonObject) -> Known:
+        told, index = item.get("entry"), item.get("index")
+        if not isinstance(told, dict) or isinstance(index, bool) or not (index is None or isinstance(index, int)):
+            raise unintelligible("an entry of the log without its members")
+        raw = canonical_bytes(told)
+        if index is None or self._reader is None or not 0 <= index < self._reader.size:
+            return Known(parse_entry(raw, index=index), proven=False)
+        proven = self._reader.entry(index)
+        if proven != raw:
+            raise LogRefused(
+                f"the registry tells another entry {index} than the one that is in its log",
+                code="search-differs",
+                found=str(told.get("type"))[:64],
+                expected=f"the entry whose bytes the log has at {index}",
+                hint=f"look at it with `tidegate log show {index}`, and tell the registry's operator",
+            )
+        return Known(parse_entry(proven, index=index), proven=True)
+
+
+def _parsed(
+    reader: TileReader, needles: Callable[[], Iterable[bytes]], advance: Advance = lambda _: None
+) -> Iterator[Entry]:
+    """Parse the entries in which one of `needles` stands: reading all of a million takes most of a minute."""
+    for index, raw in reader.entries(0, reader.size):
+        advance(1)
+        if any(needle in raw for needle in needles()):
+            try:
+                yield parse_entry(raw, index=index)
+            except EntryInvalid:
+                continue  # it says nothing of anything: `log verify` counts such
+
+
+def _version_text(subject: Subject) -> bytes:
+    version = subject.reference.version if subject.reference else None
+    return f'"version":"{version}"'.encode()
+
+
+def _admitted_in(entries: Iterable[Entry], subject: Subject) -> Digest:
+    reference = subject.reference
+    for entry in entries:
+        if (
+            reference is not None
+            and entry.type == EntryType.RELEASE_ADMITTED
+            and entry.data.get("repository") == reference.name
+            and entry.data.get("version") == reference.version
+        ):
+            try:
+                return Digest.parse(str(entry.data.get("digest")))
+            except DigestInvalid:
+                continue
+    raise NotFound(
+        f"the log knows of no release {reference}",
+        code="release-unknown",
+        hint="name the digest, or look with `tidegate log tail --type release.admitted`",
+    )
+
+
+def _admitted_by(search: _Search, subject: Subject) -> Digest:
+    name = subject.reference.name if subject.reference else None
+    admitted = search.find({"agent": name, "type": str(EntryType.RELEASE_ADMITTED)}, most=MAX_ADMITTED)
+    return _admitted_in((known.entry for known in admitted), subject)
+
+
+def _builds(known: Iterable[Known], source: LogSource) -> Iterator[Built]:
+    """Read what provenance says of the build. The bytes are those that the entry names; who signed it, it says too."""
+    stated = (each for each in known if each.entry.data.get("predicate_type") == PREDICATE_SLSA_PROVENANCE)
+    seen = set[Built]()
+    for each in islice(stated, MAX_BUILDS):
+        try:
+            raw = source.object(Digest.parse(str(each.entry.data.get("bundle"))))
+            found = Built.of(Provenance.parse(Attached.parse(raw).statement.predicate), each.entry.index)
+        except (NotFound, DigestInvalid, SigstoreBundleInvalid, StatementInvalid):
+            continue  # without the statement there is nothing to say, and the entry is shown as it is
+        if found not in seen:
+            seen.add(found)
+            yield found
