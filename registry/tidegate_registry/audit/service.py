@@ -12,7 +12,7 @@ import sqlalchemy
 from sqlmodel import SQLModel, col, select
 
 from tidegate.digest import Digest
-from tidegate.formats.entry import MAX_ENTRY_BYTES
+from tidegate.formats.entry import MAX_ENTRY_BYTES, Entry
 from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
 from tidegate_registry.audit.events import Event, timestamp
 from tidegate_registry.audit.fields import MAX_LISTED
@@ -80,18 +80,33 @@ def append(
     if len(body) > MAX_ENTRY_BYTES:
         raise ValueError(f"an audit entry of {len(body)} bytes does not fit a log tile")
     parse_object(body, limit=MAX_ENTRY_BYTES, what="an audit entry")  # what auditors could not read is not written
-    row: dict[str, object] = {
-        "id": event_id,
-        "type": event.type,
-        "at": event.at,
-        "actor": event.actor.name[:MAX_ACTOR],
-        "subject": _subject(data),
-        "body": body,
-    }
-    _insert(tx, AuditEventRow, [row])
+    _insert(tx, AuditEventRow, [_row(event, event_id, data, body)])
     _ask_for(tx, event_id, objects)
     mark_audited(tx)
     return event_id
+
+
+def import_entry(tx: Tx, entry: Entry) -> None:
+    """Write an entry of the published log, under its index, in the transaction that does again what it says.
+
+    For a restore alone: the entry was appended once, by a database that is lost.
+    """
+    if entry.index is None:
+        raise ValueError("an entry of no log cannot be imported")
+    row = _row(entry, entry.id, entry.data, entry.raw)
+    _insert(tx, AuditEventRow, [row | {"idx": entry.index}])
+    mark_audited(tx)
+
+
+def _row(what: Event | Entry, id_: str, data: JsonObject, body: bytes) -> dict[str, object]:
+    return {
+        "id": id_,
+        "type": what.type,
+        "at": what.at,
+        "actor": what.actor.name[:MAX_ACTOR],
+        "subject": _subject(data),
+        "body": body,
+    }
 
 
 def _ask_for(tx: Tx, event_id: str, objects: Sequence[LogObject]) -> None:

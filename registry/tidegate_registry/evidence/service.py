@@ -28,6 +28,7 @@ from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts.content import read_blob
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor, timestamp
+from tidegate_registry.audit.service import LogObject
 from tidegate_registry.evidence.beside import blob_objects
 from tidegate_registry.evidence.events import EvidenceVerified
 from tidegate_registry.evidence.referrer import Referrer, check_annotations, check_referrer
@@ -89,27 +90,38 @@ class PendingEvidence:
             charter=self.charter.digest,
             charter_version=self.charter.version,
         )
-        beside = blob_objects(self.repository, [found.bundle_digest])
-        event_id = audit.append(tx, event, objects=beside, entropy=self.app.entropy)
-        tx.add(
-            EvidenceRow(
-                repository=self.repository,
-                subject=subject,
-                signature=signature,
-                manifest=self.manifest.digest,
-                bundle=self.manifest.layers[0].digest,
-                payload=found.payload_digest,
-                predicate_type=found.predicate_type,
-                role=str(found.role),
-                root=found.root,
-                issuer=found.identity.issuer,
-                identity=found.identity.san,
-                signed_at=found.signed_at,
-                attestation=canonical_bytes(found.as_json()),
-                event_id=event_id,
-            )
+        event_id = audit.append(tx, event, objects=self._objects(), entropy=self.app.entropy)
+        write_evidence(tx, self.repository, self.manifest, found, event_id)
+
+    def _objects(self) -> list[LogObject]:
+        """What the entry names: the bundle, which auditors verify again, and the manifest that attaches it."""
+        beside = blob_objects(self.repository, [self.attestation.bundle_digest])
+        if self.manifest.digest.algorithm == "sha256":  # files beside the log have no other names
+            beside.append(LogObject(self.manifest.digest, body=self.manifest.raw))
+        return beside
+
+
+def write_evidence(tx: Tx, repository: str, manifest: Manifest, found: VerifiedAttestation, event_id: str) -> None:
+    """Write the row of a verified attestation that `manifest` attaches."""
+    tx.add(
+        EvidenceRow(
+            repository=repository,
+            subject=found.statement.subject.digest,
+            signature=signature_of(found),
+            manifest=manifest.digest,
+            bundle=manifest.layers[0].digest,
+            payload=found.payload_digest,
+            predicate_type=found.predicate_type,
+            role=str(found.role),
+            root=found.root,
+            issuer=found.identity.issuer,
+            identity=found.identity.san,
+            signed_at=found.signed_at,
+            attestation=canonical_bytes(found.as_json()),
+            event_id=event_id,
         )
-        tx.flush()
+    )
+    tx.flush()
 
 
 def _already_attached(known: EvidenceRow) -> EvidenceRefused:
@@ -141,7 +153,7 @@ def verify_referrer(
             expected=f"a charter for {repository} or {repository.partition('/')[0]}/*",
             hint="have the registry's operator add a charter",
         )
-    attestation = _verified(
+    attestation = verify_kept(
         app,
         trust,
         charter,
@@ -275,7 +287,9 @@ def verify_again(
     for row in rows:
         digest = Digest(row.bundle)
         try:
-            good.append(_verified(app, trust, charter, repository=repository, subject=subject, bundle=digest, now=now))
+            good.append(
+                verify_kept(app, trust, charter, repository=repository, subject=subject, bundle=digest, now=now)
+            )
         except Unreachable:
             raise
         except TidegateError as error:  # a bundle that is gone or changed in the store is as good as none
@@ -283,7 +297,7 @@ def verify_again(
     return good, bad
 
 
-def _verified(
+def verify_kept(
     app: Services,
     trust: Trust,
     charter: Charter,
@@ -293,7 +307,7 @@ def _verified(
     bundle: Digest,
     now: datetime,
 ) -> VerifiedAttestation:
-    """Verify the bundle of that digest, unless that was done a moment ago."""
+    """Verify the bundle of that digest as of `now`, unless that was done a moment ago. Raises EvidenceRefused."""
     key = (repository, subject, bundle, charter.digest, root_digests(trust))
     found = app.verified_evidence.find(key, now)
     if found is None:

@@ -1,4 +1,4 @@
-"""`tidegate-registry fsck | gc`. Data to stdout, words to stderr; `--json` gives one document."""
+"""`tidegate-registry fsck | gc | restore`. Data to stdout, words to stderr; `--json` gives one document."""
 
 from __future__ import annotations
 
@@ -58,6 +58,15 @@ def add_parsers(verbs: Verbs[argparse.ArgumentParser], add_verb: AddVerb) -> Non
     )
     gc.add_argument("--json", action="store_true", help="one JSON document")
     gc.set_defaults(run=_gc)
+    restore = add_verb(
+        verbs,
+        "restore",
+        "bring an old database up to the published log",
+        "Put back the entries that the database lacks, from the log's own files, and what they say was done. For a "
+        "database that was restored from a dump. No registry may run on it meanwhile.",
+    )
+    restore.add_argument("--json", action="store_true", help="one JSON document")
+    restore.set_defaults(run=_restore)
 
 
 def _fsck(args: argparse.Namespace) -> int:
@@ -169,6 +178,36 @@ def _gc(args: argparse.Namespace) -> int:
         stays = [f"{each.repository}@{each.digest}" for each in needed]
         out.json({"applied": args.apply, **counts, "removed": listed, "stays": stays})
     return EXIT_REFUSED if needed else EXIT_DONE
+
+
+def _restore(args: argparse.Namespace) -> int:
+    from tidegate_registry.audit.keys import open_log_signer
+    from tidegate_registry.keeping.restoring import MAX_LACKING, published_size, restore
+
+    out = Output(as_json=args.json)
+    with opened(args) as app:
+        key = open_log_signer(app.settings).key
+        with out.progress(2 * published_size(app), "reading the log") as bar:
+            done = restore(app, operator(), key, advance=bar.advance)
+    if args.json:
+        out.json(done.as_json())
+        return EXIT_REFUSED if done.lacking_count else EXIT_DONE
+    for sentence in done.lacking:
+        out.data(f"lost: {sentence}")
+    if done.lacking_count > MAX_LACKING:
+        out.say(f"and {done.lacking_count - MAX_LACKING} more, in the registry's log")
+    for entry in done.corrected:
+        out.data(f"altered: entry {entry} had other bytes here than in the log; it has the log's again")
+    if not done.changed:
+        out.say(f"nothing was missing: the database knows all {done.size} entries")
+        return EXIT_DONE
+    out.say(
+        f"the log has {done.size} entries: {done.imported} were put back, {done.placed} got another index, "
+        f"{done.displaced} come later now, {done.written} files were written again"
+    )
+    if done.lacking_count:
+        out.say(f"{done.lacking_count} things that entries tell of are lost, see above; run `tidegate-registry fsck`")
+    return EXIT_REFUSED if done.lacking_count else EXIT_DONE
 
 
 def _named(text: str) -> Named:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tidegate_registry.audit.events import Event
-from tidegate_registry.audit.fields import DigestText, EventId, Line, Namespace, Repository, Sentence, Word
+from tidegate_registry.audit.fields import DigestText, Line, Namespace, Repository, Sentence, Word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +61,20 @@ class ObjectRestored(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossAccepted(Event):
-    """An operator said that this database goes on although the bucket has seen more. `reason`: theirs.
+class LogRestored(Event):
+    """An operator brought the database up to the published log, of `size` entries, from the log's own files.
 
-    `marked_position` and `marked_entry`: what the high-water mark said; `position`: of the last entry here.
+    `imported`: entries that the database lacked; `placed`, `displaced`: that had another index; `corrected`: whose
+    bytes had been changed here. `lacking`: how many of the things that entries tell of are still lost. `files`: of the
+    log that were written again from the database.
     """
 
-    type: ClassVar[str] = "loss.accepted"
+    type: ClassVar[str] = "log.restored"
 
-    marked_position: int
-    marked_entry: EventId
-    position: int
-    reason: Sentence
+    size: int
+    imported: int
+    placed: int
+    displaced: int
+    corrected: int
+    lacking: int
+    files: int

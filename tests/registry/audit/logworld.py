@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import event, text
 
-from tests.registry.world import Clock
+from tests.registry.world import T0, Clock
 from tidegate.digest import Digest
 from tidegate.tlog.checkpoint import Checkpoint
 from tidegate.tlog.edge import Edge
@@ -26,7 +26,7 @@ from tidegate_registry.audit.sequence import LOG
 from tidegate_registry.db import Db
 from tidegate_registry.services import Services
 from tidegate_registry.settings import LogSettings, Mode, Settings
-from tidegate_registry.storage.blobs import StoredBytesDiffer, StoreUnavailable
+from tidegate_registry.storage.blobs import StoredBytesDiffer, StoredObject, StoreUnavailable
 from tidegate_registry.worker import Did
 
 if TYPE_CHECKING:
@@ -75,6 +75,17 @@ class Bucket:
             return False
         self._keep(key, raw)
         return True
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        self.asked()
+        for name in sorted(self.files):
+            if f"log/{name}".startswith(prefix):
+                yield StoredObject(f"log/{name}", len(self.files[name]), T0)
+
+    def delete(self, key: LogKey) -> None:
+        self.asked()
+        self.files.pop(key.name, None)
+        self.ever.pop(key.name, None)  # nobody was shown it: another may come in its place
 
     def _keep(self, key: LogKey, raw: bytes) -> None:
         self.files[key.name] = self.last[key.name] = raw

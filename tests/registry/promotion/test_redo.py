@@ -1,0 +1,130 @@
+"""All that the registry knows of releases, channels and policies comes back from the published log alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import text
+from sqlmodel import SQLModel
+
+from tests.registry.promotion.walk import two_in_dev
+from tests.registry.promotion.world import CHANNELS, Promotions
+from tests.workshop import AGENT
+from tidegate.tlog.note import Ed25519Signer
+from tidegate_registry.audit import leader, sequence
+from tidegate_registry.audit.events import Actor
+from tidegate_registry.audit.integrate import Integrator
+from tidegate_registry.keeping.restoring import Restored, restore
+from tidegate_registry.services import Services
+from tidegate_registry.worker import Did
+
+OPERATOR = Actor(kind="operator", issuer="", name="olga")
+Rows = dict[tuple[object, ...], dict[str, Any]]
+
+# each table with its key, and the columns that no entry holds: claims of tokens, and who wrote in another form
+TABLES: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
+    "release": (("repository", "version"), frozenset()),
+    "evidence": (("repository", "subject", "signature"), frozenset()),
+    "channel": (("repository", "name"), frozenset()),
+    "tenure": (("repository", "channel", "counter"), frozenset()),
+    "channel_hold": (("repository", "channel", "digest"), frozenset({"actor"})),
+    "revocation": (("repository", "digest"), frozenset({"actor"})),
+    "decision": (("id",), frozenset()),
+    "broken_glass": (("id",), frozenset({"user", "reviewer"})),
+    "policy_version": (("name", "number"), frozenset({"author"})),
+    "promotion": (("id",), frozenset({"requester", "owner", "request_key", "rule_digest", "outcome"})),
+    "audit_event": (("id",), frozenset({"position"})),
+}
+
+
+@pytest.fixture
+def signer() -> Ed25519Signer:
+    return Ed25519Signer("acme.example/log", Ed25519PrivateKey.generate())
+
+
+def integrate(app: Services, signer: Ed25519Signer) -> None:
+    lease = leader.acquire(app.db, sequence.LOG, "test")
+    assert lease is not None
+    step = Integrator(app, signer)
+    while step.turn(lease) is not Did.NOTHING:
+        pass
+    leader.release(app.db, lease)
+
+
+def rows(app: Services) -> dict[str, Rows]:
+    found: dict[str, Rows] = {}
+    with app.db.read() as tx:
+        for table, (key, left_out) in TABLES.items():
+            result = tx.connection().execute(text(f"SELECT * FROM {table}")).mappings()  # noqa: S608 # ours
+            found[table] = {
+                tuple(row[name] for name in key): {
+                    name: bytes(value) if isinstance(value, memoryview) else value
+                    for name, value in row.items()
+                    if name not in left_out
+                }
+                for row in result
+            }
+    return found
+
+
+def forget_everything(app: Services) -> None:
+    with app.db.connect() as connection:
+        for table in reversed(SQLModel.metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+def lose_and_restore(app: Services, signer: Ed25519Signer) -> Restored:
+    forget_everything(app)
+    return restore(app, OPERATOR, signer.key)
+
+
+@pytest.fixture
+def lived(promotions: Promotions) -> Promotions:
+    """An agent with releases, promotions, a rollback with its hold, a revocation, and broken glass."""
+    two_in_dev(promotions)
+    assert promotions.roll_back("dev").status_code == 201
+    promotions.publish("2.0.0")
+    promotion = promotions.ask("dave", "2.0.0", "stable", breakGlass=True).json()
+    assert promotions.break_glass("dave", promotion).json()["state"] == "done"
+    review = {"verdict": "justified", "reason": "the old one was worse"}
+    answer = promotions.client("bob").post(f"/api/v1/break-glass/{promotion['id']}/review", json=review)
+    assert answer.status_code == 201, answer.text
+    document = {"agent": AGENT, "version": "1.1.0", "reason": "it leaks"}
+    assert promotions.client("carol").post("/api/v1/revocations", json=document).status_code == 201
+    return promotions
+
+
+def test_what_the_entries_tell_of_is_all_there_again(lived: Promotions, signer: Ed25519Signer) -> None:
+    app = lived.gate.services
+    integrate(app, signer)
+    before = rows(app)
+    done = lose_and_restore(app, signer)
+    after = rows(app)
+    added = after["audit_event"].keys() - before["audit_event"].keys()
+    assert len(added) == 1  # that it was restored
+    for key in added:
+        del after["audit_event"][key]
+    assert done.imported == len(before["audit_event"])
+    for table in TABLES:
+        assert after[table] == before[table], table
+    assert not done.lacking
+
+
+def test_after_it_the_same_things_are_refused_and_numbers_go_on(lived: Promotions, signer: Ed25519Signer) -> None:
+    app = lived.gate.services
+    lived.publish("3.0.0")
+    asked = lived.ask("carol", "3.0.0", "stable")
+    assert asked.status_code == 201, asked.text
+    integrate(app, signer)
+    lose_and_restore(app, signer)
+    app.reads.drop(AGENT)
+    channel = lived.client("carol").get(f"{CHANNELS}/dev").json()
+    assert channel["serving"]["version"] == "1.0.0", channel
+    revoked = lived.ask("alice", "1.1.0", "dev")
+    assert revoked.status_code >= 400 or revoked.json()["state"] != "done"
+    again = lived.ask("carol", "3.0.0", "stable")
+    assert again.status_code == 201, again.text
+    assert again.json()["sequence"] == asked.json()["sequence"] + 1
