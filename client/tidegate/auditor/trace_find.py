@@ -91,9 +91,8 @@ def search_log(api: Api, subject: Subject, source: LogSource, audited: AuditedLo
             related.take(known)
     found = [*related.found]
     for policy in islice(sorted(related.named_policies), MAX_LINKS):
-        for each in search.find({"digest": policy}):
-            if each.entry.type in _IN_FORCE and each.entry.data.get("digest") == policy:
-                found.append(each)
+        put_in_force = (each for each in search.find({"digest": policy}) if each.entry.type in _IN_FORCE)
+        found += (each for each in put_in_force if each.entry.data.get("digest") == policy)
     checkpoint = audited.head.checkpoint if audited else None
     return make_trace(
         digest,

@@ -17,7 +17,7 @@ PAGE = 4
 
 @dataclass
 class SearchServer:
-    """`hidden`: indices that its search leaves out. `altered`: what it tells otherwise. `late`: those without an index."""
+    """Its search leaves out `hidden`, tells `late` without an index, and all with one text `altered` into another."""
 
     log: MadeLog
     host: str = ""
