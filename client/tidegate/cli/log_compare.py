@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
                 source = stack.enter_context(open_source(args, out, where))
                 shown.append(fetch_shown(source, trust, now=utc_now()))
         own = states.path(trust.origin)
-        if own.is_file():
+        if own.is_file() and not any(Path(where).resolve() == own.resolve() for where in args.where):
             shown.append(load_shown(own, trust))
         compared = compare_shown(shown)
     _tell(compared, out)
