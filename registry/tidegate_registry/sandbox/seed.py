@@ -27,7 +27,7 @@ def write_files(folder: SandboxFolder, ports: SandboxPorts, instance: SigstoreIn
     replace_file(folder.env, environment_file(folder, ports).encode())
     log_key = make_worker_keys(folder, ports)
     if not folder.trust.exists():
-        text = trust_file(ports.sigstore_url) + worker_trust(log_key, ports.registry_url)
+        text = trust_file(ports.sigstore_url, worker_trust(log_key, ports.registry_url))
         replace_file(folder.trust, text.encode())
     if not folder.policy.exists():
         replace_file(folder.policy, policy_file(ports.sigstore_url).encode())
@@ -44,7 +44,7 @@ def make_worker_keys(folder: SandboxFolder, ports: SandboxPorts) -> str:
 
 
 def worker_trust(log_key: str, registry_url: str) -> str:
-    """Give the end of the trust file: the keys of the sandbox's worker."""
+    """Give the part of the trust file that names the keys of the sandbox's worker."""
     return f"""\
 # what signs the checkpoints of this sandbox's audit log
 log:
@@ -77,8 +77,8 @@ def environment_file(folder: SandboxFolder, ports: SandboxPorts) -> str:
     return "\n".join(["# source this file to use the sandbox; nothing in it is secret", *lines, ""])
 
 
-def trust_file(issuer: str) -> str:
-    """Give the trust file: the sandbox's root, and the charters of the demo namespace."""
+def trust_file(issuer: str, worker: str = "") -> str:
+    """Give the trust file: the sandbox's root, `worker`'s keys, and the charters of the demo namespace."""
     alice, bob = USERS["alice"].email, USERS["bob"].email
     approving = _approving(issuer)
     workflow = f"{SERVER_URL}/{DEMO_AGENT}/.ci/workflows"
@@ -92,7 +92,7 @@ roots:
   {ROOT_NAME}:
     file: trusted_root.json
     sandbox: true
-charters:
+{worker}charters:
   # every agent of the namespace that has no charter of its own: a reusable workflow of another repository publishes
   # it, so the certificate's subject has the workflow's ref, and `refs` are those of the agent's repository
   - agent: {DEMO_NAMESPACE}/*
