@@ -107,12 +107,23 @@ def _policy(data: JsonObject) -> str:
     return f"{short(data.get('policy'))}{number} {short(data.get('digest'))}{_why(data)}"
 
 
+def _stored(data: JsonObject) -> str:
+    about = f" about {short(data['subject'])}" if data.get("subject") else ""
+    kind = short(data.get("artifact_type") or data.get("media_type"))
+    return f"{short(data.get('repository'))} {short(data.get('digest'))} stored{about}, {kind}"
+
+
+def _summed_up(data: JsonObject) -> str:
+    where = f" → {short(data['channel'])}" if data.get("channel") else ""
+    return f"{_release(data)}{where}: {short(data.get('levels'))}"
+
+
 def _towards(data: JsonObject) -> str:
     return f"{_release(data)} → {short(data.get('channel'))}{_why(data)}"
 
 
 def _others(data: JsonObject) -> str:
-    return " ".join(f"{key}={short(value)}" for key, value in data.items() if value is not None)
+    return " ".join(f"{key}={short(value)}" for key, value in data.items() if value not in (None, [], ""))
 
 
 _SAID: Final[Mapping[str, Callable[[JsonObject], str]]] = {
@@ -133,4 +144,6 @@ _SAID: Final[Mapping[str, Callable[[JsonObject], str]]] = {
     EntryType.POLICY_APPLIED: _policy,
     EntryType.POLICY_REVERTED: _policy,
     EntryType.REQUEST_REFUSED: _refused,
+    EntryType.MANIFEST_STORED: _stored,
+    EntryType.SUMMARY_ATTACHED: _summed_up,
 }

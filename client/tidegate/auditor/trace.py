@@ -9,14 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tidegate.auditor.lines import short, summary
+from tidegate.auditor.lines import agent_of, short, summary
 from tidegate.digest import Digest
 from tidegate.formats.entry import Entry, EntryType
 from tidegate.formats.jcs import JsonObject, JsonValue
 from tidegate.formats.moment import moment_text
 from tidegate.formats.predicates.provenance import Provenance
+from tidegate.policy.model import COMPANY
 
 MAX_ENTRIES = 5_000  # about one release: its evidence, decisions and moves; more is no release but an attack
+
+PUT_IN_FORCE = (EntryType.POLICY_APPLIED, EntryType.POLICY_REVERTED)
+_DECIDED = (EntryType.ADMISSION_DECIDED, EntryType.PROMOTION_DECIDED)
 _LINKS = ("promotion",)  # members by which an entry without the digest belongs to one that has it
 
 
@@ -158,28 +162,31 @@ class Trace:
 class Related:
     """Chooses, entry after entry in the order of the log, those that are about a digest.
 
-    An entry is, if the digest stands anywhere in it, or if it names a request that another one of them is about.
-    Policies that its decisions name are kept aside until a decision does.
+    An entry is, if the digest stands anywhere in it, or if it names a request that another one of them is about. So are
+    the policies, company-wide and of the agent's namespace, that were in force when it was decided about.
     """
 
     digest: Digest
     _links: set[str] = field(default_factory=set)
-    _policies: dict[str, Known] = field(default_factory=dict)
+    _in_force: dict[str, Known] = field(default_factory=dict)  # by the policy's name
+    _decided_by: dict[str, Known] = field(default_factory=dict)  # by the entry's id
     found: list[Known] = field(default_factory=list)
 
-    def take(self, known: Known) -> bool:
-        """Look at the next entry, and say whether it belongs. The log's order matters: requests are opened first."""
+    def take(self, known: Known) -> None:
+        """Look at the next entry, and keep it if it belongs. The log's order matters: requests are opened first."""
         entry = known.entry
-        if entry.type in (EntryType.POLICY_APPLIED, EntryType.POLICY_REVERTED):
-            named = entry.data.get("digest")
-            if isinstance(named, str) and len(self._policies) < MAX_ENTRIES:
-                self._policies[named] = known
+        if entry.type in PUT_IN_FORCE:
+            self._in_force[str(entry.data.get("policy"))] = known
         links = {value for key in _LINKS if isinstance(value := entry.data.get(key), str)}
         if not (mentions(entry.data, self.digest) or links & self._links) or len(self.found) >= MAX_ENTRIES:
-            return False
+            return
         self._links |= links
         self.found.append(known)
-        return True
+        if entry.type in _DECIDED:
+            for name in (COMPANY, (agent_of(entry) or "").partition("/")[0]):
+                if name in self._in_force:
+                    policy = self._in_force[name]
+                    self._decided_by[policy.entry.id] = policy
 
     @property
     def needles(self) -> tuple[bytes, ...]:
@@ -192,19 +199,14 @@ class Related:
         return frozenset(self._links)
 
     @property
-    def named_policies(self) -> frozenset[str]:
-        """The policies, by digest, that decisions about the digest name."""
-        named = (known.entry.data.get("policy") for known in self.found)
-        return frozenset(policy for policy in named if isinstance(policy, str))
-
-    @property
     def is_cut(self) -> bool:
         """Whether there are more than are shown."""
         return len(self.found) >= MAX_ENTRIES
 
-    def policies(self) -> tuple[Known, ...]:
-        """Give the policies, among those seen, by which it was decided about the digest."""
-        return tuple(known for digest, known in self._policies.items() if digest in self.named_policies)
+    @property
+    def known(self) -> tuple[Known, ...]:
+        """Everything that belongs, and the policies that were in force when it was decided about the digest."""
+        return (*self.found, *self._decided_by.values())
 
 
 def mentions(value: JsonValue, digest: str) -> bool:
@@ -226,10 +228,7 @@ def make_trace(
     complete: bool = False,
 ) -> Trace:
     """Put what is known of `digest` in order: by index, and what has none yet by its time, last."""
-    ordered = sorted(
-        {each.entry.id: each for each in known}.values(),
-        key=lambda each: (each.entry.index is None, each.entry.index or 0, each.entry.at),
-    )
+    ordered = sorted({each.entry.id: each for each in known}.values(), key=order_of)
     about = [each for each in ordered if mentions(each.entry.data, digest)]
     return Trace(
         digest,
@@ -244,6 +243,11 @@ def make_trace(
     )
 
 
+def order_of(known: Known) -> tuple[bool, int, datetime]:
+    """Give a key that sorts by index, and what has none yet behind all others by its time."""
+    return (known.entry.index is None, known.entry.index or 0, known.entry.at)
+
+
 HEADINGS = {
     "release": "Release",
     "evidence": "Evidence",
@@ -253,9 +257,10 @@ HEADINGS = {
     "emergency": "Break-glass",
     "revocation": "Revocation",
     "policy": "Policies",
+    "summary": "Verification summaries",
     "other": "Other",
 }
-_KINDS = {
+_KINDS: Mapping[str, str] = {
     EntryType.ADMISSION_DECIDED: "release",
     EntryType.RELEASE_ADMITTED: "release",
     EntryType.RELEASE_PENDING: "release",
@@ -272,6 +277,7 @@ _KINDS = {
     EntryType.RELEASE_REVOKED: "revocation",
     EntryType.POLICY_APPLIED: "policy",
     EntryType.POLICY_REVERTED: "policy",
+    EntryType.SUMMARY_ATTACHED: "summary",
 }
 
 

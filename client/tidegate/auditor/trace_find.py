@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.auditor.audited import AuditedLog
 from tidegate.auditor.source import LogSource
-from tidegate.auditor.trace import MAX_ENTRIES, Built, Known, Related, Trace, make_trace
+from tidegate.auditor.trace import MAX_ENTRIES, PUT_IN_FORCE, Built, Known, Related, Trace, make_trace, order_of
 from tidegate.digest import Digest
 from tidegate.errors import (
     DigestInvalid,
@@ -35,7 +35,8 @@ from tidegate.tlog.reader import TileReader
 if TYPE_CHECKING:
     from tidegate.remote.api import Api
 
-MAX_LINKS = 50  # requests for one release whose further entries are asked for, and policies likewise
+MAX_LINKS = 50  # requests for one release whose further entries are asked for
+MAX_POLICIES = 2_000  # versions put in force, of all policies
 MAX_BUILDS = 20  # statements about the build that are fetched
 MAX_ADMITTED = 5_000  # releases of one agent that are looked through for a version
 
@@ -63,12 +64,11 @@ def scan_log(audited: AuditedLog, subject: Subject, *, advance: Advance = lambda
     related = Related(digest)
     for entry in _parsed(reader, lambda: related.needles, advance):
         related.take(Known(entry, proven=True))
-    known = (*related.found, *related.policies())
     checkpoint = audited.head.checkpoint
     return make_trace(
         digest,
-        known,
-        tuple(_builds(known, audited.source)),
+        related.known,
+        tuple(_builds(related.found, audited.source)),
         origin=checkpoint.origin,
         size=checkpoint.size,
         complete=not related.is_cut,
@@ -83,27 +83,25 @@ def search_log(api: Api, subject: Subject, source: LogSource, audited: AuditedLo
     """
     search = _Search(api, audited.reader() if audited else None)
     digest = subject.digest or _admitted_by(search, subject)
+    about = search.find({"digest": digest})
+    first = Related(digest)
+    for known in about:
+        first.take(known)
+    for request in islice(sorted(first.links), MAX_LINKS):
+        about += search.find({"decision": request})
+    for type_ in PUT_IN_FORCE:
+        about += search.find({"type": str(type_)}, most=MAX_POLICIES)
     related = Related(digest)
-    for known in search.find({"digest": digest}):
+    for known in sorted({each.entry.id: each for each in about}.values(), key=order_of):
         related.take(known)
-    for request in islice(sorted(related.links), MAX_LINKS):
-        for known in search.find({"decision": request}):
-            related.take(known)
-    found = [*related.found]
-    for policy in islice(sorted(related.named_policies), MAX_LINKS):
-        put_in_force = (each for each in search.find({"digest": policy}) if each.entry.type in _IN_FORCE)
-        found += (each for each in put_in_force if each.entry.data.get("digest") == policy)
     checkpoint = audited.head.checkpoint if audited else None
     return make_trace(
         digest,
-        found,
-        tuple(_builds(found, source)),
+        related.known,
+        tuple(_builds(related.found, source)),
         origin=checkpoint.origin if checkpoint else None,
         size=checkpoint.size if checkpoint else None,
     )
-
-
-_IN_FORCE = (EntryType.POLICY_APPLIED, EntryType.POLICY_REVERTED)
 
 
 class _Search:

@@ -33,7 +33,7 @@ _DOTS = {
     "emergency": "#c2410c",
     "revocation": _RED,
     "policy": "#b7791f",
-    "other": "#8a94a3",
+    "summary": "#5b6676",
 }
 _WORDS = {"emergency": "break-glass"}
 _PER_CHARACTER = {12: 6.9, 13: 7.5, 26: 17.0}  # pixels, in the widest of the fonts above
@@ -41,7 +41,8 @@ _PER_CHARACTER = {12: 6.9, 13: 7.5, 26: 17.0}  # pixels, in the widest of the fo
 
 def svg(trace: Trace) -> str:
     """Draw `trace`. The same trace gives the same bytes."""
-    rows = trace.facts[:MAX_ROWS]
+    drawn = [fact for fact in trace.facts if fact.kind != "other"]  # bytes that were pushed, and what nobody knows
+    rows = drawn[:MAX_ROWS]
     lanes = tuple(dict.fromkeys(stay.channel for stay in trace.stays))[:MAX_LANES]
     head = 118 + 20 * len(trace.built[:3])
     top = head + (46 if lanes else 30)
@@ -57,7 +58,9 @@ def svg(trace: Trace) -> str:
         *_rows(rows, _MARGIN + _LANE * len(lanes), top),
     ]
     if cut:
-        body.append(_text(_MARGIN, bottom + 18, f"… and {cut} more entries", size=12, fill=_FAINT))
+        body.append(
+            _text(_MARGIN, bottom + 18, f"… and {cut} more entries, in the text and the JSON", size=12, fill=_FAINT)
+        )
     end = height - 18 * len(foot) - 26
     body.append(_rule(end))
     body += [_text(_MARGIN, end + 24 + 18 * row, line, size=12, fill=_FAINT) for row, line in enumerate(foot)]

@@ -51,8 +51,8 @@ def life_of_a_release() -> list[bytes]:
     asked: JsonObject = {**RELEASE, "promotion": "p1", "channel": "stable"}
     newer: JsonObject = {"repository": "acme/support", "version": "1.4.0", "digest": OTHER}
     told: list[tuple[str, JsonObject]] = [
-        ("policy.applied", {"policy": "default", "number": 1, "digest": POLICY, "reason": "the first"}),
-        ("policy.applied", {"policy": "other", "number": 1, "digest": OTHER, "reason": "of others"}),
+        ("policy.applied", {"policy": "_company", "number": 1, "digest": POLICY, "reason": "the first"}),
+        ("policy.applied", {"policy": "elsewhere", "number": 1, "digest": OTHER, "reason": "of others"}),
         ("evidence.verified", {**evidence, "predicate_type": "https://slsa.dev/provenance/v1"}),
         ("release.admitted", RELEASE),
         ("blob.stored", {"repository": "acme/else", "digest": OTHER, "size": 4}),

@@ -18,8 +18,7 @@ def traced(*, proven: bool = True) -> Trace:
     related = Related(Digest(DIGEST))
     for index, raw in enumerate(life_of_a_release()):
         related.take(Known(parse_entry(raw, index=index), proven=proven))
-    known = (*related.found, *related.policies())
-    return make_trace(Digest(DIGEST), known, (BUILT,), origin="registry.acme.example/log", size=13)
+    return make_trace(Digest(DIGEST), related.known, (BUILT,), origin="registry.acme.example/log", size=13)
 
 
 def test_a_trace_has_what_is_about_the_release_the_requests_for_it_and_the_policy_that_decided() -> None:
