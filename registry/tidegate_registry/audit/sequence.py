@@ -119,6 +119,11 @@ def load_entries(db: Db, span: range) -> Sequence[bytes]:
 
 
 # begins with UPDATE: of a statement that begins otherwise, Python's sqlite3 does not count the rows
+def bytes_of(body: bytes | memoryview | str) -> bytes:
+    """Give the bytes of an entry's column; SQLite keeps text there, too, if somebody puts it in."""
+    return body.encode() if isinstance(body, str) else bytes(body)
+
+
 _ASSIGN = """
 UPDATE audit_event SET idx = :first + numbered.number FROM (
     SELECT position, row_number() OVER (ORDER BY position) AS number

@@ -227,11 +227,11 @@ def _settle(app: Services, entries: Sequence[Entry], done: Restored, held: _Held
             text("SELECT id, idx, body FROM audit_event WHERE idx >= :first AND idx < :stop"),
             {"first": first, "stop": first + len(entries)},
         )
-        rows = {row.id: (row.idx, bytes(row.body)) for row in found}
+        rows = {row.id: (row.idx, sequence.bytes_of(row.body)) for row in found}
         for id_ in places.keys() - rows.keys():
             one = tx.connection().execute(text("SELECT idx, body FROM audit_event WHERE id = :id"), {"id": id_})
             if (row := one.one_or_none()) is not None:
-                rows[id_] = (row.idx, bytes(row.body))
+                rows[id_] = (row.idx, sequence.bytes_of(row.body))
     strange = [id_ for id_ in rows if id_ not in places]
     moved = [entry for entry in entries if entry.id in rows and rows[entry.id][0] != entry.index]
     altered = [entry for entry in entries if entry.id in rows and rows[entry.id][1] != entry.raw]

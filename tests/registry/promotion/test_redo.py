@@ -6,20 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
+from tests.registry.audit.publishing import log_signer, publish_log
 from tests.registry.promotion.walk import two_in_dev
 from tests.registry.promotion.world import CHANNELS, Promotions
 from tests.workshop import AGENT
-from tidegate.tlog.note import Ed25519Signer
-from tidegate_registry.audit import leader, sequence
 from tidegate_registry.audit.events import Actor
-from tidegate_registry.audit.integrate import Integrator
 from tidegate_registry.keeping.restoring import Restored, restore
 from tidegate_registry.services import Services
-from tidegate_registry.worker import Did
 
 OPERATOR = Actor(kind="operator", issuer="", name="olga")
 Rows = dict[tuple[object, ...], dict[str, Any]]
@@ -38,20 +34,6 @@ TABLES: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
     "promotion": (("id",), frozenset({"requester", "owner", "request_key", "rule_digest", "outcome"})),
     "audit_event": (("id",), frozenset({"position"})),
 }
-
-
-@pytest.fixture
-def signer() -> Ed25519Signer:
-    return Ed25519Signer("acme.example/log", Ed25519PrivateKey.generate())
-
-
-def integrate(app: Services, signer: Ed25519Signer) -> None:
-    lease = leader.acquire(app.db, sequence.LOG, "test")
-    assert lease is not None
-    step = Integrator(app, signer)
-    while step.turn(lease) is not Did.NOTHING:
-        pass
-    leader.release(app.db, lease)
 
 
 def rows(app: Services) -> dict[str, Rows]:
@@ -76,9 +58,9 @@ def forget_everything(app: Services) -> None:
             connection.execute(table.delete())
 
 
-def lose_and_restore(app: Services, signer: Ed25519Signer) -> Restored:
+def lose_and_restore(app: Services) -> Restored:
     forget_everything(app)
-    return restore(app, OPERATOR, signer.key)
+    return restore(app, OPERATOR, log_signer(app).key)
 
 
 @pytest.fixture
@@ -97,11 +79,11 @@ def lived(promotions: Promotions) -> Promotions:
     return promotions
 
 
-def test_what_the_entries_tell_of_is_all_there_again(lived: Promotions, signer: Ed25519Signer) -> None:
+def test_what_the_entries_tell_of_is_all_there_again(lived: Promotions) -> None:
     app = lived.gate.services
-    integrate(app, signer)
+    publish_log(app)
     before = rows(app)
-    done = lose_and_restore(app, signer)
+    done = lose_and_restore(app)
     after = rows(app)
     added = after["audit_event"].keys() - before["audit_event"].keys()
     assert len(added) == 1  # that it was restored
@@ -113,13 +95,13 @@ def test_what_the_entries_tell_of_is_all_there_again(lived: Promotions, signer: 
     assert not done.lacking
 
 
-def test_after_it_the_same_things_are_refused_and_numbers_go_on(lived: Promotions, signer: Ed25519Signer) -> None:
+def test_after_it_the_same_things_are_refused_and_numbers_go_on(lived: Promotions) -> None:
     app = lived.gate.services
     lived.publish("3.0.0")
     asked = lived.ask("carol", "3.0.0", "stable")
     assert asked.status_code == 201, asked.text
-    integrate(app, signer)
-    lose_and_restore(app, signer)
+    publish_log(app)
+    lose_and_restore(app)
     app.reads.drop(AGENT)
     channel = lived.client("carol").get(f"{CHANNELS}/dev").json()
     assert channel["serving"]["version"] == "1.0.0", channel

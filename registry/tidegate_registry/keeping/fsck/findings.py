@@ -34,6 +34,7 @@ class Problem(StrEnum):
     LOG_AHEAD = "log-ahead"
     LOG_BEHIND = "log-behind"
     LOG_FORKED = "log-forked"
+    LOG_ENTRY_DIFFERS = "log-entry-differs"
 
 
 # harmless: left by uploads or collections that nobody ended, and taken away by garbage collection

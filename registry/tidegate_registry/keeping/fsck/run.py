@@ -15,6 +15,7 @@ from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.keeping.fsck.breaks import broken_releases
 from tidegate_registry.keeping.fsck.findings import Finding, Problem
 from tidegate_registry.keeping.fsck.objects import check_objects
+from tidegate_registry.keeping.fsck.published import check_published
 from tidegate_registry.keeping.fsck.records import check_records
 
 if TYPE_CHECKING:
@@ -37,7 +38,12 @@ class Checked:
 
 def check(app: Services, *, rehash: bool = False, advance: Callable[[int], None] = lambda _: None) -> Checked:
     """Check everything; changes nothing. Raises StoreUnavailable, DatabaseUnavailable."""
-    findings = [*_check_log(app), *check_records(app), *check_objects(app, rehash=rehash, advance=advance)]
+    findings = [
+        *_check_log(app),
+        *check_published(app),
+        *check_records(app),
+        *check_objects(app, rehash=rehash, advance=advance),
+    ]
     with app.db.read() as tx:
         counts = {
             name: tx.exec(select(func.count()).select_from(row)).one()
