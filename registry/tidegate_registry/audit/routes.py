@@ -10,24 +10,26 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
+from tidegate.tlog.tiles import CHECKPOINT_PATH
 from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.requires import Requires
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.artifacts.http.answers import NOT_MODIFIED, UNCHANGED, is_known
 from tidegate_registry.audit.static import LogFileUnknown, read_log_file
 from tidegate_registry.services import App
-from tidegate_registry.storage.blobs import CHECKPOINT, LogKey
+from tidegate_registry.storage.blobs import LogKey
 
 router = APIRouter(prefix="/log", tags=["log"])
 
 LogReader = Annotated[Principal, Depends(Requires(Permission.LOG_READ))]
 HashTilePath = Annotated[str, Path(description="`<L>/<N>[.p/<W>]`, as C2SP tlog-tiles writes it", examples=["0/000"])]
 BundlePath = Annotated[str, Path(description="`<N>[.p/<W>]`, as C2SP tlog-tiles writes it", examples=["000.p/17"])]
+Algorithm = Annotated[str, Path(description="`sha256` or `sha512`", examples=["sha256"])]
 Shard = Annotated[str, Path(description="The first two digits of `digits`", examples=["e3"])]
 Digits = Annotated[
     str,
     Path(
-        description="The 64 digits of a sha256",
+        description="The digits of the digest, in lower case",
         examples=["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
     ),
 ]
@@ -49,7 +51,7 @@ Digits = Annotated[
 )
 def get_checkpoint(request: Request, app: App) -> Response:
     """A signed note (C2SP tlog-checkpoint): the log's name, size and root hash, and cosignatures. Public."""
-    return _serve(request, app, LogKey(CHECKPOINT))
+    return _serve(request, app, LogKey(CHECKPOINT_PATH))
 
 
 @router.get(
@@ -94,22 +96,30 @@ def get_hash_tile(path: HashTilePath, request: Request, app: App) -> Response:
 
 
 @router.get(
-    "/objects/sha256/{shard}/{digits}",
+    "/objects/{algorithm}/{shard}/{digits}",
     operation_id="getLogObject",
     summary="Read what entries name by digest",
     response_class=Response,
     responses=UNCHANGED,
 )
 @router.head(
-    "/objects/sha256/{shard}/{digits}",
+    "/objects/{algorithm}/{shard}/{digits}",
     operation_id="headLogObject",
     summary="Ask for the size of what entries name by digest",
     response_class=Response,
     responses=UNCHANGED,
 )
-def get_log_object(shard: Shard, digits: Digits, request: Request, app: App, who: LogReader) -> Response:  # noqa: ARG001
+def get_log_object(
+    *,
+    algorithm: Algorithm,
+    shard: Shard,
+    digits: Digits,
+    request: Request,
+    app: App,
+    who: LogReader,  # noqa: ARG001
+) -> Response:
     """What is too large for an entry: records, policies, evidence. Whoever reads it checks it against its name."""
-    return _serve(request, app, _key(f"objects/sha256/{shard}/{digits}"))
+    return _serve(request, app, _key(f"objects/{algorithm}/{shard}/{digits}"))
 
 
 @router.get(

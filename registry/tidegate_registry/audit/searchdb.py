@@ -3,8 +3,8 @@
 On PostgreSQL terms are a tsvector under a GIN index, on SQLite a contentless FTS5 table. SQLite gives the newest
 matches first as they are; a GIN index gives all matches in no order. So there each entry also has terms for the blocks
 of 4,096, 65,536 and 1,048,576 entries that it is in, and search walks down in blocks small enough to be sorted: it
-begins with the small one at the end, takes larger ones as long as little is found, and smaller ones again where it is
-too much.
+begins with the small one at the end, takes larger ones as long as little is found, then all that is left, and smaller
+ones again where that is too much.
 Sources: PostgreSQL 15, "GIN Indexes"; SQLite, "FTS5", 4.4.1 and 4.5.
 """
 
@@ -34,9 +34,13 @@ CREATE = {
     ),
 }
 LEVELS = (12, 16, 20)  # bits of a block
+# for one transaction: by the terms alone, as the statistics of a log know no words
+BY_TERMS = (
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_indexscan', 'off', true), "
+    "set_config('jit', 'off', true)"
+)
 MANY = 600  # matches: more are looked for in smaller blocks
 TIME_BITS = 8  # of a block of times: of ten million entries there are 40,000, read in a few milliseconds
-LARGEST_FROM = 1 << 21  # entries below the cursor; with fewer, the middle blocks are few enough
 
 
 @event.listens_for(SQLModel.metadata, "after_create")
@@ -84,26 +88,30 @@ def newest(tx: Tx, wanted: Sequence[Sequence[str]], *, low: int, below: int, mos
             {"query": query, "low": low, "below": below, "most": most},
         )
         return list(found.scalars())
-    tx.connection().execute(text("SET LOCAL enable_seqscan = off"))  # the statistics of a log know no words
-    tx.connection().execute(text("SET LOCAL enable_indexscan = off"))
-    tx.connection().execute(text("SET LOCAL jit = off"))
+    tx.connection().execute(text(BY_TERMS))
     return _walk(tx, " & ".join(f"({' | '.join(group)})" for group in wanted), low, below, most)
 
 
 def _walk(tx: Tx, query: str, low: int, below: int, most: int) -> list[int]:
     """Walk down the blocks. What is found in one is complete, or is looked for again in smaller ones."""
     found: list[int] = []
-    level, top = 0, len(LEVELS) - (1 if below - low >= LARGEST_FROM else 2)
+    level, tops = 0, [(low, len(LEVELS))]  # the largest blocks to take until `below` has come down to there
     while below > low and len(found) < most:
-        block = (below - 1) >> LEVELS[level]
-        limit = MANY if level else 1 << LEVELS[0]
-        here = _in_block(tx, f"{query} & {_block_term(level, block)}", low, below, limit)
+        while tops[-1][0] >= below:
+            tops.pop()
+        level = min(level, tops[-1][1])
+        start, within = low, query
+        if level < len(LEVELS):
+            block = (below - 1) >> LEVELS[level]
+            start, within = max(low, block << LEVELS[level]), f"{query} & {_block_term(level, block)}"
+        here = _in_block(tx, within, low, below, MANY if level else 1 << LEVELS[0])
         if level and len(here) == MANY:
             level -= 1
+            tops.append((start, level))
             continue
         found += sorted(here, reverse=True)
-        below = block << LEVELS[level]
-        level = min(level + 1, top)
+        below = start
+        level += 1
     return found[:most]
 
 

@@ -16,15 +16,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.errors import NotFound
-from tidegate.formats.entry import MAX_ENTRY_BYTES
-from tidegate_registry.storage.blobs import CHECKPOINT
+from tidegate.tlog.tiles import CHECKPOINT_PATH, MAX_BUNDLE_BYTES
 
 if TYPE_CHECKING:
     from tidegate_registry.services import Services
     from tidegate_registry.storage.blobs import LogKey
 
-LENGTH_BYTES, WIDTH = 2, 256  # C2SP tlog-tiles, "Log Entries": a bundle holds so many entries, each with its length
-MAX_BUNDLE_BYTES = WIDTH * (LENGTH_BYTES + MAX_ENTRY_BYTES)
 MAX_OBJECT_BYTES = 64 << 20
 CACHE_BYTES = 32 << 20
 MIN_COMPRESSED = 512  # bytes; below, the header costs what is saved
@@ -77,7 +74,7 @@ class LogFileCache:
 
     def keep(self, key: LogKey, file: LogFile) -> None:
         """Keep a file; not the checkpoint, which changes, and not one that is larger than all room."""
-        if key.name == CHECKPOINT or file.size > self._most_bytes:
+        if key.name == CHECKPOINT_PATH or file.size > self._most_bytes:
             return
         with self._lock:
             if key.name not in self._kept:

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import BinaryIO, Protocol, Self
 
 from tidegate.digest import Digest
-from tidegate.errors import TidegateError, Unreachable
+from tidegate.errors import TidegateError, TileInvalid, Unreachable
 from tidegate.formats.reference import is_oci_name
+from tidegate.tlog.tiles import CHECKPOINT_PATH, parse_tile_path
 
 
 class StoreUnavailable(Unreachable):
@@ -49,10 +50,8 @@ class BlobKey:
 
 
 _SESSION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LOG_FILE = re.compile(
-    r"checkpoint"
-    r"|tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/(x[0-9]{3}/){0,6}[0-9]{3}(\.p/[1-9][0-9]{0,2})?"  # C2SP tlog-tiles
-    r"|objects/sha256/(?P<shard>[0-9a-f]{2})/(?P=shard)[0-9a-f]{62}"
+_LOG_OBJECT = re.compile(
+    r"objects/sha256/(?P<shard>[0-9a-f]{2})/(?P=shard)[0-9a-f]{62}"
     r"|objects/sha512/(?P<wide>[0-9a-f]{2})/(?P=wide)[0-9a-f]{126}"
 )
 STAGING, STATE, LOG = "staging/", "state/", "log/"
@@ -100,8 +99,12 @@ class LogKey:
     name: str
 
     def __post_init__(self) -> None:
-        if not _LOG_FILE.fullmatch(self.name):  # a name came in a URL
-            raise ValueError(f"not a file of the log: {self.name[:200]!r}")
+        if self.name == CHECKPOINT_PATH or _LOG_OBJECT.fullmatch(self.name):  # a name came in a URL
+            return
+        try:
+            parse_tile_path(self.name)
+        except TileInvalid as error:
+            raise ValueError(f"not a file of the log: {self.name[:200]!r}") from error
 
     @property
     def path(self) -> str:
@@ -121,17 +124,16 @@ class LogKey:
     @property
     def content_type(self) -> str:
         """What the file is."""
-        return TEXT if self.name == CHECKPOINT else OCTETS
+        return TEXT if self.name == CHECKPOINT_PATH else OCTETS
 
     @property
     def cache_control(self) -> str:
         """How long it may be kept, and by whom; the checkpoint for as long as the next one takes at least."""
-        if self.name == CHECKPOINT:
+        if self.name == CHECKPOINT_PATH:
             return "public, max-age=1"
         return f"{'public' if self.is_public else 'private'}, {FOR_EVER}"
 
 
-CHECKPOINT = "checkpoint"
 ReplacedKey = StateKey | LogKey
 ObjectKey = BlobKey | StagingKey | StateKey | LogKey
 

@@ -85,8 +85,8 @@ ROUTES: dict[tuple[str, str], str] = {
     ("GET", "/log/tile/entries/{path:path}"): Permission.LOG_READ,
     ("HEAD", "/log/tile/entries/{path:path}"): Permission.LOG_READ,
     ("GET", "/log/entries/{path:path}"): PUBLIC,  # says where they are; whoever goes there needs a token
-    ("GET", "/log/objects/sha256/{shard}/{digits}"): Permission.LOG_READ,
-    ("HEAD", "/log/objects/sha256/{shard}/{digits}"): Permission.LOG_READ,
+    ("GET", "/log/objects/{algorithm}/{shard}/{digits}"): Permission.LOG_READ,
+    ("HEAD", "/log/objects/{algorithm}/{shard}/{digits}"): Permission.LOG_READ,
     ("POST", "/api/v1/promotions"): Permission.PROMOTION_REQUEST,
     ("GET", "/api/v1/promotions"): Permission.PROMOTION_READ,
     ("GET", "/api/v1/promotions/{promotion}"): Permission.PROMOTION_READ,
@@ -157,6 +157,7 @@ def test_whoever_shows_no_token_or_a_bad_one_is_challenged(gate_world: GateWorld
         "channel": "stable",
         "path:path": "000",
         "entry": "0",
+        "algorithm": "sha256",
         "shard": "00",
         "digits": "0" * 64,
     }

@@ -126,8 +126,8 @@ HEAD   /log/tile/{path:path} [0/000]                                      | 4 4 
 GET    /log/tile/entries/{path:path} [000]                                | 1 3 3 3 3 3 3 3 4
 HEAD   /log/tile/entries/{path:path} [000]                                | 1 3 3 3 3 3 3 3 4
 GET    /log/entries/{path:path} [000]                                     | + + + + + + + + +
-GET    /log/objects/sha256/{shard}/{digits}                               | 1 3 3 3 3 3 3 3 4
-HEAD   /log/objects/sha256/{shard}/{digits}                               | 1 3 3 3 3 3 3 3 4
+GET    /log/objects/{algorithm}/{shard}/{digits}                          | 1 3 3 3 3 3 3 3 4
+HEAD   /log/objects/{algorithm}/{shard}/{digits}                          | 1 3 3 3 3 3 3 3 4
 GET    /api/v1/revocations                                                | 1 + + + + + + + +
 GET    /api/v1/break-glass                                                | 1 + + + + + + + +
 POST   /api/v1/break-glass/{promotion}/review [closed]                    | 1 4 4 4 4 4 4 4 4
@@ -270,6 +270,7 @@ class Stage:
             "channel": "dev",
             "path:path": state,
             "entry": "999999",
+            "algorithm": "sha256",
             "shard": "00",
             "digits": "0" * 64,
         }

@@ -199,7 +199,6 @@ def test_whatever_the_blocks_the_newest_come_first(log: Logged, monkeypatch: pyt
     """The walk over blocks against a list, for rare and common terms, at each edge. On SQLite there is none to test."""
     monkeypatch.setattr(searchdb, "LEVELS", (2, 4, 6))
     monkeypatch.setattr(searchdb, "MANY", 3)
-    monkeypatch.setattr(searchdb, "LARGEST_FROM", 1)
     dice = random.Random(3)  # noqa: S311 # no secret
     words = {
         index: [term("word", name) for name, rate in RATES.items() if dice.random() < rate(index)]

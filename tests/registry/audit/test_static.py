@@ -12,12 +12,13 @@ import pytest
 from tests.registry.promotion.world import POLICY, Promotions
 from tests.registry.world import World
 from tidegate.digest import Digest
+from tidegate.tlog.tiles import CHECKPOINT_PATH
 from tidegate_registry.access.gatekeeper import Gatekeeper
 from tidegate_registry.access.rights import AccessRules
 from tidegate_registry.audit.routes import accepts_gzip
 from tidegate_registry.audit.static import LogFile, LogFileCache, read_log_file
 from tidegate_registry.problems import rendered
-from tidegate_registry.storage.blobs import CHECKPOINT, LogKey, StoreUnavailable
+from tidegate_registry.storage.blobs import LogKey, StoreUnavailable
 from tidegate_registry.storage.s3 import S3BlobStore
 
 NOTE = b"registry.example/log\n1\nx\n\n\xe2\x80\x94 registry.example/log x\n"
@@ -30,7 +31,7 @@ OF_THE_RECORD = LogKey.of_object(Digest.of(RECORD))
 def log(world: World) -> World:
     """A registry whose bucket holds a checkpoint, a tile, a bundle and an object."""
     store = world.services.blobs
-    store.write(LogKey(CHECKPOINT), NOTE, replaces=None)
+    store.write(LogKey(CHECKPOINT_PATH), NOTE, replaces=None)
     for name, raw in (
         ("tile/0/000.p/100", b"h" * 3200),
         ("tile/entries/000.p/100", BUNDLE),
@@ -68,9 +69,9 @@ def test_checkpoint_and_hashes_are_anybodys_with_headers_for_caches(log: World) 
 def test_the_checkpoint_is_never_an_old_one(log: World) -> None:
     anybody = log.client(None)
     first = anybody.get("/log/checkpoint")
-    found = log.services.blobs.read(LogKey(CHECKPOINT), limit=1000)
+    found = log.services.blobs.read(LogKey(CHECKPOINT_PATH), limit=1000)
     assert found is not None
-    log.services.blobs.write(LogKey(CHECKPOINT), NOTE.replace(b"\n1\n", b"\n2\n"), replaces=found[1])
+    log.services.blobs.write(LogKey(CHECKPOINT_PATH), NOTE.replace(b"\n1\n", b"\n2\n"), replaces=found[1])
     second = anybody.get("/log/checkpoint", headers={"If-None-Match": first.headers["etag"]})
     assert (second.status_code, second.content.splitlines()[1]) == (200, b"2")
 
@@ -167,5 +168,5 @@ def test_what_is_kept_is_bounded_and_what_is_asked_for_stays() -> None:
     cache.keep(keys[2], LogFile(b"h" * 5, '"x"', b"z" * 5))
     assert [cache.find(key) is not None for key in keys] == [True, False, True]
     cache.keep(keys[1], LogFile(b"h" * 26, '"x"'))
-    cache.keep(LogKey(CHECKPOINT), LogFile(b"h", '"x"'))
-    assert (cache.size, cache.find(keys[1]), cache.find(LogKey(CHECKPOINT))) == (20, None, None)
+    cache.keep(LogKey(CHECKPOINT_PATH), LogFile(b"h", '"x"'))
+    assert (cache.size, cache.find(keys[1]), cache.find(LogKey(CHECKPOINT_PATH))) == (20, None, None)

@@ -8,7 +8,8 @@ import pytest
 
 from tests.registry.world import store_settings
 from tidegate.digest import Digest
-from tidegate_registry.storage.blobs import CHECKPOINT, LogKey, StateKey, StoredBytesDiffer
+from tidegate.tlog.tiles import CHECKPOINT_PATH
+from tidegate_registry.storage.blobs import LogKey, StateKey, StoredBytesDiffer
 from tidegate_registry.storage.s3 import S3BlobStore
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 TILE, PARTIAL, BUNDLE = LogKey("tile/0/x001/234.p/17"), LogKey("tile/0/000.p/3"), LogKey("tile/entries/000")
 OBJECT = LogKey(f"objects/sha256/ab/ab{'0' * 62}")
-HEAD = LogKey(CHECKPOINT)
+HEAD = LogKey(CHECKPOINT_PATH)
 
 
 @pytest.fixture
