@@ -2,7 +2,7 @@
 """Measure Tidegate beside Debian's docker-registry, curl and skopeo, in one run on one store.
 
 bench.py                      every case; prints a table, writes build/bench/{bench.json,bench.svg,table.md}
-bench.py --case reads         one case (repeatable): large small reads admissions promotions decisions commands
+bench.py --case reads         one case (repeatable): large small reads admissions promotions decisions replay commands
 bench.py --rounds 5           rounds per contender (default 3); medians are shown
 bench.py --out DIR            where to write
 
@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts import bench_cases, bench_decisions, bench_promotions, bench_report
+from scripts import bench_cases, bench_decisions, bench_promotions, bench_replay, bench_report
 from scripts.bench_stage import Bench, running
 from scripts.demo_stage import ROOT, DemoFailed, Stage, new_stage
 from tests.postgres import find_binaries
@@ -37,6 +37,7 @@ CASES: dict[str, Callable[[Bench, int], Iterator[bench_cases.Result]]] = {
     "promotions": bench_promotions.promotions,
     "decisions": bench_decisions.decisions,
     "what-if": bench_decisions.what_if_over_decisions,
+    "replay": bench_replay.replays,
     "commands": bench_cases.commands,
 }
 TOOLS = ("docker-registry", "skopeo", "wrk", "curl")
