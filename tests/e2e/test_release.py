@@ -171,7 +171,7 @@ def test_a_host_trusts_its_own_file_and_not_the_registry(bob: Shell, released: s
     text = own.read_text().replace(
         f"workflow: https://git.sandbox.internal/{AGENT}/", "workflow: https://git.elsewhere/x/"
     )
-    for name in ("trusted_root.json",):
+    for name in ("trusted_root.json", "vsa.pub"):
         shutil.copy(own.parent / name, home / name)
     (home / "trust.yaml").write_text(text)
     done = bob.tidegate("verify", released, "--trust", home / "trust.yaml", "--json")
