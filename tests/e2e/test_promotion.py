@@ -223,3 +223,14 @@ def test_the_guide_uses_only_commands_that_there_are(team: Team) -> None:
     for verb, rest in commands:
         help_text = team.person("bob").tidegate(verb, "--help").succeeded().out
         assert all(flag in help_text for flag in re.findall(r"--[a-z-]+", rest)), (verb, rest)
+
+
+def test_everything_that_was_decided_is_decided_again_from_the_log_alone(team: Team) -> None:
+    team.to_staging("1.0.0")
+    auditor = team.person("dave")
+    for _ in range(30):  # the worker publishes every second
+        replayed = auditor.tidegate("log", "replay", "--json").succeeded().json
+        if int(str(replayed["decisions"])) >= 3:
+            break
+    assert replayed["decisions"] == replayed["agreed"], replayed["notable"]
+    assert (replayed["otherwiseToday"], replayed["notable"]) == (0, [])
