@@ -37,7 +37,7 @@ def assert_no_way(log: SmallLog, auditor: Auditor, entries: Sequence[bytes], fol
     good = {path: (log.folder / path).read_bytes() for path in rewritten_files(log, log.entries)}
     files = rewritten_files(log, entries)
     stages = (
-        ({path: raw for path, raw in files.items() if "entries" in path}, {"entry-foreign", "bundle-malformed"}),
+        ({path: raw for path, raw in files.items() if "entries" in path}, {"entry-foreign", "entries-malformed"}),
         ({path: raw for path, raw in files.items() if "tile/1" not in path}, {"tile-foreign"}),
         (files, {"tile-foreign"}),
     )

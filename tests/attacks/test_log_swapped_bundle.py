@@ -42,4 +42,4 @@ def test_a_bundle_that_cannot_be_taken_apart_is_found(tmp_path: Path) -> None:
     kept = (log.folder / BUNDLE).read_bytes()
     for planted in (kept[:-1], kept + b"\0\0", b"", kept[2:]):
         log.write(BUNDLE, planted)
-        assert code_of(Auditor(tmp_path / "newcomer", log).refusal()) == "bundle-malformed"
+        assert code_of(Auditor(tmp_path / "newcomer", log).refusal()) == "entries-malformed"

@@ -1,32 +1,21 @@
 """A whole log from its files: every entry bundle, every tile, the root, and what the entries say of themselves.
 
-Two processes hash twice as fast as one, so a large log in a folder is given to several; over a network several threads
-wait for the answers. Numbers and figures: docs/performance.md.
+How fast: docs/performance.md.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
-from pathlib import Path
 
 from tidegate.auditor.audited import AuditedLog
-from tidegate.auditor.scan import MAX_TOLD, Odd, Scan, Scanner
-from tidegate.auditor.source import LogSource, folder_source
+from tidegate.auditor.parts import verified_parts, verify_part
+from tidegate.auditor.scan import MAX_TOLD, Odd, Scan
 from tidegate.errors import LogRefused
 from tidegate.tlog.merkle import HASH_BYTES
 from tidegate.tlog.tiles import TILE_WIDTH
-from tidegate.tlog.whole import VerifiedBundles, bundle_count, verify_bundles, verify_whole
-
-PART_BUNDLES = 64  # 16,384 entries: some 50 ms of hashing, and as often the bar moves
-ENTRIES_FOR_PROCESSES = 100_000  # below, starting processes takes longer than they save
-MAX_PROCESSES = 8  # beyond, the disk is the limit
-THREADS = 8  # as many as the HTTP client has connections
+from tidegate.tlog.whole import VerifiedBundles, bundle_count, verify_whole
 
 Advance = Callable[[int], object]
 """Told how many more entries are verified."""
@@ -56,12 +45,6 @@ class WholeLog:
     findings: Findings
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    bundles: VerifiedBundles
-    scan: Scan
-
-
 def verify_log(
     audited: AuditedLog, *, since_last: bool = False, deep: bool = False, advance: Advance = lambda _: None
 ) -> WholeLog:
@@ -76,7 +59,7 @@ def verify_log(
     first = done // TILE_WIDTH
     parts = [VerifiedBundles(0, first, _hashes_above(audited, first), b"")]
     scans: list[Scan] = []
-    for part in _verified_parts(audited.source, checkpoint.size, first, deep=deep):
+    for part in verified_parts(audited.source, checkpoint.size, first, deep=deep):
         parts.append(part.bundles)
         scans.append(part.scan)
         advance(part.scan.count)
@@ -113,46 +96,6 @@ def _hashes_above(audited: AuditedLog, count: int) -> bytes:
     return tiles[: count * HASH_BYTES]
 
 
-def _verified_parts(source: LogSource, size: int, first: int, *, deep: bool) -> Iterator[_Part]:
-    ranges = [(at, min(at + PART_BUNDLES, bundle_count(size))) for at in range(first, bundle_count(size), PART_BUNDLES)]
-    starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
-    with _workers(source, size - first * TILE_WIDTH) as pool:
-        if pool is None:
-            yield from (verify_part(source, size, start, stop, deep=deep) for start, stop in ranges)
-        elif source.folder is not None:
-            several = [[value] * len(ranges) for value in (str(source.folder), size, deep)]
-            yield from pool.map(_part_of_folder, several[0], several[1], starts, stops, several[2])
-        else:
-            yield from pool.map(lambda start, stop: verify_part(source, size, start, stop, deep=deep), starts, stops)
-
-
-@contextmanager
-def _workers(source: LogSource, count: int) -> Iterator[Executor | None]:
-    """Give who shares the work; what has not begun when the block fails never does."""
-    pool: Executor | None = None
-    if source.folder is None:
-        pool = ThreadPoolExecutor(THREADS)
-    elif count >= ENTRIES_FOR_PROCESSES and (cores := min(_cores(), MAX_PROCESSES)) > 1:
-        # not forked: a fork of a process with threads may hang
-        pool = ProcessPoolExecutor(cores, mp_context=get_context("spawn"))
-    try:
-        yield pool
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
-
-
-def verify_part(source: LogSource, size: int, start: int, stop: int, *, deep: bool, newest: str = "") -> _Part:
-    """Verify the entry bundles `start` up to `stop` and scan their entries."""
-    scanner = Scanner(start * TILE_WIDTH, newest=newest, deep=deep)
-    bundles = verify_bundles(source.fetch, size, start, stop, look=scanner.take)
-    return _Part(bundles, scanner.result())
-
-
-def _part_of_folder(folder: str, size: int, start: int, stop: int, deep: bool) -> _Part:  # noqa: FBT001 - for map
-    return verify_part(folder_source(Path(folder)), size, start, stop, deep=deep)
-
-
 def _summary(start: int, size: int, scans: Sequence[Scan], again: Callable[[Scan, str], Scan]) -> WholeLog:
     """Put together what parts found. `again`: scans a part once more, with the latest time of all before it."""
     whole = Scan(start)
@@ -181,10 +124,3 @@ def _duplicates(scans: Sequence[Scan]) -> list[tuple[int, int]]:
             found.append((begin + first[value], begin + place))
         first.setdefault(value, place)
     return found
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1
