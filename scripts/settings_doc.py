@@ -80,6 +80,7 @@ def _nested(model: type[BaseModel], prefix: str) -> Iterator[Section]:
         inner, listed = _model_of(field)
         if inner is not None:
             yield Section(field.description or name, f"{prefix}{name}", inner, listed)
+            yield from _nested(inner, f"{prefix}{name}.")
 
 
 def _model_of(field: FieldInfo) -> tuple[type[BaseModel] | None, bool]:
@@ -105,7 +106,7 @@ def _section(section: Section) -> str:
         key = f"{section.prefix}.{name}" if section.prefix else name
         meaning = (field.description or "").replace("|", "\\|")
         if inner is not None:
-            meaning, default = f"see [`{key}`](#{name})", "see there"
+            meaning, default = f"see [`{key}`](#{key})", "see there"
         else:
             default = _default(field)
         cells = [f"`{name}`", default, _unit(field), meaning]

@@ -22,6 +22,7 @@ from tidegate_registry.audit.index import INDEX_SECONDS, LOG_SEARCH, index_turn
 from tidegate_registry.audit.integrate import Integrator
 from tidegate_registry.audit.keys import open_log_signer, open_vsa_key
 from tidegate_registry.audit.sequence import LOG
+from tidegate_registry.audit.witnesses import Witnesses
 from tidegate_registry.keeping.sweep import Sweep
 from tidegate_registry.logs import get_logger
 from tidegate_registry.promotion.settling import TURN_SECONDS, take_turn
@@ -78,7 +79,8 @@ def led_steps(app: Services) -> Sequence[LedStep]:
     settings, production = app.settings, app.settings.mode is Mode.PRODUCTION
     steps: list[LedStep] = []
     if production or settings.log.key is not None:
-        integrate = Integrator(app, open_log_signer(settings)).turn
+        witnesses = Witnesses.configured(settings.log)
+        integrate = Integrator(app, open_log_signer(settings), witnesses=witnesses).turn
         rings = settings.log.batch
         steps.append(LedStep(LOG, settings.log.checkpoint_seconds, integrate, app.db.entries_written, rings))
         steps.append(LedStep(LOG_SEARCH, INDEX_SECONDS, lambda _: index_turn(app)))

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 
-from tidegate.errors import ReferenceInvalid
+from tidegate.errors import LogKeyInvalid, ReferenceInvalid
 from tidegate.formats.bundle import MAX_BUNDLE_BYTES
 from tidegate.formats.manifest import MAX_MANIFEST_BYTES, MAX_REFERRERS
 from tidegate.formats.reference import parse_channel
+from tidegate.tlog.note import VerifierKey
 from tidegate_registry.access.issuers import IssuerRule
 from tidegate_registry.storage.parts import MAX_OBJECT_BYTES, MAX_SINGLE_PUT_BYTES, MIN_PART_BYTES
 
@@ -221,6 +222,34 @@ class Keeping(BaseModel, frozen=True, extra="forbid"):
 KeyUri = Annotated[str, Field(pattern=r"^(file|hv|hsm|awskms|gcpkms|azurekms):", max_length=1024)]
 
 
+class WitnessFailure(StrEnum):
+    """What becomes of a checkpoint that too few witnesses cosigned: published all the same, or not at all."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class WitnessSettings(BaseModel, frozen=True, extra="forbid"):
+    """A witness of the log (C2SP tlog-witness)."""
+
+    url: Annotated[
+        str,
+        Field(description="Its submission prefix; `/add-checkpoint` comes behind it", pattern=r"^https?://[!-~]+$"),
+    ]
+    key: Annotated[str, Field(description="Its cosignature key, `NAME+ID+KEY`")]
+
+    @field_validator("key")
+    @classmethod
+    def _cosigns(cls, text: str) -> str:
+        try:
+            key = VerifierKey.parse(text)
+        except LogKeyInvalid as error:
+            raise ValueError(error.message) from error
+        if not key.algorithm.is_cosignature:
+            raise ValueError("that key signs logs, not what witnesses say of them")
+        return text
+
+
 class LogSettings(BaseModel, frozen=True, extra="forbid"):
     """The audit log as static files. The worker alone uses the key."""
 
@@ -246,9 +275,25 @@ class LogSettings(BaseModel, frozen=True, extra="forbid"):
     resign_seconds: Annotated[
         int, Unit("seconds"), Field(description="A checkpoint is signed again when nothing came for", ge=10, le=86_400)
     ] = 600
+    witnesses: Annotated[
+        tuple[WitnessSettings, ...], Field(description="Who is asked to cosign each checkpoint", max_length=16)
+    ] = ()
+    witness_quorum: Annotated[int | None, Field(description="How many of them must have; None: all", ge=1, le=16)] = (
+        None
+    )
+    witness_failure: Annotated[
+        WitnessFailure,
+        Field(description="When fewer have: `closed` publishes nothing, `open` publishes what there is"),
+    ] = WitnessFailure.CLOSED
     public_entries: Annotated[
         bool, Field(description="Whether entries, too, may be read without a credential; checkpoint and hashes always")
     ] = False
+
+    @model_validator(mode="after")
+    def _quorum_can_be_met(self) -> Self:
+        if self.witness_quorum is not None and self.witness_quorum > len(self.witnesses):
+            raise ValueError("`witness_quorum` is more than there are `witnesses`")
+        return self
 
 
 class VsaSettings(BaseModel, frozen=True, extra="forbid"):

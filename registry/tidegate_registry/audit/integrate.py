@@ -1,8 +1,9 @@
 """The integrator: entries that were committed become leaves of the log, in files that anybody can check.
 
 One turn: give indices, in a durable transaction (sequence.py); read the entries; build the files (tidegate.tlog.edge);
-store them create-only, and the objects that entries name; sign the checkpoint and publish it (publish.py); note that it
-is public. Whoever dies between any two lines leaves what the next leader makes again, byte for byte.
+store them create-only, and the objects that entries name; sign the checkpoint, have witnesses cosign it (witnesses.py)
+and publish it (publish.py); note that it is public. Whoever dies between any two lines leaves what the next leader
+makes again, byte for byte.
 
 What is in memory is the right edge of the tree and the entries of one turn, however long the log is. After any failure
 it is forgotten: the next turn compares database and bucket anew (standing.py), as one that takes over does.
@@ -31,6 +32,7 @@ from tidegate_registry.worker import Did
 if TYPE_CHECKING:
     from tidegate.tlog.edge import Edge
     from tidegate.tlog.note import NoteSigner
+    from tidegate_registry.audit.witnesses import Witnesses
     from tidegate_registry.services import Services
 
 log = get_logger()
@@ -54,9 +56,17 @@ class Integrator:
     For one thread.
     """
 
-    def __init__(self, app: Services, signer: NoteSigner, *, ticks: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        app: Services,
+        signer: NoteSigner,
+        *,
+        witnesses: Witnesses | None = None,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._app = app
         self._signer = signer
+        self._cosign = None if witnesses is None else witnesses.cosign
         self._ticks = ticks
         self._tree: _Tree | None = None
 
@@ -95,7 +105,7 @@ class Integrator:
 
     def _publish(self, tree: _Tree) -> None:
         checkpoint = Checkpoint(self._signer.key.name, tree.edge.size, tree.edge.root)
-        publish(self._app, checkpoint, self._signer, last=tree.last)
+        publish(self._app, checkpoint, self._signer, last=tree.last, cosign=self._cosign)
         sequence.note_published(self._app.db, tree.lease, checkpoint.size, checkpoint.root)
         tree.last, tree.signed_at = checkpoint, self._ticks()
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.digest import Digest
 from tidegate.errors import CheckpointInvalid, NoteInvalid
 from tidegate.tlog.checkpoint import Checkpoint
 from tidegate.tlog.note import MAX_NOTE_BYTES, Note, NoteSigner, sign_note, verify_note
-from tidegate.tlog.tiles import CHECKPOINT_PATH, MAX_BUNDLE_BYTES
+from tidegate.tlog.tiles import CHECKPOINT_PATH, MAX_BUNDLE_BYTES, Fetch
 from tidegate_registry.audit.leader import LeadershipLost
 from tidegate_registry.audit.problems import RESTORE, LogBehind, LogForked
 from tidegate_registry.storage.blobs import LogKey, StoredBytesDiffer
@@ -47,8 +48,17 @@ def upload(app: Services, files: Sequence[tuple[str, bytes]]) -> None:
         raise next((error for error in failed if isinstance(error, LogForked)), failed[0])
 
 
-def publish(app: Services, checkpoint: Checkpoint, signer: NoteSigner, *, last: Checkpoint) -> None:
-    """Sign `checkpoint` and put it where `last` is, whose tree it continues.
+def publish(
+    app: Services,
+    checkpoint: Checkpoint,
+    signer: NoteSigner,
+    *,
+    last: Checkpoint,
+    cosign: Callable[[Checkpoint, bytes, Fetch], bytes] | None = None,
+) -> None:
+    """Sign `checkpoint`, have it cosigned, and put it where `last` is, whose tree it continues.
+
+    `cosign`: gives the note with what witnesses add; whatever it raises, nothing is published.
 
     Raises LeadershipLost where somebody else published since, LogBehind where the one in the bucket is older than
     `last`, LogForked where it is another one of the same size.
@@ -56,7 +66,10 @@ def publish(app: Services, checkpoint: Checkpoint, signer: NoteSigner, *, last: 
     found = app.blobs.read(CHECKPOINT, limit=MAX_NOTE_BYTES)
     raw, etag = (None, None) if found is None else found
     _demand_last(None if raw is None else _parse(raw, signer.key), last)
-    if not app.blobs.write(CHECKPOINT, sign_note(checkpoint.text, (signer,)), replaces=etag):
+    note = sign_note(checkpoint.text, (signer,))
+    if cosign is not None:
+        note = cosign(checkpoint, note, partial(fetch_file, app))
+    if not app.blobs.write(CHECKPOINT, note, replaces=etag):
         raise LeadershipLost("another replica published at the same moment")
 
 

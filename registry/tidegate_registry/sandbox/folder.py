@@ -117,6 +117,10 @@ class SandboxFolder:
         return self.keys / f"{VSA_KEY}.key"
 
     @property
+    def witness(self) -> Path:
+        return self.path / "witness"
+
+    @property
     def vsa_public_key(self) -> Path:
         return self.path / "vsa.pub"
 

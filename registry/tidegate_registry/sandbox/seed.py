@@ -8,7 +8,9 @@ import shlex
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tidegate.tlog.note import VerifierKey
 from tidegate_registry.audit.keys import log_signer, open_key
+from tidegate_registry.sandbox.certificates import utc_now
 from tidegate_registry.sandbox.files import replace_file
 from tidegate_registry.sandbox.folder import LOG_KEY, VSA_KEY, SandboxFolder, SandboxPorts
 from tidegate_registry.sandbox.jobs import SERVER_URL
@@ -17,6 +19,7 @@ from tidegate_registry.sandbox.policy import ROOT_NAME, policy_file
 from tidegate_registry.sandbox.ports import LOOPBACK, PROXY_EXCEPTIONS
 from tidegate_registry.sandbox.sigstore import SigstoreInstance
 from tidegate_registry.sandbox.users import DEMO_AGENT, DEMO_NAMESPACE, USERS
+from tidegate_registry.sandbox.witness import Witness
 
 
 def write_files(folder: SandboxFolder, ports: SandboxPorts, instance: SigstoreInstance) -> None:
@@ -27,7 +30,9 @@ def write_files(folder: SandboxFolder, ports: SandboxPorts, instance: SigstoreIn
     replace_file(folder.env, environment_file(folder, ports).encode())
     log_key = make_worker_keys(folder, ports)
     if not folder.trust.exists():
-        text = trust_file(ports.sigstore_url, worker_trust(log_key, ports.registry_url))
+        witness_key = str(make_witness(folder, ports).key)
+        worker = worker_trust(log_key, witness_key, ports.registry_url)
+        text = trust_file(ports.sigstore_url, worker)
         replace_file(folder.trust, text.encode())
     if not folder.policy.exists():
         replace_file(folder.policy, policy_file(ports.sigstore_url).encode())
@@ -43,12 +48,19 @@ def make_worker_keys(folder: SandboxFolder, ports: SandboxPorts) -> str:
     return str(log_signer(ports.log_origin, open_key(f"file:{folder.log_key}", what="log key")).key)
 
 
-def worker_trust(log_key: str, registry_url: str) -> str:
-    """Give the part of the trust file that names the keys of the sandbox's worker."""
+def make_witness(folder: SandboxFolder, ports: SandboxPorts) -> Witness:
+    """Make the witness of the sandbox's own audit log."""
+    log_key = VerifierKey.parse(make_worker_keys(folder, ports))
+    return Witness(KeyStore(folder.keys), folder.witness, {log_key.name: log_key}, utc_now)
+
+
+def worker_trust(log_key: str, witness_key: str, registry_url: str) -> str:
+    """Give the part of the trust file that names the keys of the sandbox's worker and of its witness."""
     return f"""\
-# what signs the checkpoints of this sandbox's audit log
+# what signs the checkpoints of this sandbox's audit log, and the witness that must have cosigned them
 log:
   key: {log_key}
+  witnesses: {{need: 1, of: ["{witness_key}"]}}
 # what signs summaries of its decisions, for `tidegate verify --vsa` and other tools
 vsa:
   - name: sandbox

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -109,8 +109,8 @@ class SigstoreInstance:
         self.rekor.close()
 
 
-def build_app(instance: SigstoreInstance) -> Starlette:
-    """Mount every service of `instance` at its well-known path."""
+def build_app(instance: SigstoreInstance, more: Sequence[Route] = ()) -> Starlette:
+    """Mount every service of `instance` at its well-known path, and `more` beside them."""
 
     def get_trusted_root(_: Request) -> Response:
         return JSONResponse(instance.trusted_root())
@@ -127,6 +127,7 @@ def build_app(instance: SigstoreInstance) -> Starlette:
             *instance.ct_log.routes(),
             *instance.rekor.routes(),
             *instance.tsa.routes(),
+            *more,
             Route("/trusted_root.json", get_trusted_root),
             Route("/client_trust_config.json", get_client_trust_config),
         ],

@@ -107,13 +107,15 @@ class Sandbox:
         self._listeners.append(bind(self.ports.sigstore, "Sigstore"))
         self.folder.keep_ports(self.ports)
         self._store.start()
-        from tidegate_registry.sandbox.seed import write_files
+        from tidegate_registry.sandbox.seed import make_witness, write_files
         from tidegate_registry.sandbox.serve import ServerThread
         from tidegate_registry.sandbox.sigstore import SigstoreInstance, build_app
 
         registry_listener, sigstore_listener = self._listeners
         self._instance = SigstoreInstance(self.folder.path, self.ports.sigstore_url)
-        self._serve(ServerThread(build_app(self._instance), sigstore_listener, "sandbox-sigstore"))
+        witness = make_witness(self.folder, self.ports)
+        sigstore = build_app(self._instance, witness.routes())
+        self._serve(ServerThread(sigstore, sigstore_listener, "sandbox-sigstore"))
         write_files(self.folder, self.ports, self._instance)
         application = registry_app(self.folder, self.ports, self._store, self._database_url)
         self._serve(ServerThread(application, registry_listener, "sandbox-registry"))
@@ -172,7 +174,9 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3En
     from tidegate_registry.access.issuers import IssuerRule
     from tidegate_registry.sandbox.jobs import SERVER_URL
     from tidegate_registry.sandbox.keys import KeyStore
-    from tidegate_registry.settings import LogSettings, Mode, S3Settings, Settings, VsaSettings
+    from tidegate_registry.sandbox.seed import make_witness
+    from tidegate_registry.sandbox.witness import PATH as WITNESS_PATH
+    from tidegate_registry.settings import LogSettings, Mode, S3Settings, Settings, VsaSettings, WitnessSettings
 
     KeyStore(folder.keys).ed25519_key(REGISTRY_TOKEN_KEY)
     create_file(folder.database, b"")  # SQLite would make it readable by all who may enter the folder
@@ -202,7 +206,13 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3En
             IssuerRule(issuer=f"{ports.sigstore_url}/ci", kind="github", server_url=SERVER_URL),
         ),
         token_key_file=folder.keys / f"{REGISTRY_TOKEN_KEY}.key",
-        log=LogSettings(origin=ports.log_origin, key=f"file:{folder.log_key}"),
+        log=LogSettings(
+            origin=ports.log_origin,
+            key=f"file:{folder.log_key}",
+            witnesses=(
+                WitnessSettings(url=ports.sigstore_url + WITNESS_PATH, key=str(make_witness(folder, ports).key)),
+            ),
+        ),
         vsa=VsaSettings(key=f"file:{folder.vsa_key}"),
     )
 
