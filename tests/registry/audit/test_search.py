@@ -8,8 +8,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from sqlalchemy import text
 
 from tests.registry.audit.logged import DECIDED, T0, Logged
@@ -21,9 +25,17 @@ from tidegate_registry import migrations
 from tidegate_registry.access.gatekeeper import Gatekeeper
 from tidegate_registry.access.rights import AccessRules
 from tidegate_registry.audit import index, searchdb
+from tidegate_registry.audit.leader import Lease
 from tidegate_registry.audit.search import EntryUnknown, SearchInvalid, Wanted, find_entry, search
 from tidegate_registry.audit.terms import term, word_terms
+from tidegate_registry.background import led_steps
 from tidegate_registry.db import Db
+from tidegate_registry.key_files import create_private_key
+from tidegate_registry.settings import LogSettings, Mode, Settings
+from tidegate_registry.worker import Did
+
+if TYPE_CHECKING:
+    from tidegate_registry.services import Services
 
 DIGEST, OTHER = str(Digest.of(b"a release")), str(Digest.of(b"another"))
 DECISION = "0190d7c0-0000-7000-8000-00000000000d"
@@ -276,3 +288,16 @@ def test_the_api_tells_each_entry_as_it_is_hashed_and_where_to_prove_it(world: W
         assert known.status_code == 304
     finally:
         access.rules = before
+
+
+def test_the_worker_that_makes_the_log_also_makes_its_index(told: Logged, tmp_path: Path) -> None:
+    create_private_key(tmp_path / "log.pem", ed25519.Ed25519PrivateKey.generate())
+    settings = Settings(mode=Mode.SANDBOX, log=LogSettings(key=f"file:{tmp_path}/log.pem"))
+    app = cast("Services", SimpleNamespace(db=told.db, settings=settings))
+    (step,) = [step for step in led_steps(app) if step.name == index.LOG_SEARCH]
+    lease = Lease(step.name, "somebody", 1)
+    assert step.turn(lease) is Did.NOTHING
+    told.moved(reason="by the worker")
+    told.integrate(indexed=False)
+    assert step.turn(lease) is Did.SOMETHING
+    assert found(told, Wanted(words="worker")) == [6]
