@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.auditing import NOW, Auditor
+from tests.auditing import Auditor
 from tests.smalllog import SmallLog, entry, signer
 from tidegate.auditor.audited import record_verified
 from tidegate.auditor.state import Verified
 from tidegate.errors import TidegateError
-from tidegate.tlog.cosigner import Ed25519Cosigner
 from tidegate.verify.trust import LogTrust
 
 
@@ -80,33 +79,6 @@ def test_another_key_does_not_continue_what_was_seen(auditor: Auditor, tmp_path:
     other = SmallLog(tmp_path / "other", own=signer(seed="another"))
     auditor.trust = LogTrust(other.key)
     assert auditor.refusal(other).reasons[0].code == "log-state-foreign"
-
-
-def test_a_clock_that_is_before_the_last_audit_is_told(auditor: Auditor) -> None:
-    auditor.look()
-    auditor.now -= timedelta(hours=1)
-    assert auditor.refusal().reasons[0].code == "clock-set-back"
-
-
-def test_a_witness_that_signs_more_at_an_earlier_time_is_told(tmp_path: Path, log: SmallLog) -> None:
-    times = [NOW]
-    witness = Ed25519Cosigner("w.example", signer(seed="w").private, lambda: times[-1])
-    log.cosigners = [witness]
-    log.publish()
-    auditor = Auditor(tmp_path / "state", log)
-    auditor.trust = LogTrust(log.key, (witness.key,), 1)
-    auditor.look()
-    times.append(NOW - timedelta(hours=1))
-    log.publish()
-    auditor.look()  # a mirror may show the same tree with an older cosignature
-    log.publish()
-    times.append(NOW)
-    log.publish()
-    auditor.look()
-    times.append(NOW - timedelta(hours=1))
-    log.grow(1)
-    assert auditor.refusal().reasons[0].code == "witness-clock-back"
-    assert len(auditor.evidence) == 1
 
 
 def test_too_few_witnesses_are_refused_and_nothing_is_remembered(auditor: Auditor, log: SmallLog) -> None:
