@@ -7,6 +7,7 @@ what the log notes of itself (which entry has which index, who integrates) throu
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,6 @@ from tidegate_registry.bell import Bell
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.orm import ORMExecuteState
     from sqlalchemy.pool import ConnectionPoolEntry
 
 Tx = Session
@@ -52,10 +52,20 @@ POOL_CONNECTIONS = 40  # as many as there are threads for handlers, see starlett
 SCRATCH = frozenset({"upload", "upload_part", "blob_claim", "caller_claims", "log_object"})
 
 # what the log notes of itself: an entry about each would never come to an end. Of audit_event it may set the index of
-# entries that have none, which audit/sequence.py does in SQL; rows that the mapper writes are refused here, too
-BOOKKEEPING = frozenset({"log_state", "leadership", "log_search", "log_indexed", "log_times", "summary_cursor"})
+# entries that have none, which audit/sequence.py does
+BOOKKEEPING = frozenset(
+    {"log_state", "leadership", "log_search", "log_indexed", "log_times", "summary_cursor", "audit_event.idx"}
+)
 
 _WROTE, _AUDITED = "tidegate.wrote", "tidegate.audited"
+# a statement that begins with anything else but these, SELECT, and what is about the transaction, counts as writing
+_WRITING = re.compile(
+    r"(?!\s*(?:SELECT|PRAGMA|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SHOW|VALUES|EXPLAIN)\b)"
+    r"(?!\s*WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE)\b))"
+    r"\s*(?:(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+\"?([a-z_0-9]+))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_INDEXING = re.compile(r"\s*UPDATE\s+audit_event\s+SET\s+idx\s*=(?!.*\b(?:body|id|at|type)\b)", re.DOTALL)
 _READ_ONLY, _PASSING = "tidegate_read_only", "tidegate_passing"
 
 
@@ -94,6 +104,7 @@ class Db:
         if self.is_sqlite and parsed.database and parsed.database != ":memory:":
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self.engine = _sqlite_engine(parsed) if self.is_sqlite else _postgres_engine(parsed)
+        _watch_writes(self.engine)
         self._readers = self.engine.execution_options(**{_READ_ONLY: True})
         self._passing = self.engine.execution_options(**{_PASSING: True})
         # SQLite has one writer at a time; the others sleep for up to 100 ms before they ask it again
@@ -248,20 +259,36 @@ def is_audited(tx: Tx) -> bool:
 
 
 def written(tx: OrmSession) -> set[str]:
-    """Give the names of the tables that `tx` has written."""
-    tables: set[str] = tx.info.setdefault(_WROTE, set())
+    """Give the names of the tables that `tx` has written, by whatever way: the statements themselves are looked at."""
+    tables: set[str] = tx.connection().info.setdefault(_WROTE, set())
     return tables
+
+
+def _watch_writes(engine: Engine) -> None:
+    """Note of each statement which table it writes, so that none gets past the guard of `begin`."""
+
+    @event.listens_for(engine, "begin")
+    def _forget(connection: sqlalchemy.Connection) -> None:
+        connection.info.pop(_WROTE, None)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _note(connection: sqlalchemy.Connection, _: object, statement: str, *__: object) -> None:
+        found = _WRITING.match(statement)
+        if found is not None:
+            table = "audit_event.idx" if _INDEXING.match(statement) else found[1] or "unknown"
+            connection.info.setdefault(_WROTE, set()).add(table)
 
 
 def insert_once(tx: Tx, row: SQLModel) -> bool:
     """Insert `row` unless its primary key is there; say whether it was inserted."""
     dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
     statement = dialect.insert(type(row)).values(**row.model_dump()).on_conflict_do_nothing()
+    before = set(written(tx))
     count = tx.connection().execute(statement, execution_options={"preserve_rowcount": True}).rowcount
     if count not in (0, 1):
         raise RuntimeError(f"the driver says that one insert made {count} rows")
-    if count:
-        written(tx).add(str(type(row).__tablename__))
+    if not count:
+        written(tx).intersection_update(before)  # the statement did nothing
     return bool(count)
 
 
@@ -276,9 +303,10 @@ def insert_new(tx: Tx, rows: Sequence[SQLModel], key: str) -> set[str]:
     dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
     statement = dialect.insert(table).on_conflict_do_nothing().returning(sqlalchemy.inspect(table).columns[key])
     values = sorted((row.model_dump() for row in rows), key=lambda each: str(each[key]))
+    before = set(written(tx))
     inserted = set(tx.connection().execute(statement, values).scalars())
-    if inserted:
-        written(tx).add(str(table.__tablename__))
+    if not inserted:
+        written(tx).intersection_update(before)  # the statement did nothing
     return inserted
 
 
@@ -320,17 +348,3 @@ def _postgres_engine(url: sqlalchemy.URL) -> Engine:
         isolation_level="READ COMMITTED",  # what is read after a lock must be what the one before left
         connect_args={"options": options, "connect_timeout": 10, **POSTGRES_KEEPALIVE},
     )
-
-
-@event.listens_for(Session, "after_flush")
-def _flushed(tx: Session, _: object) -> None:
-    for row in (*tx.new, *tx.dirty, *tx.deleted):
-        if tx.is_modified(row) or row not in tx.dirty:
-            written(tx).add(type(row).__tablename__)
-
-
-@event.listens_for(Session, "do_orm_execute")
-def _executed(state: ORMExecuteState) -> None:
-    if state.is_insert or state.is_update or state.is_delete:
-        table = state.bind_mapper.local_table if state.bind_mapper is not None else None
-        written(state.session).add(table.name if isinstance(table, sqlalchemy.Table) else "unknown")

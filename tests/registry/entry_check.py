@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,6 +14,9 @@ from sqlalchemy import Engine, event
 from tidegate.formats.entry import parse_entry
 from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.entry_types import event_types, schema
+
+# a signed token, that of an enrolment, a private key, the signature in a link to the store
+CREDENTIAL = re.compile(rb"eyJ[\w-]{10,}\.eyJ|tdge_[0-9a-f]{8}-|PRIVATE KEY|X-Amz-Signature|Bearer [\w-]{20,}")
 
 
 @cache
@@ -27,6 +31,8 @@ def _validators() -> dict[str, Draft202012Validator]:
 def check_entry(raw: bytes) -> None:
     """Fail unless these are the bytes of an entry of a type of ours."""
     entry = parse_entry(raw)
+    assert not CREDENTIAL.search(raw), f"{entry.type} holds a credential"
+    assert entry.actor.kind != "human" or "@" not in entry.actor.name, f"{entry.type} calls somebody by their address"
     members = {"kind": entry.actor.kind, "issuer": entry.actor.issuer, "name": entry.actor.name}
     actor = members if entry.actor.person is None else members | {"person": entry.actor.person}
     at = entry.at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

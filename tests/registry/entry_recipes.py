@@ -50,6 +50,7 @@ BY_NAME: Mapping[str, object] = {
     "missing": ("evals",),
     "levels": ("SLSA_BUILD_LEVEL_2", "TIDEGATE_ADMITTED"),
     "passed_over": ("soak",),
+    "gone": ("charter acme/old-agent",),
     "how": "promote",
     "action": "promote",
     "state": "withdrawn",

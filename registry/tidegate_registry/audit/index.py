@@ -18,7 +18,7 @@ from tidegate_registry.audit import searchdb
 from tidegate_registry.audit.sequence import load_state
 from tidegate_registry.audit.tables import AuditEventRow, LogIndexedRow, LogTimesRow
 from tidegate_registry.audit.terms import INDEX_VERSION, terms_of
-from tidegate_registry.db import insert_once, written
+from tidegate_registry.db import insert_once
 from tidegate_registry.worker import Did
 
 if TYPE_CHECKING:
@@ -101,11 +101,9 @@ def _hold(tx: Tx) -> int:
 def _clear(tx: Tx) -> None:
     searchdb.clear(tx)
     tx.connection().execute(delete(LogTimesRow))
-    written(tx).add("log_times")
 
 
 def _advance(tx: Tx, size: int) -> None:
-    written(tx).add("log_indexed")
     tx.connection().execute(
         text("UPDATE log_indexed SET version = :version, size = :size WHERE name = :name"),
         {"version": INDEX_VERSION, "size": size, "name": NAME},

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from tidegate.errors import Conflict
-from tidegate_registry.db import Db, Tx, written
+from tidegate_registry.db import Db, Tx
 
 LEASE_SECONDS = 4.0  # a leader that died is missed after that
 RENEW_SECONDS = 1.0
@@ -107,7 +107,6 @@ def _execute(tx: Tx, statement: str, **values: object) -> int | None:
 
     `{now}` in `statement` is the database's time in milliseconds since 1970.
     """
-    written(tx).add("leadership")
     result = tx.connection().execute(text(statement.replace("{now}", _NOW[_dialect(tx)])), values)
     epoch: int | None = result.scalar_one_or_none()
     return epoch

@@ -31,7 +31,7 @@ log = get_logger()
 MAX_REFERENCE = 255  # characters, of what a URL named
 MAX_TEXT = 300  # characters of one member of a reason in the entry
 MAX_OBJECT_REASONS, MAX_OBJECT_TEXT = 1_000, 4_000  # the same in the object beside the log, which has all of them
-MAX_DATA_BYTES = 48 << 10  # of an entry's data: what is around it fits the rest of a log tile
+MAX_DATA_BYTES = 40 << 10  # of an entry's data: what is around it fits the rest of a log tile
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 

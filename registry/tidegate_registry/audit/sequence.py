@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from tidegate_registry.audit.leader import Lease, fence
 from tidegate_registry.audit.problems import RESTORE, LogAhead, LogForked
-from tidegate_registry.db import Db, Tx, written
+from tidegate_registry.db import Db, Tx
 
 LOG = "log"  # the one row of log_state, and the name of the integrator's lease
 READ_ROWS = 256  # at most 16 MiB
@@ -134,7 +134,6 @@ UPDATE audit_event SET idx = :first + numbered.number FROM (
 
 def _write(tx: Tx, lease: Lease, **values: int | bytes | str | None) -> None:
     """Set columns of the one row, which is made with the others empty where there is none."""
-    written(tx).add("log_state")
     sets = ", ".join(f"{name} = :{name}" for name in ("epoch", *values))
     tx.connection().execute(
         text(

@@ -17,7 +17,7 @@ from tidegate.formats.jcs import JsonObject, canonical_bytes, parse_object
 from tidegate_registry.audit.events import Event, timestamp
 from tidegate_registry.audit.fields import MAX_LISTED
 from tidegate_registry.audit.tables import AuditEventRow, LogObjectRow
-from tidegate_registry.db import Tx, mark_audited, written
+from tidegate_registry.db import Tx, mark_audited
 from tidegate_registry.storage.blobs import BlobKey
 
 MAX_BODY_BYTES = 32 << 20  # of one object that waits in the database: a decision's record is the largest
@@ -139,7 +139,6 @@ def _insert(tx: Tx, table: type[SQLModel], rows: Sequence[Mapping[str, object]])
     """Insert without the ORM, which takes seven times as long: this is in every transaction that writes."""
     statement = sqlalchemy.insert(table).inline()
     tx.connection().execute(statement, list(rows) if len(rows) > 1 else rows[0])
-    written(tx).add(str(table.__tablename__))
 
 
 def entries(tx: Tx, *, type_: str | None = None, after: int = 0, limit: int = 100) -> Sequence[AuditEventRow]:

@@ -42,7 +42,6 @@ from sqlmodel import col, delete, select, update
 from tidegate.errors import Unreachable
 from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.tables import RepositoryRow
-from tidegate_registry.db import written
 from tidegate_registry.keeping.tables import BlobClaimRow
 
 if TYPE_CHECKING:
@@ -123,7 +122,6 @@ def _claim(app: Services, repository: str, wanted: set[str]) -> tuple[set[str], 
             where=col(BlobClaimRow.deleting_at).is_(None),
         )
         claimed = tx.connection().execute(upsert.returning(col(BlobClaimRow.digest))).scalars().all()
-        written(tx).add(str(BlobClaimRow.__tablename__))
     return known, set(stale) - set(claimed)
 
 

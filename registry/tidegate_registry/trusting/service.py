@@ -18,7 +18,7 @@ from tidegate.errors import TrustFileInvalid
 from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes, parse_object
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM
-from tidegate_registry.audit.fields import MAX_LISTED
+from tidegate_registry.audit.fields import MAX_GONE, MAX_LISTED
 from tidegate_registry.audit.service import LogObject
 from tidegate_registry.db import insert_once
 from tidegate_registry.trusting.events import TrustChanged
@@ -111,7 +111,7 @@ def record_trust(app: Services, trust: Trust) -> str | None:
             before=Digest(row.digest) if row.digest else None,
             roots=_news(found.roots, before),
             charters=_news(found.charters, before),
-            gone=tuple(sorted(before.keys() - _named(found.raw).keys()))[:MAX_LISTED],
+            gone=tuple(sorted(before.keys() - _named(found.raw).keys()))[:MAX_GONE],
         )
         objects = [LogObject.of(each) for each in (found.raw, *found.roots.values(), *found.charters.values())]
         row.event_id = audit.append(tx, event, objects=objects, entropy=app.entropy)

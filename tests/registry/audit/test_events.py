@@ -18,13 +18,13 @@ import tidegate_registry
 from tidegate.digest import Digest
 from tidegate.errors import JsonInvalid, Reason
 from tidegate.formats.entry import MAX_ENTRY_BYTES, EntryType, is_entry_type
-from tidegate.formats.jcs import canonical_bytes, parse_object
+from tidegate.formats.jcs import JsonObject, JsonValue, canonical_bytes, parse_object
 from tidegate_registry.access.principal import ANONYMOUS
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Actor, Event, timestamp
 from tidegate_registry.audit.service import make_event_id
 from tidegate_registry.db import Db
-from tidegate_registry.entry_types import event_types
+from tidegate_registry.entry_types import event_types, schema
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -154,3 +154,43 @@ STATE = {
 
 def test_every_change_of_state_is_told_and_every_type_tells_of_one() -> None:
     assert set().union(*STATE.values()) == {kind.type for kind in event_types()}
+
+
+def most_bytes(shape: JsonValue, schema: JsonObject) -> int:
+    """Give how long canonical JSON of this schema can get. What is bounded by who makes the event counts as nothing."""
+    assert isinstance(shape, dict)
+    definitions = schema["$defs"]
+    assert isinstance(definitions, dict)
+    if "$ref" in shape:
+        name = str(shape["$ref"]).removeprefix("#/$defs/")
+        return 0 if name == "reason" else most_bytes(definitions[name], schema)
+    if "enum" in shape:
+        return 64
+    kind = shape["type"]
+    if kind == "string":
+        is_ascii = "pattern" in shape or shape.get("maxLength", 0) in {128, 64}
+        return 2 + int(str(shape.get("maxLength", 40))) * (1 if is_ascii else WIDEST)
+    if kind == "array":
+        return 2 + int(str(shape["maxItems"])) * (1 + most_bytes(shape["items"], schema))
+    if kind == "object":
+        properties = shape.get("properties", {})
+        assert isinstance(properties, dict)
+        return 2 + sum(len(name) + 4 + most_bytes(each, schema) for name, each in properties.items())
+    return 21  # a number, or a word
+
+
+WIDEST = 4  # bytes of one character, in UTF-8
+DYNAMIC = {"facts": 16 << 10, "reasons": 40 << 10}  # naming.MAX_ENTRY_FACTS_BYTES, refusals.MAX_DATA_BYTES
+
+
+@pytest.mark.parametrize("kind", event_types(), ids=lambda kind: kind.type)
+def test_no_entry_can_get_too_large_whatever_a_caller_sends(kind: type[Event]) -> None:
+    found = schema()
+    definitions = found["$defs"]
+    assert isinstance(definitions, dict)
+    data = definitions[kind.type]
+    assert isinstance(data, dict)
+    assert isinstance(data["properties"], dict)
+    dynamic = sum(size for name, size in DYNAMIC.items() if name in data["properties"])
+    envelope = 200 + most_bytes(definitions["actor"], found)
+    assert envelope + dynamic + most_bytes(data, found) <= MAX_ENTRY_BYTES

@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import httpx2
 import pytest
 from fastapi.routing import APIRoute
-from sqlmodel import delete, update
+from sqlalchemy import text
+from sqlmodel import delete, select, update
 
 from tests.registry.policies.documents import policy
 from tests.registry.policies.helpers import COMPANY_URL, Company
 from tests.registry.promotion import walk as promotion  # test_entries walks it
-from tests.registry.world import AGENT, NO_TLS, SIBLING, T0, World, make_index, missing_subject
+from tests.registry.world import (
+    AGENT,
+    NO_TLS,
+    PUBLISHER,
+    SIBLING,
+    T0,
+    World,
+    identity_of,
+    make_index,
+    missing_subject,
+)
 from tidegate.digest import Digest
 from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
+from tidegate_registry.access.principal import Principal, PrincipalKind
+from tidegate_registry.artifacts import naming, pending
 from tidegate_registry.artifacts.blobs import ensure_repository
 from tidegate_registry.artifacts.tables import RepositoryRow, UploadRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Refused
+from tidegate_registry.audit.refusals import record_suppressed
+from tidegate_registry.audit.sequence import LOG
+from tidegate_registry.background import steps_of_server, steps_of_worker
 from tidegate_registry.db import Db, NotAudited
+from tidegate_registry.entry_types import event_types
 
 UPLOADS = f"/v2/{AGENT}/blobs/uploads/"
 DIRECT = f"/api/v1/agents/{AGENT}/uploads"
@@ -120,6 +138,18 @@ def _revert_policy(world: World, _: httpx2.Client) -> int:
     return before + 1  # it is in force at once, which is a second entry
 
 
+# What the registry does by itself: the types of entries that a step can leave, or why it leaves none.
+STEPS: dict[str, set[str] | str] = {
+    "refusal-counts": {"request.refusals-suppressed"},
+    "revocations": "forgets what is kept in memory",
+    "trust": {"trust.changed"},
+    "uploads": {"release.pending-ended"},
+    "claims": "claims of unfinished uploads; a blob that nobody claims is removed by a collection, with an entry",
+    "high-water": "notes in the bucket how far the database has come",
+    "promotions": {"promotion.decided", "channel.moved", "promotion.closed"},
+    "log": {"log.object-missing"},
+}
+
 TWO_MORE = policy(editors={"allow": ["admin"], "approvals": 2})
 # each gives how many entries there were before the request that is looked at; None: none
 WALK: dict[tuple[str, str], Callable[[World, httpx2.Client], int | None]] = {
@@ -161,6 +191,43 @@ def test_every_writing_route_is_walked_or_says_why_it_writes_nothing(world: Worl
 def test_what_a_route_writes_is_an_entry(world: World, route: tuple[str, str]) -> None:
     before = WALK[route](world, world.client()) or 0
     assert len(world.events()) == before + 1
+
+
+def test_every_step_of_the_background_says_which_entries_it_leaves(world: World) -> None:
+    app, known = world.services, {kind.type for kind in event_types()}
+    steps = (*steps_of_server(app, lambda: None), *steps_of_worker(app))
+    assert {step.name for step in steps} | {LOG} == STEPS.keys()
+    for leaves in STEPS.values():
+        assert isinstance(leaves, str) or leaves <= known
+    before = len(world.events())
+    for step in steps:
+        step.turn()  # the database would refuse what was written without an entry
+    assert len(world.events()) == before, "nothing had happened"
+
+
+def test_a_step_that_ends_what_waited_leaves_an_entry(world: World) -> None:
+    app = world.services
+    server = steps_of_server(app, partial(record_suppressed, app, world.app.state.refusals))
+    steps = {step.name: step for step in (*server, *steps_of_worker(app))}
+    client = world.client("reader")
+    for _ in range(app.settings.limits.refusals_per_minute + 1):
+        client.post(UPLOADS)
+    wait_on_a_tag(world)
+    world.clock.tick(days=30)
+    steps["refusal-counts"].turn()
+    steps["uploads"].turn()
+    types = [event["type"] for event in world.events()]
+    assert types[-2:] == ["request.refusals-suppressed", "release.pending-ended"]
+
+
+def wait_on_a_tag(world: World) -> None:
+    manifest, now = world.make_manifest(world.client(), b"unsigned"), world.clock()
+    who = Principal(PrincipalKind.HUMAN, identity_of(PUBLISHER), PUBLISHER)
+    with world.services.db.begin() as tx:
+        naming.lock_agent(tx, AGENT, now)
+        pending.record_pending(
+            tx, world.services, who=who, repository=AGENT, version="1.0.0", manifest=manifest, now=now
+        )
 
 
 def test_every_change_that_a_publish_makes_is_an_entry_in_order(world: World) -> None:
@@ -240,6 +307,37 @@ class TestGuard:
             with pytest.raises(NotAudited, match="repository"), db.begin() as tx:
                 change(tx)
         assert self.count(db) == 1
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "INSERT INTO repository (name, created_at) VALUES ('c/d', '2026-03-01 12:00:00')",
+            "UPDATE \"repository\" SET name = 'c/d'",
+            "  delete\n from repository",
+            "WITH old AS (SELECT name FROM repository) DELETE FROM repository WHERE name IN (SELECT name FROM old)",
+            "ALTER TABLE repository ADD COLUMN more INTEGER",
+        ],
+    )
+    def test_so_does_whatever_is_said_to_the_database_itself(self, db: Db, statement: str) -> None:
+        with db.begin() as tx:
+            ensure_repository(tx, "a/b", T0)
+            audit.append(tx, self.entry())
+        with pytest.raises(NotAudited), db.begin() as tx:
+            tx.connection().execute(text(statement))
+        for transaction in (db.begin, db.scratch, db.bookkeeping):
+            with pytest.raises(NotAudited), transaction() as tx:
+                tx.connection().exec_driver_sql(statement)
+        assert self.count(db) == 1
+
+    def test_what_changes_nothing_needs_none(self, db: Db) -> None:
+        with db.begin() as tx:
+            ensure_repository(tx, "a/b", T0)
+            audit.append(tx, self.entry())
+        with db.begin() as tx:
+            ensure_repository(tx, "a/b", T0)
+            reading = "WITH old AS (SELECT name FROM repository) SELECT name FROM old"
+            assert tx.connection().execute(text(reading)).scalar() == "a/b"
+            tx.exec(select(RepositoryRow).with_for_update()).one()
 
     def test_with_an_entry_it_commits_and_reading_needs_none(self, db: Db) -> None:
         with db.begin() as tx:
