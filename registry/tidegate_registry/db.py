@@ -65,7 +65,8 @@ _WRITING = re.compile(
     r"\s*(?:(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+\"?([a-z_0-9]+))?",
     re.IGNORECASE | re.DOTALL,
 )
-_INDEXING = re.compile(r"\s*UPDATE\s+audit_event\s+SET\s+idx\s*=(?!.*\b(?:body|id|at|type)\b)", re.DOTALL)
+# an update of that one column
+_ONE_COLUMN = re.compile(r"\s*UPDATE\s+audit_event\s+SET\s+(idx|body)\s*=[^,]+?\b(?:WHERE|FROM)\b", re.DOTALL)
 _READ_ONLY, _PASSING = "tidegate_read_only", "tidegate_passing"
 
 
@@ -143,12 +144,13 @@ class Db:
             yield tx
 
     @contextmanager
-    def bookkeeping(self, *, durable: bool = True) -> Iterator[Tx]:
+    def bookkeeping(self, *, durable: bool = True, corrects: bool = False) -> Iterator[Tx]:
         """Open a transaction for what the log notes of itself: the tables of BOOKKEEPING. For `audit` alone.
 
+        `corrects`: it may also give an entry that was altered the bytes of the published log, as a restore does.
         `durable` as with `scratch`. Raises NotAudited, and writes nothing, where another table was written.
         """
-        with self._unaudited(BOOKKEEPING, durable=durable) as tx:
+        with self._unaudited(BOOKKEEPING | ({"audit_event.body"} if corrects else set()), durable=durable) as tx:
             yield tx
 
     @contextmanager
@@ -275,8 +277,9 @@ def _watch_writes(engine: Engine) -> None:
     def _note(connection: sqlalchemy.Connection, _: object, statement: str, *__: object) -> None:
         found = _WRITING.match(statement)
         if found is not None:
-            table = "audit_event.idx" if _INDEXING.match(statement) else found[1] or "unknown"
-            connection.info.setdefault(_WROTE, set()).add(table)
+            column = _ONE_COLUMN.match(statement)
+            table = found[1] or "unknown"
+            connection.info.setdefault(_WROTE, set()).add(table if column is None else f"{table}.{column[1]}")
 
 
 def insert_once(tx: Tx, row: SQLModel) -> bool:

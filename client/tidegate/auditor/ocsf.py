@@ -90,7 +90,7 @@ _METHODS: Final = {"POST": 1, "GET": 2, "HEAD": 2, "PUT": 3, "PATCH": 3, "DELETE
 _INFORMATIONAL, _LOW, _MEDIUM, _HIGH = (1, "Informational"), (2, "Low"), (3, "Medium"), (4, "High")
 _SEVERITIES: Final = (
     ("break-glass.*", _HIGH),
-    ("loss.accepted", _HIGH),
+    ("log.restored", _HIGH),
     ("log.object-missing", _HIGH),
     ("release.revoked", _MEDIUM),
     ("trust.*", _MEDIUM),

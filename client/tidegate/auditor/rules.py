@@ -27,7 +27,7 @@ CHANGES_OF_TRUST = (
     "role.*",
     "enrolment.*",
     "record.repaired",
-    "loss.accepted",
+    "log.restored",
     "object.restored",
 )
 """Types of entries that say by which rules, whose word or which records the registry decides from then on."""

@@ -72,7 +72,7 @@ class EntryType(StrEnum):
     WORKING_TAG_MOVED = "working-tag.moved"
     RECORD_REPAIRED = "record.repaired"
     OBJECT_RESTORED = "object.restored"
-    LOSS_ACCEPTED = "loss.accepted"
+    LOG_RESTORED = "log.restored"
     OBJECT_MISSING = "log.object-missing"
 
 

@@ -236,7 +236,7 @@ def _settle(app: Services, entries: Sequence[Entry], done: Restored, held: _Held
     moved = [entry for entry in entries if entry.id in rows and rows[entry.id][0] != entry.index]
     altered = [entry for entry in entries if entry.id in rows and rows[entry.id][1] != entry.raw]
     if strange or moved or altered:
-        with app.db.bookkeeping() as tx:
+        with app.db.bookkeeping(corrects=True) as tx:
             leader.fence(tx, held.lease)
             for id_ in (*strange, *(entry.id for entry in moved)):
                 _place(tx, "UPDATE audit_event SET idx = NULL WHERE id = :id", id=id_)

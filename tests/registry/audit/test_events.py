@@ -148,7 +148,7 @@ STATE = {
     "host enrolment": {"enrolment.made", "enrolment.redeemed"},
     "break-glass": {"break-glass.used", "break-glass.reviewed"},
     "removal": {"manifest.removed", "blob.removed"},
-    "repair": {"record.repaired", "object.restored", "loss.accepted", "log.object-missing"},
+    "repair": {"record.repaired", "object.restored", "log.restored", "log.object-missing"},
 }
 
 

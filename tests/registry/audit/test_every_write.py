@@ -33,11 +33,13 @@ from tidegate_registry.artifacts.blobs import ensure_repository
 from tidegate_registry.artifacts.tables import RepositoryRow, UploadRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Refused
+from tidegate_registry.audit.index import LOG_SEARCH
 from tidegate_registry.audit.refusals import record_suppressed
 from tidegate_registry.audit.sequence import LOG
 from tidegate_registry.background import steps_of_server, steps_of_worker
 from tidegate_registry.db import Db, NotAudited
 from tidegate_registry.entry_types import event_types
+from tidegate_registry.summaries import service as summaries
 
 UPLOADS = f"/v2/{AGENT}/blobs/uploads/"
 DIRECT = f"/api/v1/agents/{AGENT}/uploads"
@@ -145,9 +147,11 @@ STEPS: dict[str, set[str] | str] = {
     "trust": {"trust.changed"},
     "uploads": {"release.pending-ended"},
     "claims": "claims of unfinished uploads; a blob that nobody claims is removed by a collection, with an entry",
-    "high-water": "notes in the bucket how far the database has come",
+    "log-watch": "tells the operator how the log does",
     "promotions": {"promotion.decided", "channel.moved", "promotion.closed"},
     "log": {"log.object-missing"},
+    "log-search": "an index over entries that are there",
+    "summaries": {"vsa.attached", "vsa.not-made"},
 }
 
 TWO_MORE = policy(editors={"allow": ["admin"], "approvals": 2})
@@ -195,8 +199,8 @@ def test_what_a_route_writes_is_an_entry(world: World, route: tuple[str, str]) -
 
 def test_every_step_of_the_background_says_which_entries_it_leaves(world: World) -> None:
     app, known = world.services, {kind.type for kind in event_types()}
-    steps = (*steps_of_server(app, lambda: None), *steps_of_worker(app))
-    assert {step.name for step in steps} | {LOG} == STEPS.keys()
+    steps = (*steps_of_server(app, world.app.state.metrics, lambda: None), *steps_of_worker(app))
+    assert {step.name for step in steps} | {LOG, LOG_SEARCH, summaries.NAME} == STEPS.keys()
     for leaves in STEPS.values():
         assert isinstance(leaves, str) or leaves <= known
     before = len(world.events())
@@ -207,7 +211,8 @@ def test_every_step_of_the_background_says_which_entries_it_leaves(world: World)
 
 def test_a_step_that_ends_what_waited_leaves_an_entry(world: World) -> None:
     app = world.services
-    server = steps_of_server(app, partial(record_suppressed, app, world.app.state.refusals))
+    counts = partial(record_suppressed, app, world.app.state.refusals)
+    server = steps_of_server(app, world.app.state.metrics, counts)
     steps = {step.name: step for step in (*server, *steps_of_worker(app))}
     client = world.client("reader")
     for _ in range(app.settings.limits.refusals_per_minute + 1):
