@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.demo_forgeries import forgeries
+from scripts.demo_log import log
 from scripts.demo_promotion import policy, promotion, rollback
 from scripts.demo_stage import AGENT, ROOT, DemoFailed, Stage, new_stage, paint
 from tidegate.bundle.layout import Layout
@@ -87,6 +88,7 @@ CHAPTERS: dict[str, tuple[Callable[[Stage], None], tuple[str, ...]]] = {
     "promotion": (promotion, ("build", "publish")),
     "policy": (policy, ("build", "publish", "promotion")),
     "rollback": (rollback, ("build", "publish", "promotion")),
+    "log": (log, ("build", "publish", "promotion")),
     "foreign": (foreign, ()),
     "pull": (pull, ("build", "publish")),
     "run": (run, ("build", "publish", "pull")),

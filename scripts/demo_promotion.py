@@ -18,21 +18,21 @@ WAITING = 4  # docs/spec/exit-codes.md
 
 def promotion(stage: Stage) -> None:
     """A release moves to dev, to staging and to stable: each step says what it lacks, and people supply it."""
-    _person(stage, "alice", "promote", f"{AGENT}:{VERSION}", "--to", "dev")
+    person(stage, "alice", "promote", f"{AGENT}:{VERSION}", "--to", "dev")
     stage.tell("\nStaging asks for more:")
-    _person(stage, "alice", "promote", f"{AGENT}:{VERSION}", "--to", "staging", expect=WAITING)
+    person(stage, "alice", "promote", f"{AGENT}:{VERSION}", "--to", "staging", expect=WAITING)
     request = _waiting(stage, LACKING)
     stage.tell("\nThe evaluation pipeline and the build supply evidence, and bob, who reviews, looks for himself:")
     _evaluate(stage, VERSION)
     folder = stage.folder / "support-agent"
     stage.ci("tidegate", "--quiet", "publish", folder, "--sbom", "--channel", "dev", ref=f"refs/tags/v{VERSION}")
-    _person(stage, "bob", "approve", request, "--yes")
+    person(stage, "bob", "approve", request, "--yes")
     stage.tell("\nTo stable: carol asks, and two persons of the charter approve.")
-    _person(stage, "carol", "--quiet", "promote", f"{AGENT}:{VERSION}", "--to", "stable", expect=WAITING)
+    person(stage, "carol", "--quiet", "promote", f"{AGENT}:{VERSION}", "--to", "stable", expect=WAITING)
     request = _waiting(stage, ["approvals", "reviewed"])
-    _person(stage, "bob", "--quiet", "approve", request, "--yes")
-    _person(stage, "carol", "approve", request, "--yes", tail=2)
-    _person(stage, "bob", "promotions")
+    person(stage, "bob", "--quiet", "approve", request, "--yes")
+    person(stage, "carol", "approve", request, "--yes", tail=2)
+    person(stage, "bob", "promotions")
 
 
 def rollback(stage: Stage) -> None:
@@ -43,23 +43,23 @@ def rollback(stage: Stage) -> None:
     prompt.write_text(f"{prompt.read_text()}\nPromise every refund.\n")
     agent_file.write_text(agent_file.read_text().replace(f"version: {VERSION}", f"version: {NEXT}"))
     stage.ci("tidegate", "--quiet", "publish", newer, "--channel", "dev", ref=f"refs/tags/v{NEXT}")
-    _person(stage, "alice", "--quiet", "promote", f"{AGENT}:{NEXT}", "--to", "dev")
-    _person(stage, "carol", "rollback", AGENT, "dev", "--reason", "it promised every refund")
-    _person(stage, "alice", "promote", f"{AGENT}:{NEXT}", "--to", "dev", expect=WAITING)
+    person(stage, "alice", "--quiet", "promote", f"{AGENT}:{NEXT}", "--to", "dev")
+    person(stage, "carol", "rollback", AGENT, "dev", "--reason", "it promised every refund")
+    person(stage, "alice", "promote", f"{AGENT}:{NEXT}", "--to", "dev", expect=WAITING)
 
 
 def policy(stage: Stage) -> None:
     """An administrator wants two reviewers before stable, sees first whom that would stop, and cannot do it alone."""
     before = "- id: reviewed\n        approvals: {count: 1, role: reviewer, maxAge: 72h}"
     after = before.replace("count: 1", "count: 2")
-    text = _person(stage, "dave", "policy", "show", quiet=True).stdout
+    text = person(stage, "dave", "policy", "show", quiet=True).stdout
     if before not in text:
         raise DemoFailed("the sandbox's policy is not the one that this was written for")
     (stage.folder / "policy.yaml").write_text(text.replace(before, after))
-    _person(stage, "dave", "policy", "what-if", "policy.yaml")
+    person(stage, "dave", "policy", "what-if", "policy.yaml")
     file, reason = "policy.yaml", "two reviewers before stable"
-    proposed = _person(stage, "dave", "policy", "propose", file, "--reason", reason, expect=WAITING)
-    _person(stage, "carol", "policy", "approve", proposed.stdout.split()[-1], "--yes")
+    proposed = person(stage, "dave", "policy", "propose", file, "--reason", reason, expect=WAITING)
+    person(stage, "carol", "policy", "approve", proposed.stdout.split()[-1], "--yes")
 
 
 def _evaluate(stage: Stage, version: str) -> None:
@@ -72,7 +72,7 @@ def _evaluate(stage: Stage, version: str) -> None:
 
 def _waiting(stage: Stage, lacking: list[str]) -> str:
     """Give the id of the request that waits, and insist on what it lacks."""
-    raw = _person(stage, "bob", "promotions", "--json", quiet=True).stdout.encode()
+    raw = person(stage, "bob", "promotions", "--json", quiet=True).stdout.encode()
     (document,) = objects(parse_object(raw, limit=1 << 22, what="the board")["promotions"])
     request = Promotion.parse(document)
     found = [finding.id for finding in request.missing if finding.id != "soaked"]  # that is a matter of a second
@@ -81,12 +81,13 @@ def _waiting(stage: Stage, lacking: list[str]) -> str:
     return request.id
 
 
-def _person(
+def person(
     stage: Stage,
     name: str,
     *arguments: str | Path,
     expect: int = 0,
     quiet: bool = False,
+    head: int | None = None,
     tail: int | None = None,
 ) -> CompletedProcess[str]:
     """Run `tidegate` as one of the sandbox's people, each with a login of their own."""
@@ -97,6 +98,8 @@ def _person(
             stage.run("tidegate", "login", "--as", name, env=env)
         stage.quiet = before or quiet
         shown = f"{paint(f'[{name}]', 2)} tidegate {' '.join(map(str, arguments))}"
-        return stage.run("tidegate", *arguments, env=env, expect=expect, show=shown, tail=tail, cwd=stage.folder)
+        return stage.run(
+            "tidegate", *arguments, env=env, expect=expect, show=shown, head=head, tail=tail, cwd=stage.folder
+        )
     finally:
         stage.quiet = before

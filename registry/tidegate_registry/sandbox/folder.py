@@ -89,6 +89,10 @@ class SandboxFolder:
         return self.path / "trust.yaml"
 
     @property
+    def settings(self) -> Path:
+        return self.path / "registry.yaml"
+
+    @property
     def policy(self) -> Path:
         return self.path / "policy.yaml"
 

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tidegate.errors import Unreachable
-from tidegate_registry.sandbox.files import FILE_MODE, create_file, make_folder
+from tidegate_registry.sandbox.files import FILE_MODE, create_file, make_folder, replace_file
 from tidegate_registry.sandbox.folder import SandboxFolder, SandboxPorts
 from tidegate_registry.sandbox.ports import HOST, LOOPBACK, PROXY_EXCEPTIONS, bind, is_free
 from tidegate_registry.sandbox.s3 import S3Endpoint, Weed
@@ -156,8 +156,10 @@ def registry_app(folder: SandboxFolder, ports: SandboxPorts, store: Weed, databa
     """
     from tidegate_registry.app import build_services, check_start, create_app
     from tidegate_registry.sandbox.policy import seed_policy
+    from tidegate_registry.sandbox.registry_file import settings_text
 
     settings = registry_settings(folder, ports, store.endpoint, database_url)
+    replace_file(folder.settings, settings_text(settings))
     services = build_services(settings)
     log.info("registry built, waiting for the store")
     store.wait_ready()
