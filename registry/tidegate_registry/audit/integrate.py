@@ -101,7 +101,7 @@ class Integrator:
         elif tree.signed_at is not None and self._ticks() - tree.signed_at < self._app.settings.log.resign_seconds:
             return Did.NOTHING
         self._publish(tree)
-        return Did.MORE if tree.edge.size < assigned else Did.SOMETHING
+        return Did.MORE if tree.edge.size < assigned or len(span) == limit else Did.SOMETHING
 
     def _publish(self, tree: _Tree) -> None:
         checkpoint = Checkpoint(self._signer.key.name, tree.edge.size, tree.edge.root)

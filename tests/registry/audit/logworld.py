@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +16,8 @@ from tests.registry.world import T0, Clock
 from tidegate.digest import Digest
 from tidegate.tlog.checkpoint import Checkpoint
 from tidegate.tlog.edge import Edge
-from tidegate.tlog.note import Ed25519Signer, verify_note
-from tidegate.tlog.tiles import decode_bundle, entries_path, width_of
+from tidegate.tlog.note import Ed25519Signer, VerifierKey, verify_note
+from tidegate.tlog.tiles import TILE_WIDTH, decode_bundle, entries_path, width_of
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Event
 from tidegate_registry.audit.integrate import Integrator
@@ -161,27 +161,34 @@ class LogWorld:
         return Checkpoint.parse(verify_note(self.bucket.files["checkpoint"], (self.signer.key,)).note.text)
 
     def verify(self) -> int:
-        """Check from the files alone that they are one log, and that it is what the database has; give its size."""
-        checkpoint, entries = self.checkpoint(), list[bytes]()
-        for index in range(-(-checkpoint.size // 256)):
-            width = width_of(checkpoint.size, 0, index)
-            entries += decode_bundle(self.bucket.files[entries_path(index, width)], width)
-        edge = Edge()
-        made = dict(edge.grow(entries))
-        assert (edge.size, edge.root) == (checkpoint.size, checkpoint.root)
-        assert made.items() <= self.bucket.files.items()
+        """Check the files, and that none was ever rewritten; give the log's size."""
         rewritten = {path for path, versions in self.bucket.ever.items() if len(versions) > 1}
         assert rewritten <= {"checkpoint"}
-        with self.db.read() as tx:
-            rows = tx.connection().execute(text("SELECT idx, body FROM audit_event WHERE idx IS NOT NULL ORDER BY idx"))
-            indexed = [(int(index), bytes(body)) for index, body in rows]
-        assert [index for index, _ in indexed] == list(range(len(indexed))), "no gap, no duplicate"
-        assert [body for _, body in indexed[: len(entries)]] == entries
-        return checkpoint.size
+        return verify_log(self.bucket.files, self.signer.key, self.db)
 
     def everything_is_in(self) -> bool:
         """Whether all that was ever written is in the published log, once."""
         return self.verify() == self.written
+
+
+def verify_log(files: Mapping[str, bytes], key: VerifierKey, db: Db) -> int:
+    """Check from the files alone that they are one log, and that it is what the database has; give its size."""
+    checkpoint = Checkpoint.parse(verify_note(files["checkpoint"], (key,)).note.text)
+    entries = list[bytes]()
+    for index in range(-(-checkpoint.size // TILE_WIDTH)):
+        width = width_of(checkpoint.size, 0, index)
+        entries += decode_bundle(files[entries_path(index, width)], width)
+    edge = Edge()
+    made = dict(edge.grow(entries))
+    assert (edge.size, edge.root) == (checkpoint.size, checkpoint.root)
+    assert made.items() <= files.items()
+    with db.read() as tx:
+        rows = tx.connection().execute(text("SELECT idx, body FROM audit_event WHERE idx IS NOT NULL ORDER BY idx"))
+        indexed = [(int(index), bytes(body)) for index, body in rows]
+    assert [index for index, _ in indexed] == list(range(len(indexed))), "no gap, no duplicate"
+    assert [body for _, body in indexed[: len(entries)]] == entries
+    assert len({*entries}) == len(entries), "no entry twice"
+    return checkpoint.size
 
 
 @contextmanager
