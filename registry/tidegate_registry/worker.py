@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
@@ -120,15 +119,14 @@ class Worker:
             await self._lead(step, lease)
 
     async def _lead(self, step: LedStep, lease: Lease) -> None:
-        over = asyncio.Event()
-        renewing = asyncio.create_task(self._keep(lease, over))
+        over, ended = asyncio.Event(), asyncio.Event()
+        renewing = asyncio.create_task(self._keep(lease, over, ended))
         try:
             while not (over.is_set() or self._stop.is_set()):
                 await self._turn(step, lease, over)
         finally:
-            renewing.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewing
+            ended.set()
+            await renewing  # not cancelled: its thread would go on with a connection that nobody closes
             if not over.is_set():
                 with _Told(step.name):
                     await self._in_thread(lambda: release(self._db, lease))
@@ -147,11 +145,13 @@ class Worker:
             rings = before + (1 if did is Did.NOTHING else step.rings)
             await _pause(step.seconds, self._stop, over, bell=step.bell, rings=rings)
 
-    async def _keep(self, lease: Lease, over: asyncio.Event) -> None:
-        """Renew until another one has the lease, or nobody has heard of us for as long as it lasts."""
+    async def _keep(self, lease: Lease, over: asyncio.Event, ended: asyncio.Event) -> None:
+        """Renew until we end; or another one has the lease, or we heard of nobody for as long as it lasts: `over`."""
         until = time.monotonic() + LEASE_SECONDS
-        while not over.is_set():
-            await _pause(RENEW_SECONDS, over)
+        while not (over.is_set() or ended.is_set()):
+            await _pause(RENEW_SECONDS, over, ended)
+            if ended.is_set():
+                return
             with _Told(lease.name):
                 asked = time.monotonic()
                 kept = await self._in_thread(lambda: renew(self._db, lease))

@@ -23,7 +23,7 @@ from tidegate_registry.audit.events import SYSTEM, Event
 from tidegate_registry.audit.integrate import Integrator
 from tidegate_registry.audit.leader import Lease, acquire
 from tidegate_registry.audit.sequence import LOG
-from tidegate_registry.db import Db
+from tidegate_registry.db import Db, Tx
 from tidegate_registry.services import Services
 from tidegate_registry.settings import LogSettings, Mode, Settings
 from tidegate_registry.storage.blobs import StoredBytesDiffer, StoredObject, StoreUnavailable
@@ -125,9 +125,12 @@ class LogWorld:
     def append(self, count: int) -> None:
         """Write entries, in one transaction."""
         with self.db.begin() as tx:
-            for _ in range(count):
-                audit.append(tx, Happened(at=self.clock(), actor=SYSTEM, number=self.written))
-                self.written += 1
+            self.append_in(tx, count)
+
+    def append_in(self, tx: Tx, count: int) -> None:
+        for _ in range(count):
+            audit.append(tx, Happened(at=self.clock(), actor=SYSTEM, number=self.written))
+            self.written += 1
 
     def lead(self, holder: str = "replica") -> Lease:
         """Take the lease from whoever holds it, as when that one died some seconds ago."""
