@@ -20,7 +20,11 @@ from tidegate.formats.jcs import JsonObject, parse_object
 
 TOOLS = "TIDEGATE_INTEROP_TOOLS"
 MAKE_THEM = f"scripts/interop-tools FOLDER, then {TOOLS}=FOLDER"
-NAMES = {"node": "@sigstore/oci and @sigstore/verify are", "python": "oras for Python is"}  # by folder
+NAMES = {
+    "node": "@sigstore/oci and @sigstore/verify are",
+    "python": "oras for Python is",
+    "aics": "aics-tlog is",
+}  # by folder
 OPAQUE = "acme/elsewhere"  # an agent whose bundles other tools make
 CHARTER = f"  - agent: {AGENT}\n"
 

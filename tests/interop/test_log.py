@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.tlog.logs import files_of, log_signer, signed
-from tests.interop.conftest import find_tool
+from tests.client.tlog.logs import files_of, log_signer, signed, witness
+from tests.interop.conftest import find_in_tools, find_tool
 
+AICS = Path(__file__).with_name("aics_tool.py")
 READER = Path(__file__).with_name("log_reader.go")
 GO_MODULE = "golang.org/x/mod@v0.29.0"
 SIZE = 70_000
@@ -19,7 +20,7 @@ SIZE = 70_000
 @pytest.fixture(scope="module")
 def log_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("log")
-    for path, raw in (files_of(SIZE) | {"checkpoint": signed(SIZE)}).items():
+    for path, raw in (files_of(SIZE) | {"checkpoint": signed(SIZE, witnesses=[witness(1)])}).items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(raw)
     return folder
@@ -54,3 +55,10 @@ def test_go_refuses_a_tile_that_is_not_of_the_tree(go_reader: Path, log_folder: 
     tile = spoilt / "tile/0/000"
     tile.write_bytes(bytes(32) + tile.read_bytes()[32:])
     assert read(go_reader, spoilt).returncode != 0
+
+
+def test_another_implementation_in_python_verifies_cosignature_tiles_and_every_entry(log_folder: Path) -> None:
+    keys = [str(log_signer().key), str(witness(1).key)]
+    command: list[str | Path] = [find_in_tools("aics", "bin", "python"), AICS, log_folder, *keys]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout) == (0, f"{SIZE} 1\n"), done.stderr
