@@ -164,7 +164,7 @@ def make_targets(sandbox: Sandbox) -> dict[str, Target]:
         Target("identity token", sandbox.show_identity, b"Bearer " + token),
         Target("entry, by key", sandbox.post("/api/v2/log/entries", JSON), _entry("publicKey", der)),
         Target("entry, by certificate", sandbox.post("/api/v2/log/entries", JSON), _entry("x509Certificate", leaf)),
-        Target("tile", sandbox.get_tile, b"0/x000/000.p/1"),
+        Target("tile", sandbox.get_tile, b"0/000.p/1"),
         Target("consistency proof", sandbox.get("/ct/v1/get-sth-consistency"), b"first=1&second=1"),
         Target("proof by hash", sandbox.get("/ct/v1/get-proof-by-hash"), f"tree_size=1&hash={leaf_hash}".encode()),
         Target("log entries", sandbox.get("/ct/v1/get-entries"), b"start=0&end=0"),
