@@ -47,10 +47,19 @@ def steps_of_server(app: Services, metrics: Metrics, record_counts: Callable[[],
     """Give what each process that answers requests does. `record_counts`: writes what windows left out."""
     return (
         Step("refusal-counts", COUNT_SECONDS, record_counts),
-        Step("log-watch", LOG_WATCH_SECONDS, LogWatch(app, metrics).look),
+        _watch_log(app, metrics),
         Step("revocations", WATCH_SECONDS, RevocationWatch(app).look),
         Step("trust", TRUST_SECONDS, TrustNotes(app).look),
     )
+
+
+def _watch_log(app: Services, metrics: Metrics | None) -> Step:
+    return Step("log-watch", LOG_WATCH_SECONDS, LogWatch(app, metrics).look)
+
+
+def steps_of_lone_worker(app: Services) -> Sequence[Step]:
+    """Give what a worker does that answers nobody: it writes, too, so it heeds what keeps everybody from writing."""
+    return (_watch_log(app, None), *steps_of_worker(app))
 
 
 def steps_of_worker(app: Services) -> Sequence[Step]:
@@ -95,7 +104,7 @@ async def work(app: Services) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with Worker(app.db, app.entropy, each=steps_of_worker(app), led=led_steps(app)):
+    async with Worker(app.db, app.entropy, each=steps_of_lone_worker(app), led=led_steps(app)):
         log.info("worker.started", log=app.settings.log_origin)
         await stop.wait()
     log.info("worker.stopped")

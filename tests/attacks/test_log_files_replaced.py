@@ -12,6 +12,7 @@ from tidegate_registry.audit.compare import demand_same_log
 from tidegate_registry.audit.halt import demand_not_halted
 from tidegate_registry.audit.problems import LogForked
 from tidegate_registry.audit.publish import fetch_checkpoint
+from tidegate_registry.audit.sequence import load_state
 
 LIE = b'{"type":"nothing.happened"}'
 
@@ -71,6 +72,22 @@ def test_an_entry_that_was_changed_before_it_was_published_is_not_signed_over(wo
     lies = Edge.load(300, world.bucket.files.get)
     world.bucket.files |= dict(lies.grow([LIE] * 6))
     assert "001.p/50" in refused(world)
+
+
+def test_it_stays_told_while_the_next_leader_tries_again(world: LogWorld) -> None:
+    """Between its look at the checkpoint and the file in its way, nobody may take the log for one that goes on."""
+    world.bucket.files["tile/0/001.p/45"] = LIE
+    refused(world)
+    looks: list[str | None] = []
+
+    def look() -> None:
+        with world.db.read() as tx:
+            looks.append(load_state(tx).halted)
+
+    world.bucket.asked = look
+    with pytest.raises(LogForked):
+        world.finish()
+    assert set(looks) == {"log-forked"}
 
 
 def test_nothing_of_it_is_needed_to_go_on_once_the_file_is_put_back(world: LogWorld) -> None:

@@ -46,9 +46,9 @@ def demand_not_halted(app: Services) -> None:
 
 
 class LogWatch:
-    """Heeds what the leader notes, and counts it. For one thread."""
+    """Heeds what the leader notes, and counts it, where somebody reads the counts. For one thread."""
 
-    def __init__(self, app: Services, metrics: Metrics) -> None:
+    def __init__(self, app: Services, metrics: Metrics | None) -> None:
         self._app = app
         self._metrics = metrics
         self._failing = False
@@ -68,6 +68,7 @@ class LogWatch:
             self._failing = True
             return
         self._failing = False
-        self._metrics.log_assigned.set(state.assigned)
-        self._metrics.log_published.set(state.published)
-        self._metrics.log_halted.set(state.halted is not None)
+        if self._metrics is not None:
+            self._metrics.log_assigned.set(state.assigned)
+            self._metrics.log_published.set(state.published)
+            self._metrics.log_halted.set(state.halted is not None)

@@ -117,5 +117,5 @@ class Integrator:
         if last is None:
             last = Checkpoint(self._signer.key.name, 0, EMPTY_ROOT)
         else:
-            sequence.note_published(self._app.db, lease, last.size, last.root)
+            sequence.note_found(self._app.db, lease, last.size, last.root)
         return _Tree(lease, facts.edge, last, None)

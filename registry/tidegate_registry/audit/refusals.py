@@ -13,7 +13,6 @@ from tidegate_registry.audit.events import Actor, Event, RefusalsSuppressed, Ref
 from tidegate_registry.audit.fields import MAX_REASONS
 from tidegate_registry.audit.service import LogObject
 from tidegate_registry.client_address import caller_group, client_address
-from tidegate_registry.db import DatabaseUnavailable
 from tidegate_registry.logs import get_logger
 from tidegate_registry.observe import route_template
 
@@ -81,7 +80,7 @@ def record_refusal(request: Request, error: TidegateError, *, status: int) -> No
     try:
         with app.db.begin() as tx:
             audit.append(tx, event, objects=objects, entropy=app.entropy)
-    except DatabaseUnavailable:
+    except Unreachable:  # the database, or nothing may be written now: the caller is told no all the same
         log.exception("refusal.not_recorded", operation=operation, code=error.code, status=status)
 
 
@@ -101,7 +100,7 @@ def record_suppressed(app: Services, limiter: RefusalLimiter, *, closing: bool =
                     at=now, actor=each.actor, count=each.count, since=each.since, until=each.until
                 )
                 audit.append(tx, event, entropy=app.entropy)
-    except DatabaseUnavailable:
+    except Unreachable:
         limiter.give_back(counts)
         log.exception("refusals.not_recorded", count=sum(each.count for each in counts))
 

@@ -63,11 +63,18 @@ def assign(db: Db, lease: Lease, *, limit: int, at_least: int) -> int:
 
 
 def note_published(db: Db, lease: Lease, size: int, root: bytes) -> None:
-    """Note that a checkpoint of `size` entries with `root` is public. Raises LeadershipLost."""
+    """Note that a checkpoint of `size` entries with `root` is public, and the log goes on. Raises LeadershipLost."""
     with db.bookkeeping() as tx:
         fence(tx, lease)
         if size >= load_state(tx).published:
             _write(tx, lease, published=size, root=root, halted=None)
+
+
+def note_found(db: Db, lease: Lease, size: int, root: bytes) -> None:
+    """Note the same of a checkpoint that was found; that the log goes on is not known before the next is published."""
+    with db.bookkeeping() as tx:
+        fence(tx, lease)
+        _write(tx, lease, published=size, root=root)
 
 
 def note_restored(db: Db, lease: Lease, *, published: int, root: bytes, assigned: int | None = None) -> None:

@@ -27,6 +27,7 @@ from tests.registry.world import (
 )
 from tidegate.digest import Digest
 from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
+from tidegate.tlog.merkle import EMPTY_ROOT
 from tidegate_registry.access.principal import Principal, PrincipalKind
 from tidegate_registry.artifacts import naming, pending
 from tidegate_registry.artifacts.blobs import ensure_repository
@@ -34,9 +35,11 @@ from tidegate_registry.artifacts.tables import RepositoryRow, UploadRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Refused
 from tidegate_registry.audit.index import LOG_SEARCH
+from tidegate_registry.audit.leader import acquire
+from tidegate_registry.audit.problems import LogAhead
 from tidegate_registry.audit.refusals import record_suppressed
-from tidegate_registry.audit.sequence import LOG
-from tidegate_registry.background import steps_of_server, steps_of_worker
+from tidegate_registry.audit.sequence import LOG, note_halted, note_published
+from tidegate_registry.background import steps_of_lone_worker, steps_of_server, steps_of_worker
 from tidegate_registry.db import Db, NotAudited
 from tidegate_registry.entry_types import event_types
 from tidegate_registry.summaries import service as summaries
@@ -207,6 +210,24 @@ def test_every_step_of_the_background_says_which_entries_it_leaves(world: World)
     for step in steps:
         step.turn()  # the database would refuse what was written without an entry
     assert len(world.events()) == before, "nothing had happened"
+
+
+def test_a_worker_that_answers_nobody_writes_nothing_either_while_the_database_is_behind(world: World) -> None:
+    app = world.services
+    steps = {step.name: step for step in steps_of_lone_worker(app)}
+    wait_on_a_tag(world)
+    world.clock.tick(days=30)
+    before, lease = len(world.events()), acquire(app.db, LOG, "leader")
+    assert lease is not None
+    note_halted(app.db, lease, LogAhead.code)
+    steps["log-watch"].turn()
+    with pytest.raises(LogAhead):
+        steps["uploads"].turn()
+    assert len(world.events()) == before
+    note_published(app.db, lease, 0, EMPTY_ROOT)
+    steps["log-watch"].turn()
+    steps["uploads"].turn()
+    assert world.events()[-1]["type"] == "release.pending-ended"
 
 
 def test_a_step_that_ends_what_waited_leaves_an_entry(world: World) -> None:

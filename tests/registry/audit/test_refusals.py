@@ -20,6 +20,7 @@ from tidegate_registry.audit import refusals
 from tidegate_registry.audit.fields import MAX_REASONS
 from tidegate_registry.audit.limiter import OTHERS, RefusalLimiter
 from tidegate_registry.audit.objects import store_objects
+from tidegate_registry.audit.problems import LogAhead
 from tidegate_registry.db import DatabaseUnavailable
 from tidegate_registry.services import Caller
 from tidegate_registry.settings import Limits
@@ -209,3 +210,21 @@ def test_a_refusal_calls_a_human_by_no_address(world: World) -> None:
     world.client(READER).post(UPLOADS)
     (entry,) = world.events("request.refused")
     assert "reader@" not in str(entry)
+
+
+def test_while_nothing_may_be_written_a_refusal_is_still_a_refusal_and_counts_are_kept(own_world: World) -> None:
+    """A caller whose token has expired must hear that, or nobody can read from a registry that waits for a restore."""
+    client, limiter = own_world.client(READER), own_world.app.state.refusals
+    for _ in range(own_world.services.settings.limits.refusals_per_minute + 1):
+        client.post(UPLOADS)
+    own_world.clock.tick(minutes=2)
+    own_world.services.db.held = LogAhead.noted
+    assert own_world.client(None).get("/v2/", headers={"Authorization": "Bearer a.b.c"}).status_code == 401
+    assert client.post(UPLOADS).status_code == 403
+    refusals.record_suppressed(own_world.services, limiter)
+    own_world.services.db.held = None
+    refusals.record_suppressed(own_world.services, limiter)
+    (rolled_up,) = own_world.events(ROLL_UP)
+    data = rolled_up["data"]
+    assert isinstance(data, dict)
+    assert data["count"] == 1
