@@ -45,7 +45,8 @@ class Forgery:
 
     def rewrite(self, entry: Json, change: Callable[[Json], object]) -> None:
         """Put another record in the place of the entry's, as if it had always been that one."""
-        raw = self.read(object_path(Digest(entry["data"]["record"])), 1 << 24) or b""
+        digest = Digest(entry["data"]["record"])
+        raw = self.swapped.get(digest) or self.read(object_path(digest), 1 << 24) or b""
         document: Json = parse_object(raw, limit=1 << 24, what="a record")
         change(document)
         forged = canonical_bytes(document)
@@ -130,18 +131,33 @@ def move_without_decision(log: Forgery) -> None:
     log.entries.append(moved)
 
 
-FORGERIES: dict[tuple[str, str | None], Callable[[Forgery], None]] = {
-    ("record-foreign", "Y2"): edit_the_entry,
-    ("policy-not-in-force", "Y3"): swap_policy,
-    ("trust-not-in-force", "Y4"): swap_charter,
-    ("evidence-not-logged", "Y5"): hide_evidence_entry,
-    ("log-object-changed", None): swap_bundle,
-    ("evidence-differs", "Y6"): improve_evaluation,
-    ("evidence-left-out-of-decision", "Y7"): leave_evidence_out,
-    ("channel-differs", "Y8"): forget_a_move,
-    ("approval-differs", "Y9"): approve_as_somebody_else,
-    ("verdict-differs", "Y10"): turn_a_no_into_a_yes,
-    ("change-without-decision", "Y11"): move_without_decision,
+def decide_for_another_day(log: Forgery) -> None:
+    """A freeze was over by then, or a certificate still good."""
+
+    def change(record: Json) -> None:
+        record["decidedAt"] = f"2031{record['decidedAt'][4:]}"
+
+    log.rewrite(log.of("promotion.decided"), change)
+
+
+def blame_somebody_else(log: Forgery) -> None:
+    log.rewrite(log.of("admission.decided"), lambda record: record["actor"].update(name="somebody"))
+
+
+FORGERIES: dict[Callable[[Forgery], None], tuple[str, str | None]] = {
+    edit_the_entry: ("record-foreign", "Y2"),
+    decide_for_another_day: ("record-foreign", "Y2"),
+    blame_somebody_else: ("record-foreign", "Y2"),
+    swap_policy: ("policy-not-in-force", "Y3"),
+    swap_charter: ("trust-not-in-force", "Y4"),
+    hide_evidence_entry: ("evidence-not-logged", "Y5"),
+    swap_bundle: ("log-object-changed", None),
+    improve_evaluation: ("evidence-differs", "Y6"),
+    leave_evidence_out: ("evidence-left-out-of-decision", "Y7"),
+    forget_a_move: ("channel-differs", "Y8"),
+    approve_as_somebody_else: ("approval-differs", "Y9"),
+    turn_a_no_into_a_yes: ("verdict-differs", "Y10"),
+    move_without_decision: ("change-without-decision", "Y11"),
 }
 
 
@@ -160,12 +176,35 @@ def test_each_way_to_forge_a_log_that_is_otherwise_whole_is_seen(promotions: Pro
     read = reader_of(gate)
     whole = [parse_object(raw, limit=1 << 16, what="an entry") for _, raw in entries_of(gate)]
     assert codes(Forgery(deepcopy(whole), read).replay()) == set()
-    for expected, forge in FORGERIES.items():
+    for forge, expected in FORGERIES.items():
         log = Forgery(deepcopy(whole), read)
         forge(log)
         summary = log.replay()
         assert expected in codes(summary), (forge.__name__, codes(summary))
         assert summary.differing, forge.__name__
+
+
+def test_a_record_of_an_engine_of_nobodys_is_not_taken_at_its_word(promotions: Promotions) -> None:
+    gate = promotions.gate
+    record_trust(gate.services, gate.trust)
+    promotions.publish("1.0.0")
+    promotions.promote("1.0.0", "dev", "alice")
+    assert promotions.ask("carol", "1.0.0", "staging").status_code == 201
+    entries = [parse_object(raw, limit=1 << 16, what="an entry") for _, raw in entries_of(gate)]
+    log = Forgery(entries, reader_of(gate))
+    turn_a_no_into_a_yes(log)
+    log.rewrite(log.of("promotion.decided"), lambda record: record.update(engine="tidegate/decide/v0"))
+    summary = log.replay()
+    assert (summary.not_replayable, summary.differing) == (1, 0)
+    assert ("engine-unknown", "Y10") in codes(summary)
+    assert [reason.code for each in summary.notable for reason in each.today] == ["verdict-differs"]
+
+
+def test_what_is_no_entry_is_not_passed_over(gate_world: GateWorld) -> None:
+    entries, source = entries_of(gate_world), source_of(gate_world)
+    moved = b'{"type":"channel.moved","version":1} '
+    summary = replay_log([*entries, (len(entries), moved)], source, processes=1)
+    assert [(each.index, each.state.value) for each in summary.notable] == [(len(entries), "differing")]
 
 
 def test_a_policy_that_was_edited_in_its_row_is_seen_in_the_next_decision(promotions: Promotions) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from typing import Final
 
 from tidegate.auditor.replay.case import DECIDING, Case, Facts, Named, differs, made
 from tidegate.auditor.replay.evidence import Bench, Verification
@@ -20,6 +22,7 @@ from tidegate.verify.admission_record import AdmissionRecord, Seen, outcome_json
 from tidegate.verify.artifact import Allowed, Refused
 from tidegate.verify.trust import Trust
 
+LONGEST: Final = timedelta(minutes=15)  # from verifying the first bundle to the entry: minutes, with a slow store
 LEFT_OUT = "evidence-left-out"  # what a registry says beside a refusal when it did not look at all there was
 
 
@@ -34,7 +37,10 @@ class AdmissionCase(Case):
         self.facts = Facts(
             agent=record.agent,
             digest=record.manifest,
+            engine=record.engine,
+            actor=record.actor,
             decided_at=record.decided_at,
+            longest=LONGEST,
             charter=record.charter,
             roots=record.roots,
             policy=record.policy,

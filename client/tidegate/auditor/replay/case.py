@@ -7,9 +7,9 @@ not there makes the decision not replayable.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final, TypeVar
 
@@ -42,11 +42,17 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a record says, of either kind. `named`: every bundle that was looked at. `words`: what was decided."""
+    """What a record says, of either kind. `named`: every bundle that was looked at. `words`: what was decided.
+
+    `longest`: how long before its entry such a decision may have been made.
+    """
 
     agent: str
     digest: Digest
+    engine: str
+    actor: Mapping[str, str]
     decided_at: datetime
+    longest: timedelta
     charter: Charter | None
     roots: tuple[tuple[str, Digest], ...]
     policy: RecordedPolicy | None

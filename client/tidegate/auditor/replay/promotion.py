@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from tidegate.auditor.replay.case import Case, Facts, LackingError, Named, differs
@@ -44,7 +45,10 @@ class PromotionCase(Case):
         self.facts = Facts(
             agent=request.agent,
             digest=release.digest,
+            engine=self.record.engine,
+            actor=self.record.actor,
             decided_at=self.record.decided_at,
+            longest=timedelta(0),  # one clock reading for both
             charter=inputs.charter,
             roots=inputs.roots,
             policy=self.record.policy,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import chain, islice
 from multiprocessing import get_context
 from typing import Final
@@ -18,7 +20,7 @@ from tidegate.auditor.replay.state import DECISIONS, READ, SLACK, TRUST, Context
 from tidegate.auditor.replay.task import Task, gather
 from tidegate.auditor.source import LogSource
 from tidegate.digest import Digest
-from tidegate.errors import DigestInvalid
+from tidegate.errors import DigestInvalid, EntryInvalid
 from tidegate.formats.charter import Charter
 from tidegate.formats.entry import Entry, parse_entry
 from tidegate.verify.trust import Root, Trust
@@ -53,7 +55,7 @@ def replay_log(
 
     `source`: where what they name is. `today`: the auditor's own trust, to say what would come out otherwise.
     `processes`: None for as many as there are processors. `tell`: told of each result, in about the order of the log.
-    Raises EntryInvalid and what the source raises.
+    Raises what the source raises.
     """
     summary = Summary()
     for found in _results(_walk(entries, wanted), source, today, processes or min(os.cpu_count() or 1, MAX_PROCESSES)):
@@ -64,11 +66,17 @@ def replay_log(
 
 def _walk(entries: Iterable[tuple[int, bytes]], wanted: Wanted) -> Iterator[Held | Replayed]:
     """Follow the log: give each decision with what was so when it was made, and each change that followed from none."""
-    state, held = LogState(), deque[Held]()
+    state, held, latest = LogState(), deque[Held](), datetime.min.replace(tzinfo=UTC)
     for index, raw in entries:
-        if type_of(raw) not in READ:
+        kind = type_of(raw)
+        if kind and kind not in READ:
             continue
-        entry = parse_entry(raw, index=index)
+        try:
+            entry = parse_entry(raw, index=index)
+        except EntryInvalid as error:  # nothing is passed over: it may have been meant to be
+            yield Replayed(index, "", kind, latest, "no entry", "done", State.DIFFERING, error.reasons)
+            continue
+        latest = entry.at
         if entry.type in DECISIONS and wanted(entry):
             held.append(Held(entry, state.context(entry)))
         reasons = state.take(entry)
@@ -151,7 +159,8 @@ def _parts(today: Trust | None) -> tuple[Parts | None]:
 
 
 def _start(parts: Parts | None) -> None:
-    """Begin in a new process."""
+    """Begin in a new process, which leaves Ctrl-C to the one that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     today = None
     if parts is not None:
         roots = [Root(name, raw, sandbox=sandbox) for name, raw, sandbox in parts[0]]

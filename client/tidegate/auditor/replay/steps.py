@@ -46,6 +46,14 @@ def _step_y2_entry(case: Case) -> Iterable[Reason]:
         if not same(found, said):
             message = f"the entry says another {name} than the record"
             yield differs("record-foreign", message, step="Y2", found=found, expected=said)
+    actor, facts, at = case.task.entry.actor, case.facts, case.task.entry.at
+    by = {key: value for key in ("kind", "issuer", "name") if (value := getattr(actor, key))}
+    if by != facts.actor:
+        message = "the entry says that somebody else brought the decision about"
+        yield differs("record-foreign", message, step="Y2", found=by, expected=facts.actor)
+    if not at - facts.longest <= facts.decided_at <= at:
+        message = "it was decided for another time than that of its entry"
+        yield differs("record-foreign", message, step="Y2", found=facts.decided_at.isoformat(), expected=at.isoformat())
 
 
 def _step_y3_policy(case: Case) -> Iterable[Reason]:
@@ -134,7 +142,17 @@ def _step_y9_parts(case: Case) -> Iterable[Reason]:
 
 
 def _step_y10_verdict(case: Case) -> Iterable[Reason]:
-    return case.verdict_differs() if case.engine_is_todays else ()
+    if not case.engine_is_todays:
+        raise LackingError(
+            Reason(
+                "engine-unknown",
+                "it was judged by an engine that this version has not",
+                case.facts.engine[:100],
+                hint="replay it with the version it is of",
+                step="Y10",
+            )
+        )
+    return case.verdict_differs()
 
 
 REPLAY_STEPS: Final = (
