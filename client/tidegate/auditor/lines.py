@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Final
@@ -15,6 +16,7 @@ from tidegate.formats.predicates.types import short_name
 
 MAX_VALUE = 160  # characters of one value in a line
 SHORT_DIGEST = 12  # hexadecimal digits: enough to tell the digests on a screen apart
+_SYNTAX = re.compile(r"[?\[]")  # what fnmatch reads as more than itself, besides `*`: `[bot]` is a part of names
 
 
 def agent_of(entry: Entry) -> str | None:
@@ -23,15 +25,20 @@ def agent_of(entry: Entry) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def is_like(text: str, pattern: str) -> bool:
+    """Whether `text` is `pattern`, in which `*` stands for any characters, and every other one for itself."""
+    return fnmatchcase(text, _SYNTAX.sub(r"[\g<0>]", pattern))
+
+
 def concerns(entry: Entry, agents: tuple[str, ...]) -> bool:
     """Whether an entry is about one of `agents`: names, or patterns such as `acme/*`. None named: about any."""
     found = agent_of(entry)
-    return not agents or (found is not None and any(fnmatchcase(found, pattern) for pattern in agents))
+    return not agents or (found is not None and any(is_like(found, pattern) for pattern in agents))
 
 
 def is_of_type(entry: Entry, types: tuple[str, ...]) -> bool:
     """Whether an entry's type is one of `types`: names, or patterns such as `policy.*`. None named: any is."""
-    return not types or any(fnmatchcase(entry.type, pattern) for pattern in types)
+    return not types or any(is_like(entry.type, pattern) for pattern in types)
 
 
 def summary(entry: Entry) -> str:

@@ -18,7 +18,7 @@ from tidegate.tlog.merkle import HASH_BYTES
 from tidegate.tlog.text import format_base64, parse_base64
 
 FORMAT = "tidegate/log-position/v1"
-MAX_POSITION_BYTES = 1 << 20  # the counts of an hour's refusals, by the second, take 60 kB
+MAX_POSITION_BYTES = 1 << 20  # the counts of two hours' refusals, by the second, take 120 kB
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
-from tidegate.auditor.lines import agent_of, concerns, is_of_type, summary
+from tidegate.auditor.lines import agent_of, concerns, is_like, is_of_type, summary
 from tidegate.auditor.parties import Party, parties
 from tidegate.formats.entry import Entry, EntryType
 from tidegate.formats.jcs import JsonValue
@@ -63,7 +62,7 @@ class Mine:
         """Whether `party` is meant. An identity needs its issuer: the same name elsewhere is somebody else."""
         if self.person and party.person == self.person:
             return True
-        return bool(self.identity) and party.issuer == self.issuer and fnmatchcase(party.name, self.identity)
+        return bool(self.identity) and party.issuer == self.issuer and is_like(party.name, self.identity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +99,23 @@ class Finding:
 
 @dataclass(slots=True)
 class Refusals:
-    """How often callers were told no, by the second, as far back as the window reaches."""
+    """How often callers were told no, by the second: the last ones counted, twice as many as the window has."""
 
     window: timedelta
     counts: dict[int, int] = field(default_factory=dict)
     told: int | None = None  # the second in which the rate was last told
 
     def add(self, second: int, count: int) -> int:
-        """Count, and give how many are within the window that ends with the latest second known."""
-        self.counts[second] = self.counts.get(second, 0) + count
-        latest = max(self.counts)
-        start = latest - int(self.window.total_seconds())
-        self.counts = {each: found for each, found in self.counts.items() if each > start}
-        return sum(self.counts.values())
+        """Count, and give how many are in the window with this second and the latest others that are within one of it.
+
+        A time far from all others, such as of a clock that is wrong, neither hides them nor makes them forgotten.
+        """
+        span = int(self.window.total_seconds())
+        self.counts[second] = self.counts.pop(second, 0) + count
+        while len(self.counts) > 2 * span:
+            del self.counts[next(iter(self.counts))]  # counted longest ago
+        latest = max(each for each in self.counts if each < second + span)
+        return sum(found for each, found in self.counts.items() if latest - span < each <= latest)
 
     def tell(self, second: int) -> bool:
         """Whether a rate that is too high is news: once for each window."""

@@ -16,12 +16,22 @@ from tidegate.auditor.audited import AuditedLog
 from tidegate.auditor.follow import FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS, Follower, Proven, position_at
 from tidegate.auditor.position import Position, save_position
 from tidegate.auditor.rules import Finding, Refusals, Rule, WatchRules, judge_age, judge_entry, judge_quiet
-from tidegate.errors import LogRefused, Unreachable
+from tidegate.errors import (
+    AccessDenied,
+    InvalidInput,
+    LimitExceeded,
+    LogRefused,
+    NotFound,
+    TidegateError,
+    Unauthenticated,
+    Unreachable,
+)
 from tidegate.formats.jcs import JsonObject
 from tidegate.formats.moment import any_moment, moment_text
 
 MISSING_WITNESSES, MISSING_TILE = "witnesses-missing", "tile-missing"
 ONCE_ATTEMPTS = 5
+ENDS_IT = (LogRefused, NotFound, Unauthenticated, AccessDenied, LimitExceeded)  # what a log may do to who watches it
 
 Deliver = Callable[[Alert], None]
 """Hands an alert over, or raises Unreachable."""
@@ -29,10 +39,14 @@ Deliver = Callable[[Alert], None]
 
 @dataclass(slots=True)
 class Told:
-    """What a watcher remembers besides its place: refusals, the newest entry's time, and what is being the matter."""
+    """What a watcher remembers besides its place, and what is being the matter.
+
+    `newest`: the time of the newest entry, `cosigned`: of the latest cosignature; neither is ever ahead of our clock.
+    """
 
     refusals: Refusals
     newest: datetime | None = None
+    cosigned: datetime | None = None
     standing: dict[str, str] = field(default_factory=dict)  # rule -> since when
 
     def as_json(self) -> JsonObject:
@@ -40,16 +54,21 @@ class Told:
         return {
             "refusals": self.refusals.as_json(),
             "newest": None if self.newest is None else moment_text(self.newest),
+            "cosigned": None if self.cosigned is None else moment_text(self.cosigned),
             "standing": dict(self.standing),
         }
 
     @classmethod
     def of(cls, rules: WatchRules, kept: JsonObject) -> Told:
         """Read what `as_json` gave."""
-        refusals, newest, standing = kept.get("refusals"), kept.get("newest"), kept.get("standing")
+        refusals, standing = kept.get("refusals"), kept.get("standing")
+        newest, cosigned = (
+            any_moment(text) if isinstance(text := kept.get(name), str) else None for name in ("newest", "cosigned")
+        )
         return cls(
             Refusals.of(rules.window, refusals if isinstance(refusals, dict) else {}),
-            any_moment(newest) if isinstance(newest, str) else None,
+            newest,
+            cosigned,
             {rule: since for rule, since in standing.items() if isinstance(since, str)}
             if isinstance(standing, dict)
             else {},
@@ -73,39 +92,84 @@ class Watcher:
         self._rules, self._follower, self._deliver, self._place = rules, follower, deliver, place
         self._told, self._resume, self._clock = told, resume, clock
         self.count = 0
+        self._delivering = False  # still True where a delivery failed
 
     def round(self) -> None:
-        """Look once. Raises LogRefused when the log is not what it must be, told before; what `deliver` raises."""
+        """Look once. What ends the watch is told before: the log is not what it must be, is gone, or is closed to us.
+
+        Raises LogRefused, NotFound, Unauthenticated, AccessDenied, LimitExceeded; Unreachable, and what `deliver`
+        raises; InvalidInput (code "log-bound") when the log ends before the entry to begin with.
+        """
+        self._guarded(self._look)
+
+    def begin_at_end(self) -> bool:
+        """Take the log as it is now for known: only what comes later is told. Gives whether it could; raises as above.
+
+        It cannot while the log lacks its witnesses, which is told.
+        """
+        return self._guarded(self._skip)
+
+    def _guarded(self, look: Callable[[], None]) -> bool:
+        self._delivering = False
         try:
-            self._look()
-        except LogRefused as error:
+            look()
+        except ENDS_IT as error:
             code = error.reasons[0].code
             if code == MISSING_WITNESSES:
                 self._stand(Rule.WITNESSES_MISSING, Finding(Rule.WITNESSES_MISSING, _said(error)), None)
-                return
-            if code != MISSING_TILE:  # a mirror's trouble: whoever runs the rounds bears with it for a while
+                return False
+            if code == MISSING_TILE:  # a mirror's trouble: whoever runs the rounds bears with it for a while
+                self._judge_silence()
+            else:
                 finding = Finding(Rule.LOG_REFUSED, _said(error))
                 self._hand_over(alert_of_log(finding, self._place.origin, None, since=self._clock()))
             raise
+        except Unreachable:
+            if not self._delivering:
+                self._judge_silence()
+            raise
+        return True
 
     def _look(self) -> None:
-        audited = self._follower.poll()
-        self._stand(Rule.WITNESSES_MISSING, None, audited)
+        audited = self._poll()
+        if self._follower.next > audited.head.checkpoint.size:
+            raise InvalidInput(
+                "the log ends before that entry",
+                code="log-bound",
+                found=f"entry {self._follower.next}",
+                expected=f"at most {audited.head.checkpoint.size}, the next one that the log will have",
+            )
         self._tell_entries(audited)
         now = self._clock()
         self._stand(Rule.LOG_QUIET, judge_quiet(self._rules, self._told.newest, now), audited)
-        cosigned = max(audited.head.cosigned.values(), default=None)
-        self._stand(Rule.CHECKPOINT_OLD, judge_age(self._rules, cosigned, now), audited)
+        self._stand(Rule.CHECKPOINT_OLD, judge_age(self._rules, self._told.cosigned, now), audited)
 
-    def begin_at_end(self) -> None:
-        """Take the log as it is now for known: only what comes later is told."""
+    def _poll(self) -> AuditedLog:
         audited = self._follower.poll()
+        cosigned = max(audited.head.cosigned.values(), default=None)
+        self._told.cosigned = None if cosigned is None else min(cosigned, self._clock())
+        self._stand(Rule.WITNESSES_MISSING, None, audited)
+        return audited
+
+    def _skip(self) -> None:
+        audited = self._poll()
         reader = audited.reader()
         self._follower.next = reader.size
         if reader.size:
             newest = Proven.read(reader.size - 1, reader.entry(reader.size - 1), audited).entry
-            self._told.newest = newest.at if newest else None
+            self._told.newest = min(newest.at, self._clock()) if newest else None
         self._save(position_at(audited, reader, reader.size))
+
+    def _judge_silence(self) -> None:
+        """Judge by what was seen last: a log that answers nobody has no new entry and no new cosignature to show."""
+        now, told = self._clock(), self._told
+        for rule, since, judge in (
+            (Rule.LOG_QUIET, told.newest, judge_quiet),
+            (Rule.CHECKPOINT_OLD, told.cosigned, judge_age),
+        ):
+            finding = None if since is None else judge(self._rules, since, now)
+            if finding is not None:
+                self._stand(rule, replace(finding, message=f"{finding.message}; it cannot be read now"), None)
 
     def _tell_entries(self, audited: AuditedLog) -> None:
         reader = audited.reader()
@@ -124,7 +188,8 @@ class Watcher:
         if proven.entry is None:
             yield Finding(Rule.ENTRY_UNREADABLE, f"entry {proven.index}: {proven.problem}")
             return
-        self._told.newest = max(self._told.newest or proven.entry.at, proven.entry.at)
+        at = min(proven.entry.at, self._clock())  # an entry of the future must not make a log look busy until then
+        self._told.newest = max(self._told.newest or at, at)
         yield from judge_entry(self._rules, self._told.refusals, proven.entry)
 
     def _stand(self, rule: Rule, finding: Finding | None, audited: AuditedLog | None) -> None:
@@ -140,7 +205,9 @@ class Watcher:
         self._save(self._place)
 
     def _hand_over(self, alert: Alert) -> None:
+        self._delivering = True
         self._deliver(alert)
+        self._delivering = False
         self.count += 1
 
     def _save(self, position: Position) -> None:
@@ -176,7 +243,7 @@ def persistently(
     return again
 
 
-def _said(error: LogRefused) -> str:
+def _said(error: TidegateError) -> str:
     reason = error.reasons[0]
     facts = (("found", reason.found), ("expected", reason.expected))
     return ", ".join((error.message, *(f"{name} {value}" for name, value in facts if value)))

@@ -56,7 +56,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], what: str
     )
     rules.add_argument("--policy-changes", action="store_true", help="changes of policies, trust and roles")
     rules.add_argument("--break-glass", action="store_true", help="uses of break-glass")
-    rules.add_argument("--refusals-per-minute", type=int, metavar="N", help="more than N refusals within a minute")
+    rules.add_argument("--refusals-per-minute", type=_number, metavar="N", help="more than N refusals within a minute")
     rules.add_argument("--quiet-for", metavar="TIME", help="a log without a new entry for so long, such as 1h")
     rules.add_argument("--witnessed-within", metavar="TIME", help="no witness for so long, such as 15m")
     rules.add_argument("--config", metavar="FILE", help="a watch.yaml with rules and webhook (docs/spec/alerts.md)")
@@ -66,7 +66,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser], what: str
     sending.add_argument("--webhook-plain-http", action="store_true", help="allow http to another machine")
     parser.add_argument("--once", action="store_true", help="look once, and end")
     parser.add_argument(
-        "--since", type=int, metavar="INDEX", help="begin here (default: at the end; with --once at the start)"
+        "--since", type=_number, metavar="INDEX", help="begin here (default: at the end; with --once at the start)"
     )
     add_resume(parser)
     add_log(parser)
@@ -99,9 +99,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
             if begun:
                 watcher.round()
             else:
-                watcher.begin_at_end()
-                begun = True
-                out.step("Watching", f"from entry {follower.next} on")
+                begun = watcher.begin_at_end()
+                if begun:
+                    out.step("Watching", f"from entry {follower.next} on")
 
         for _ in rounds(once, sleep=time.sleep, tell=partial(tell_wait, out)):
             pass
@@ -162,6 +162,15 @@ def _rules(args: argparse.Namespace, config: WatchFile | None) -> WatchRules:
             "--quiet-for or --witnessed-within, or a --config FILE",
         )
     return rules
+
+
+def _number(text: str) -> int:
+    from tidegate.tlog.text import parse_decimal
+
+    number = parse_decimal(text)
+    if number is None:
+        raise argparse.ArgumentTypeError("give a number from 0 on")
+    return number
 
 
 def _identity(text: str) -> Mine:

@@ -76,7 +76,7 @@ def test_what_is_remembered_of_refusals_is_bounded_by_the_window() -> None:
     window = Refusals(timedelta(minutes=1))
     for second in range(10_000):
         window.add(second, 1)
-    assert len(window.counts) == 60
+    assert len(window.counts) == 120
 
 
 def test_a_log_that_stands_still_and_witnesses_that_are_silent_are_told() -> None:
@@ -94,3 +94,15 @@ def test_a_log_that_stands_still_and_witnesses_that_are_silent_are_told() -> Non
         assert old.rule is Rule.CHECKPOINT_OLD
     assert judge_quiet(WatchRules(), None, later) is None
     assert judge_age(WatchRules(), None, later) is None
+
+
+def test_only_the_star_of_a_pattern_stands_for_more_than_itself() -> None:
+    rules = WatchRules(mine=(Mine(ISSUER, "dependabot[bot]"), Mine(ISSUER, "ci?a*")))
+    for name, found in (("dependabot[bot]", 1), ("dependabotb", 0), ("ci?anything", 1), ("cixanything", 0)):
+        assert told(rules, make_entry("release.admitted", RELEASE, name=name)) == [Rule.IDENTITY_USED] * found
+
+
+def test_one_refusal_with_a_wrong_time_hides_no_others() -> None:
+    rules, year = WatchRules(refusals=2), 365 * 86400
+    assert told(rules, refusal(year), *(refusal(n) for n in range(3))) == [Rule.REFUSALS]
+    assert told(rules, refusal(0), refusal(year), refusal(1), refusal(-year), refusal(2)) == [Rule.REFUSALS]

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.client.auditor.made import ISSUER, life_of_a_release, raw_entry
+from tests.client.auditor.made import ISSUER, START, life_of_a_release, raw_entry
 from tests.client.auditor.made_log import ORIGIN, MadeLog
 from tidegate.auditor.alerts import Alert
 from tidegate.auditor.position import Position, load_position
 from tidegate.auditor.rules import Mine, Rule, WatchRules
 from tidegate.auditor.watch import Deliver, Told, Watcher, persistently
-from tidegate.errors import LogRefused, TileInvalid, Unreachable
+from tidegate.errors import InvalidInput, LimitExceeded, LogRefused, NotFound, TileInvalid, Unreachable
 from tidegate.formats.jcs import JsonObject, canonical_bytes
 from tidegate.tlog.merkle import EMPTY_ROOT
 from tidegate.tlog.note import Algorithm, VerifierKey
@@ -179,6 +179,76 @@ def test_a_log_gone_wrong_is_told_and_ends_the_watch(log: MadeLog, harm: object,
         watching.round()
     assert refused.value.reasons[0].code == code
     assert [(alert.rule, alert.entry, alert.proof) for alert in told] == [(Rule.LOG_REFUSED, None, None)]
+
+
+def gone(log: MadeLog) -> None:
+    (log.folder / "checkpoint").unlink()
+
+
+def flooded(log: MadeLog) -> None:
+    log.write("checkpoint", bytes(1 << 20))
+
+
+@pytest.mark.parametrize(("harm", "code"), [(gone, "log-missing"), (flooded, "limit-exceeded")])
+def test_a_log_that_is_taken_away_is_told_and_ends_the_watch(log: MadeLog, harm: object, code: str) -> None:
+    told = list[Alert]()
+    watching = watcher(log, told.append, NOTHING)
+    watching.round()
+    assert callable(harm)
+    harm(log)
+    with pytest.raises((NotFound, LimitExceeded)) as refused:
+        watching.round()
+    assert refused.value.reasons[0].code == code
+    assert [alert.rule for alert in told] == [Rule.LOG_REFUSED]
+
+
+def test_a_watch_that_begins_while_the_log_is_forked_tells_it(log: MadeLog) -> None:
+    told = list[Alert]()
+    log.open()
+    forked(log)
+    with pytest.raises(LogRefused):
+        watcher(log, told.append).begin_at_end()
+    assert [alert.rule for alert in told] == [Rule.LOG_REFUSED]
+
+
+def test_a_watch_cannot_begin_before_the_witnesses_are_there(log: MadeLog) -> None:
+    told = list[Alert]()
+    assert not watcher(log, told.append, need=1).begin_at_end()
+    assert [alert.rule for alert in told] == [Rule.WITNESSES_MISSING]
+    assert watcher(log, told.append).begin_at_end()
+
+
+def test_a_log_that_stops_to_answer_is_quiet_in_the_end(log: MadeLog) -> None:
+    told = list[Alert]()
+    watching = watcher(log, told.append, WatchRules(quiet=timedelta(hours=2)))
+    watching.round()
+    log.append([raw_entry("release.admitted", {}, seconds=900, number=50)])
+    (tile,) = (log.folder / "tile/0").rglob("*/14")
+    tile.unlink()
+    for hours in (1, 2, 2):
+        log.now = START + timedelta(hours=hours, minutes=13)
+        with pytest.raises(TileInvalid):
+            watching.round()
+    assert [alert.rule for alert in told] == [Rule.LOG_QUIET]
+    assert "cannot be read" in told[0].message
+
+
+def test_an_entry_of_the_future_does_not_make_a_quiet_log_busy(log: MadeLog) -> None:
+    told = list[Alert]()
+    watching = watcher(log, told.append, WatchRules(quiet=timedelta(hours=2)))
+    log.append([raw_entry("release.admitted", {}, seconds=365 * 86400, number=50)])
+    watching.round()
+    log.now += timedelta(hours=3)
+    watching.round()
+    assert [alert.rule for alert in told] == [Rule.LOG_QUIET]
+
+
+def test_a_watch_that_would_begin_behind_the_end_is_refused(log: MadeLog) -> None:
+    watching = watcher(log, lambda _: None)
+    watching._follower.next = 14
+    with pytest.raises(InvalidInput) as refused:
+        watching.round()
+    assert refused.value.reasons[0].code == "log-bound"
 
 
 def test_a_missing_tile_is_borne_with_and_a_foreign_one_is_told(log: MadeLog) -> None:

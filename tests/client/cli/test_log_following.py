@@ -136,3 +136,8 @@ def test_export_to_stdout_goes_on_where_it_was_and_in_its_own_form_only(
     assert [line["index"] for line in documents(capsys.readouterr().out)] == list(range(13))
     assert run(log, "export", "--format", "ocsf", "--resume", resume) == 2
     assert "export-other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [("--since", "-5"), ("--refusals-per-minute", "-1"), ("--since", "14")])
+def test_watch_begins_at_an_entry_and_counts_from_0(log: MadeLog, flags: tuple[str, ...]) -> None:
+    assert run(log, "watch", "--once", "--break-glass", *flags) == 2
