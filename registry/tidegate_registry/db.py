@@ -62,7 +62,7 @@ _WROTE, _AUDITED = "tidegate.wrote", "tidegate.audited"
 _WRITING = re.compile(
     r"(?!\s*(?:SELECT|PRAGMA|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|SET|SHOW|VALUES|EXPLAIN)\b)"
     r"(?!\s*WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE)\b))"
-    r"\s*(?:(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+\"?([a-z_0-9]+))?",
+    r"\s*(?:(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|TRUNCATE)\s+\"?([a-z_0-9]+))?",
     re.IGNORECASE | re.DOTALL,
 )
 # an update of that one column
