@@ -97,7 +97,7 @@ class Integrator:
         if span:
             entries = sequence.load_entries(self._app.db, span)
             upload(self._app, tree.edge.grow(entries))
-            store_objects(self._app)
+            store_objects(self._app, below=tree.edge.size)
         elif tree.signed_at is not None and self._ticks() - tree.signed_at < self._app.settings.log.resign_seconds:
             return Did.NOTHING
         self._publish(tree)

@@ -11,6 +11,8 @@ back. The log itself goes on: a lost object must not keep later entries from aud
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
@@ -21,7 +23,7 @@ from tidegate.digest import Digest
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Event
 from tidegate_registry.audit.fields import DigestText, EventId, Namespace, Word
-from tidegate_registry.audit.tables import LogObjectRow
+from tidegate_registry.audit.tables import AuditEventRow, LogObjectRow
 from tidegate_registry.logs import get_logger
 from tidegate_registry.storage.blobs import BlobKey, BlobMissing, LogKey, StoredBytesDiffer
 
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-ROWS = 200  # looked at together; bodies are read one by one, so one of them at a time is in memory
+ROWS = 200  # looked at together, without their bodies
+AT_ONCE = (
+    8  # stored at the same time: so many bodies are in memory, and a store that is far away does not hold up the log
+)
 AGAIN = timedelta(minutes=1)  # before what was missing is looked for again
 
 
@@ -52,37 +57,59 @@ class _Pending:
     namespace: Namespace | None
 
 
-def store_objects(app: Services) -> int:
+def store_objects(app: Services, *, below: int | None = None) -> int:
     """Store what entries committed so far ask for; give how many objects were stored. Blocks; in a thread.
 
-    When it returns, every object of every entry that was committed before the call is stored or was found missing.
-    Raises StoreUnavailable or StoreFull, and DatabaseUnavailable: then call it again before publishing.
+    `below`: only what entries with a smaller index ask for, so that there is an end to it however fast others come.
+    When it returns, every object of these entries is stored or was found missing. Raises StoreUnavailable or StoreFull,
+    and DatabaseUnavailable: then call it again before publishing.
     """
     stored = 0
     last: tuple[str, str] | None = None
-    while page := _pending(app, last):
+    while page := _pending(app, last, below):
         done: set[Digest] = set()
-        for found in page:
-            if found.digest in done:
-                continue
-            try:
-                _store(app, found)
-            except (BlobMissing, StoredBytesDiffer) as error:
-                log.error("log.object_missing", entry=found.entry, digest=found.digest, problem=error.code)  # noqa: TRY400
-                _note_missing(app, found, error.code)
-            else:
-                _note_stored(app, found.digest)
-                done.add(found.digest)
-                stored += 1
+        for some in _batches(page):
+            left = [found for found in some if found.digest not in done]
+            done |= _store_all(app, left)
+        stored += len(done)
         last = page[-1].entry, page[-1].digest
     return stored
 
 
-def _pending(app: Services, last: tuple[str, str] | None) -> list[_Pending]:
+def _batches(page: Sequence[_Pending]) -> Iterator[list[_Pending]]:
+    """Give what is stored at the same time: a few, each digest once, as two entries may have two places for one."""
+    some: dict[Digest, _Pending] = {}
+    for found in page:
+        if len(some) == AT_ONCE or found.digest in some:
+            yield [*some.values()]
+            some = {}
+        some[found.digest] = found
+    yield [*some.values()]
+
+
+def _store_all(app: Services, some: Sequence[_Pending]) -> set[Digest]:
+    """Store a few at the same time, and note what became of each; give those that are stored now."""
+    futures = [app.store_crew.submit(_store, app, found) for found in some]
+    errors = [future.exception() for future in futures]
+    done = {found.digest for found, error in zip(some, errors, strict=True) if error is None}
+    if done:
+        _note_stored(app, done)
+    for found, error in zip(some, errors, strict=True):
+        if isinstance(error, (BlobMissing, StoredBytesDiffer)):
+            log.error("log.object_missing", entry=found.entry, digest=found.digest, problem=error.code)
+            _note_missing(app, found, error.code)
+        elif error is not None:
+            raise error
+    return done
+
+
+def _pending(app: Services, last: tuple[str, str] | None, below: int | None) -> list[_Pending]:
     """Give what is to be stored, in the order of the entries, from `last` on: some rows at a time."""
     row = LogObjectRow
     due = or_(col(row.missing_at).is_(None), col(row.missing_at) <= app.clock() - AGAIN)
     query = select(row.entry, row.digest, row.namespace).where(col(row.stored_at).is_(None), due)
+    if below is not None:
+        query = query.join(AuditEventRow, col(AuditEventRow.id) == row.entry).where(col(AuditEventRow.idx) < below)
     if last is not None:
         query = query.where(or_(col(row.entry) > last[0], and_(col(row.entry) == last[0], col(row.digest) > last[1])))
     with app.db.read() as tx:
@@ -106,12 +133,12 @@ def _store(app: Services, found: _Pending) -> None:
     app.blobs.put(target, body, size=len(body), sha256=Digest.of(body))
 
 
-def _note_stored(app: Services, digest: Digest) -> None:
+def _note_stored(app: Services, digests: AbstractSet[Digest]) -> None:
     row = LogObjectRow
     with app.db.scratch() as tx:
         tx.exec(
             update(row)
-            .where(col(row.digest) == digest, col(row.stored_at).is_(None))
+            .where(col(row.digest).in_(sorted(digests)), col(row.stored_at).is_(None))
             .values(stored_at=app.clock(), body=None, missing_at=None)
         )
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from threading import Barrier
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 from sqlmodel import col, select, update
 
-from tests.registry.world import T0, World, store_settings
+from tests.registry.world import World, store_settings
 from tidegate.digest import Digest
 from tidegate.formats.jcs import parse_object
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, Refused
-from tidegate_registry.audit.objects import ROWS, ObjectMissing, store_objects
+from tidegate_registry.audit.leader import acquire
+from tidegate_registry.audit.objects import AT_ONCE, ROWS, ObjectMissing, store_objects
+from tidegate_registry.audit.sequence import LOG, assign
 from tidegate_registry.audit.service import LogObject
 from tidegate_registry.audit.tables import LogObjectRow
 from tidegate_registry.sandbox.ports import pick_ports
@@ -28,7 +31,9 @@ TEXT = b"policy: text"
 
 def write(world: World, *objects: LogObject) -> str:
     with world.services.db.begin() as tx:
-        return audit.append(tx, Refused(at=T0, actor=SYSTEM, operation="-", code="-", reasons=()), objects=objects)
+        return audit.append(
+            tx, Refused(at=world.clock(), actor=SYSTEM, operation="-", code="-", reasons=()), objects=objects
+        )
 
 
 def rows(world: World) -> list[LogObjectRow]:
@@ -132,10 +137,41 @@ def test_many_are_stored_a_few_rows_at_a_time(world: World) -> None:
     assert store_objects(world.services) == 0
 
 
+def test_what_comes_meanwhile_is_left_to_the_next_checkpoint(world: World) -> None:
+    """Else whoever has entries written faster than a store takes their objects would keep the log from going on."""
+    app = world.services
+    write(world, LogObject.of(TEXT))
+    lease = acquire(app.db, LOG, "leader")
+    assert lease is not None
+    size = assign(app.db, lease, limit=100, at_least=0)
+
+    class Busy(S3BlobStore):
+        def put(self, key: BlobKey | LogKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
+            write(world, LogObject.of(sha256.encode()))
+            return super().put(key, body, size=size, sha256=sha256)
+
+    assert isinstance(app.blobs, S3BlobStore)
+    busy = dataclasses.replace(app, blobs=Busy(app.settings.s3))
+    assert store_objects(busy, below=size) == 1
+    assert [row.stored_at is None for row in rows(world)] == [False, True]
+
+
+def test_several_are_stored_at_the_same_time(world: World) -> None:
+    meeting = Barrier(AT_ONCE, timeout=30)
+
+    class Met(S3BlobStore):
+        def put(self, key: BlobKey | LogKey, body: BinaryIO | bytes, *, size: int, sha256: Digest) -> bool:
+            meeting.wait()
+            return super().put(key, body, size=size, sha256=sha256)
+
+    write(world, *(LogObject.of(b"%d" % number) for number in range(AT_ONCE)))
+    assert store_objects(dataclasses.replace(world.services, blobs=Met(world.services.settings.s3))) == AT_ONCE
+
+
 def test_an_object_belongs_to_the_transaction_of_its_entry(world: World) -> None:
     def fail_late() -> None:
         with world.services.db.begin() as tx:
-            event = Refused(at=T0, actor=SYSTEM, operation="-", code="-", reasons=())
+            event = Refused(at=world.clock(), actor=SYSTEM, operation="-", code="-", reasons=())
             audit.append(tx, event, objects=[LogObject.of(TEXT)])
             raise ZeroDivisionError
 
