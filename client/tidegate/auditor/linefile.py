@@ -15,6 +15,8 @@ from tidegate.formats.jcs import parse_object
 
 MAX_LINE_BYTES = 1 << 20  # an entry of 64 kB, each character escaped, with what OCSF says of it once more
 
+BEGINNING = b'{"'  # of every line: of a first one that was cut off, no more may be there
+
 
 class LineFile:
     """A file that lines are added to. `last`: the index in its last line, None where it has none."""
@@ -59,7 +61,7 @@ def _repair(path: Path, file: BinaryIO, *, again: bool) -> int | None:
     file.seek(max(size - 2 * MAX_LINE_BYTES, 0))
     tail = file.read()
     whole = tail[: tail.rfind(b"\n") + 1]
-    if not whole and len(tail) > MAX_LINE_BYTES:
+    if not whole and (len(tail) > MAX_LINE_BYTES or not tail.startswith(BEGINNING[: len(tail)])):
         raise _foreign(path, "no line ends")
     last = _last_index(path, whole)  # before anything is cut: what is no export is left as it is
     file.truncate(size - len(tail) + len(whole))

@@ -65,7 +65,7 @@ class LogSource:
             raise NotFound(
                 f"{self.name} does not hold what an entry names", code="log-object-missing", expected=str(digest)
             )
-        if (found := Digest.of(raw)) != digest:
+        if (found := Digest.of(raw, digest.algorithm)) != digest:
             raise LogRefused(
                 f"{self.name} holds other bytes than an entry names",
                 code="log-object-changed",
@@ -77,7 +77,7 @@ class LogSource:
 
 def object_path(digest: Digest) -> str:
     """Give the path of what entries name by digest."""
-    return f"objects/sha256/{digest.hex[:2]}/{digest.hex}"
+    return f"objects/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}"
 
 
 @contextmanager
@@ -141,7 +141,10 @@ def web_source(transport: Transport, base: str = DEFAULT_PATH) -> LogSource:
 
 def _parts(url: str) -> tuple[str, str]:
     """Split the URL of a log into its server and the path there. Raises InvalidInput."""
-    parts = urlsplit(url)
-    if parts.query or parts.fragment or "@" in parts.netloc:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = None
+    if parts is None or parts.query or parts.fragment or "@" in parts.netloc:
         raise InvalidInput("that is not the URL of a log", found=url[:300], expected="https://HOST[/PATH]")
     return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/") or DEFAULT_PATH

@@ -21,6 +21,7 @@ MAX_ENTRIES = 5_000  # about one release: its evidence, decisions and moves; mor
 
 PUT_IN_FORCE = (EntryType.POLICY_APPLIED, EntryType.POLICY_REVERTED)
 _DECIDED = (EntryType.ADMISSION_DECIDED, EntryType.PROMOTION_DECIDED)
+_STATES = (EntryType.RELEASE_ADMITTED, EntryType.CHANNEL_MOVED, EntryType.GLASS_BROKEN, EntryType.RELEASE_REVOKED)
 _LINKS = ("promotion",)  # members by which an entry without the digest belongs to one that has it
 
 
@@ -114,7 +115,8 @@ class Built:
 class Trace:
     """All that is known of `digest`. `size`: of the log that entries were proven in, None: nothing was proven.
 
-    `complete`: the whole log was read, so nothing about the digest can be missing.
+    `complete`: the whole log was read, so nothing about the digest can be missing. `cut`: there were more entries than
+    MAX_ENTRIES; of those beyond, only what says where the release stands was taken.
     """
 
     digest: Digest
@@ -126,6 +128,7 @@ class Trace:
     origin: str | None = None
     size: int | None = None
     complete: bool = False
+    cut: bool = False
 
     @property
     def revoked(self) -> Fact | None:
@@ -153,6 +156,7 @@ class Trace:
             "facts": [each.as_json() for each in self.facts],
             "log": None if self.origin is None else {"origin": self.origin, "size": self.size},
             "complete": self.complete,
+            "cut": self.cut,
             "proven": len(self.facts) - self.told,
             "told": self.told,
         }
@@ -171,6 +175,7 @@ class Related:
     _in_force: dict[str, Known] = field(default_factory=dict)  # by the policy's name
     _decided_by: dict[str, Known] = field(default_factory=dict)  # by the entry's id
     found: list[Known] = field(default_factory=list)
+    is_cut: bool = False  # there are more than were taken
 
     def take(self, known: Known) -> None:
         """Look at the next entry, and keep it if it belongs. The log's order matters: requests are opened first."""
@@ -178,7 +183,10 @@ class Related:
         if entry.type in PUT_IN_FORCE:
             self._in_force[str(entry.data.get("policy"))] = known
         links = {value for key in _LINKS if isinstance(value := entry.data.get(key), str)}
-        if not (mentions(entry.data, self.digest) or links & self._links) or len(self.found) >= MAX_ENTRIES:
+        if not (mentions(entry.data, self.digest) or links & self._links):
+            return
+        if len(self.found) >= MAX_ENTRIES and entry.type not in _STATES:  # evidence in heaps must not hide a revocation
+            self.is_cut = True
             return
         self._links |= links
         self.found.append(known)
@@ -197,11 +205,6 @@ class Related:
     def links(self) -> frozenset[str]:
         """The requests that were found to be about the digest."""
         return frozenset(self._links)
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether there are more than are shown."""
-        return len(self.found) >= MAX_ENTRIES
 
     @property
     def known(self) -> tuple[Known, ...]:
@@ -226,6 +229,7 @@ def make_trace(
     origin: str | None = None,
     size: int | None = None,
     complete: bool = False,
+    cut: bool = False,
 ) -> Trace:
     """Put what is known of `digest` in order: by index, and what has none yet by its time, last."""
     ordered = sorted({each.entry.id: each for each in known}.values(), key=order_of)
@@ -240,6 +244,7 @@ def make_trace(
         origin=origin,
         size=size,
         complete=complete,
+        cut=cut,
     )
 
 

@@ -72,6 +72,7 @@ def scan_log(audited: AuditedLog, subject: Subject, *, advance: Advance = lambda
         origin=checkpoint.origin,
         size=checkpoint.size,
         complete=not related.is_cut,
+        cut=related.is_cut,
     )
 
 
@@ -101,6 +102,7 @@ def search_log(api: Api, subject: Subject, source: LogSource, audited: AuditedLo
         tuple(_builds(related.found, source)),
         origin=checkpoint.origin if checkpoint else None,
         size=checkpoint.size if checkpoint else None,
+        cut=related.is_cut,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tidegate.auditor.trace import HEADINGS, Fact, Stay, Trace
+from tidegate.auditor.trace import HEADINGS, MAX_ENTRIES, Fact, Stay, Trace
 from tidegate.formats.paths import printable
 
 MAX_SHOWN = 40  # facts below one heading; `--json` has them all
@@ -44,6 +44,11 @@ def _lines(trace: Trace) -> Iterator[str]:
 def standing(trace: Trace) -> str:
     """Say how far all of it is known."""
     proven = len(trace.facts) - trace.told
+    if trace.cut:
+        return (
+            f"{proven} of {len(trace.facts)} entries proven in {trace.origin or 'no log'}; there are more than "
+            f"{MAX_ENTRIES} about it: of the rest only admissions, moves, break-glass and revocations are here"
+        )
     if trace.size is None:
         return "nothing here is proven: it is the registry's word, as this host's trust file names no key of its log"
     told = f"; {trace.told} marked ? are the registry's word" if trace.told else ""

@@ -30,6 +30,7 @@ ROUNDS = 8  # of candidates that a range of times may rule out
 MAX_WORDS = 16  # of a search
 PAGE_BYTES = 4 << 20  # of entries in one page; one entry is at most 64 KB
 
+_ID = re.compile(r"[0-9a-f-]{36}")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,17}")
 
 
@@ -111,9 +112,11 @@ def search(app: Services, wanted: Wanted, *, after: str, size: int) -> FoundPage
 def find_entry(app: Services, name: str) -> Found:
     """Give the entry with this index or id. Raises EntryUnknown."""
     column, value = (AuditEventRow.idx, int(name)) if _INDEX.fullmatch(name) else (AuditEventRow.id, name)
-    with app.db.read() as tx:
-        row = tx.exec(select(AuditEventRow).where(column == value)).first()
-        published = load_state(tx).published
+    row, published = None, 0
+    if isinstance(value, int) or _ID.fullmatch(value):  # no other text is for a database: PostgreSQL fails at a NUL
+        with app.db.read() as tx:
+            row = tx.exec(select(AuditEventRow).where(column == value)).first()
+            published = load_state(tx).published
     if row is None:
         raise EntryUnknown("there is no such entry", found=name[:64], expected="an index, or the id of an entry")
     return Found(row, published)

@@ -125,14 +125,15 @@ def test_an_export_that_ends_at_an_index_is_gone_on_with_behind_it(log: MadeLog)
     assert indices == list(range(313))
 
 
-def test_a_file_that_is_no_export_is_left_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["dear diary\nno end", "no end", "{}"])
+def test_a_file_that_is_no_export_is_left_as_it_is(tmp_path: Path, text: str) -> None:
     path = tmp_path / "notes.txt"
-    path.write_text("dear diary\nno end")
+    path.write_text(text)
     for again, code in ((False, "export-file-exists"), (True, "export-file-foreign")):
         with pytest.raises(InvalidInput) as refused:
             LineFile.open(path, again=again)
         assert refused.value.reasons[0].code == code
-    assert path.read_text() == "dear diary\nno end"
+    assert path.read_text() == text
 
 
 def test_a_line_is_ascii_without_anything_a_terminal_obeys() -> None:

@@ -70,11 +70,13 @@ def test_what_is_larger_than_it_may_be_is_not_read(read: Read, folder: Path) -> 
 
 def test_an_object_is_what_its_digest_says_or_nothing(read: Read, folder: Path) -> None:
     there, changed, missing = (Digest.of(text) for text in (b"there", b"changed", b"missing"))
-    for digest, content in ((there, b"there"), (changed, b"other")):
+    longer = Digest.of(b"there", "sha512")
+    for digest, content in ((there, b"there"), (changed, b"other"), (longer, b"there")):
         place = folder / object_path(digest)
         place.parent.mkdir(parents=True)
         place.write_bytes(content)
-    assert read(lambda log: log.object(there)) == b"there"
+    assert read(lambda log: log.object(there)) == read(lambda log: log.object(longer)) == b"there"
+    assert object_path(longer) == f"objects/sha512/{longer.hex[:2]}/{longer.hex}"
     with pytest.raises(LogRefused) as refused:
         read(lambda log: log.object(changed))
     assert refused.value.reasons[0].code == "log-object-changed"
@@ -122,6 +124,12 @@ def test_a_log_that_wants_to_know_who_asks_is_no_empty_log(folder: Path) -> None
     ):
         source.fetch("tile/entries/000")
     assert refused.value.hint is not None
+
+
+@pytest.mark.parametrize("where", ["https://[::1/log", "https://user@host.example/log", "https://host.example/log?x"])
+def test_what_is_no_url_is_refused(where: str) -> None:
+    with pytest.raises(InvalidInput), open_log(where, registry=None, identity=None):
+        pass
 
 
 def test_where_the_log_is_must_be_said() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.client.auditor.made import DIGEST, OTHER, RELEASE, life_of_a_release, make_entry
-from tidegate.auditor.trace import Built, Known, Related, Trace, make_trace
+from tidegate.auditor.trace import MAX_ENTRIES, Built, Known, Related, Trace, make_trace
 from tidegate.auditor.trace_svg import svg
 from tidegate.auditor.trace_text import mermaid, trace_lines
 from tidegate.digest import Digest
@@ -44,6 +44,17 @@ def test_a_release_that_a_channel_goes_back_to_has_a_second_stay() -> None:
         for index, digest in enumerate((DIGEST, OTHER, DIGEST))
     ]
     assert [(stay.index, stay.until_index) for stay in make_trace(Digest(DIGEST), moves).stays] == [(0, 1), (2, None)]
+
+
+def test_a_heap_of_evidence_hides_no_revocation() -> None:
+    related = Related(Digest(DIGEST))
+    for index in range(MAX_ENTRIES + 2):
+        related.take(Known(make_entry("manifest.stored", {"subject": DIGEST}, index=index), proven=True))
+    related.take(Known(make_entry("release.revoked", RELEASE, index=MAX_ENTRIES + 2), proven=True))
+    trace = make_trace(Digest(DIGEST), related.known, origin="log", size=9_999, cut=related.is_cut)
+    assert trace.revoked is not None
+    assert len(trace.facts) == MAX_ENTRIES + 1
+    assert "there are more than 5000" in list(trace_lines(trace))[-1]
 
 
 def test_the_text_says_what_is_proven_and_what_is_only_told() -> None:

@@ -100,7 +100,7 @@ def test_an_entry_is_found_by_its_own_id_and_by_its_index(told: Logged) -> None:
     assert find_entry(told.app, "3").row.id == told.ids[3]
     assert find_entry(told.app, told.ids[3]).row.idx == 3
     assert found(told, Wanted(decision=told.ids[3])) == [3]
-    for name in ("6", "-1", "03", str(uuid.UUID(int=0)), "1 OR 1=1"):
+    for name in ("6", "-1", "03", str(uuid.UUID(int=0)), "1 OR 1=1", "\0", "\0" * 36):
         with pytest.raises(EntryUnknown) as caught:
             find_entry(told.app, name)
         assert caught.value.reasons[0].code == "entry-unknown"
