@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlmodel import col, delete, select, update
@@ -19,11 +20,12 @@ from tidegate.auditor.source import LogSource, ReadFile, object_path
 from tidegate.digest import Digest
 from tidegate.formats.jcs import canonical_bytes, parse_object
 from tidegate.formats.predicates.types import PREDICATE_EVALUATION
+from tidegate_registry.artifacts.tables import ReleaseRow
 from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.evidence.tables import EvidenceRow
 from tidegate_registry.policies.source import PolicySet, StoredPolicies
 from tidegate_registry.policies.tables import PolicyVersionRow
-from tidegate_registry.promotion.tables import DecisionRow
+from tidegate_registry.promotion.tables import DecisionRow, TenureRow
 from tidegate_registry.trusting.service import record_trust
 
 Json = dict[str, Any]
@@ -144,6 +146,45 @@ def blame_somebody_else(log: Forgery) -> None:
     log.rewrite(log.of("admission.decided"), lambda record: record["actor"].update(name="somebody"))
 
 
+def lower_the_trust_floor(log: Forgery) -> None:
+    log.rewrite(log.of("admission.decided"), lambda record: record["previous"].update(runnerClass="self-hosted"))
+
+
+def build_it_better(log: Forgery) -> None:
+    log.rewrite(log.of("promotion.decided"), lambda record: record["inputs"]["release"]["facts"].update(builderLevel=3))
+
+
+def serve_it_longer(log: Forgery) -> None:
+    def change(record: Json) -> None:
+        tenure = record["inputs"]["tenures"][0]
+        tenure["since"] = f"2020{tenure['since'][4:]}"
+
+    log.rewrite(log.of("promotion.decided"), change)
+
+
+def report_tasks(log: Forgery) -> None:
+    log.rewrite(log.of("promotion.decided"), lambda record: record["inputs"].update(tasks=1_000_000))
+
+
+def ask_as_an_earlier_request(log: Forgery) -> None:
+    """So that what was approved then counts now."""
+    log.rewrite(log.of("promotion.decided"), lambda record: record["inputs"]["request"].update(sequence=7))
+
+
+def count_requests_again(log: Forgery) -> None:
+    log.entries.append(deepcopy(log.of("promotion.opened")))
+
+
+def never_admit(log: Forgery) -> None:
+    log.drop(log.of("release.admitted"))
+
+
+def move_by_an_older_decision(log: Forgery) -> None:
+    moved = next(each for each in log.entries if each["type"] == "channel.moved" and each["data"]["channel"] == "dev")
+    log.drop(moved)
+    log.entries.append(moved)
+
+
 FORGERIES: dict[Callable[[Forgery], None], tuple[str, str | None]] = {
     edit_the_entry: ("record-foreign", "Y2"),
     decide_for_another_day: ("record-foreign", "Y2"),
@@ -155,6 +196,14 @@ FORGERIES: dict[Callable[[Forgery], None], tuple[str, str | None]] = {
     improve_evaluation: ("evidence-differs", "Y6"),
     leave_evidence_out: ("evidence-left-out-of-decision", "Y7"),
     forget_a_move: ("channel-differs", "Y8"),
+    lower_the_trust_floor: ("previous-differs", "Y8"),
+    build_it_better: ("release-differs", "Y8"),
+    never_admit: ("release-differs", "Y8"),
+    serve_it_longer: ("history-differs", "Y8"),
+    report_tasks: ("history-differs", "Y8"),
+    ask_as_an_earlier_request: ("request-differs", "Y8"),
+    count_requests_again: ("sequence-repeated", "Y11"),
+    move_by_an_older_decision: ("change-without-decision", "Y11"),
     approve_as_somebody_else: ("approval-differs", "Y9"),
     turn_a_no_into_a_yes: ("verdict-differs", "Y10"),
     move_without_decision: ("change-without-decision", "Y11"),
@@ -220,6 +269,31 @@ def test_a_policy_that_was_edited_in_its_row_is_seen_in_the_next_decision(promot
     promotions.promote("1.0.0", "dev", "alice")
     summary, _ = replay_world(gate)
     assert ("policy-not-in-force", "Y3") in codes(summary)
+
+
+def test_a_release_that_was_served_longer_by_its_row_than_by_the_log_is_seen(promotions: Promotions) -> None:
+    gate = promotions.gate
+    record_trust(gate.services, gate.trust)
+    promotions.publish("1.0.0")
+    promotions.promote("1.0.0", "dev", "alice")
+    with gate.services.db.engine.begin() as rows:
+        rows.execute(update(TenureRow).values(since=gate.services.clock() - timedelta(days=30)))
+    promotions.promote("1.0.0", "staging")
+    summary, _ = replay_world(gate)
+    assert ("history-differs", "Y8") in codes(summary)
+
+
+def test_a_trust_floor_that_was_lowered_in_its_row_is_seen_in_the_next_admission(promotions: Promotions) -> None:
+    gate = promotions.gate
+    record_trust(gate.services, gate.trust)
+    promotions.publish("1.0.0")
+    with gate.services.db.engine.begin() as rows:
+        facts = rows.execute(select(ReleaseRow.facts)).scalar_one()
+        assert b'"runnerClass":"hosted"' in facts
+        rows.execute(update(ReleaseRow).values(facts=facts.replace(b'"hosted"', b'"self-hosted"')))
+    promotions.publish("1.1.0")
+    summary, _ = replay_world(gate)
+    assert ("previous-differs", "Y8") in codes(summary)
 
 
 def test_evidence_that_was_taken_out_of_the_database_is_missed_in_the_next_decision(promotions: Promotions) -> None:

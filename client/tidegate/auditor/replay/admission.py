@@ -93,7 +93,16 @@ class AdmissionCase(Case):
         return self.overlooked(attached, self.facts.named, record.manifest)
 
     def state_differs(self) -> Iterable[Reason]:
-        return ()
+        said = self.record.previous
+        known = [None if each is None else self.release(each).facts for each in self.task.context.previous]
+        if said not in known:
+            yield differs(
+                "previous-differs",
+                "the agent's last release was built otherwise than the trust floor was measured by",
+                step="Y8",
+                found=said,
+                expected=" or ".join("no release" if each is None else str(each) for each in known),
+            )
 
     def parts_differ(self) -> Iterable[Reason]:
         record = self.record

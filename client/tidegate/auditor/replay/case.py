@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Final, TypeVar
 
 from tidegate.auditor.replay.evidence import Bench, Verification
+from tidegate.auditor.replay.history import Admitted
 from tidegate.auditor.replay.state import Attached
 from tidegate.auditor.replay.task import Task
 from tidegate.digest import Digest
@@ -22,6 +23,8 @@ from tidegate.formats.charter import Charter
 from tidegate.formats.jcs import JsonObject, JsonValue
 from tidegate.formats.mediatypes import PREDICATE_COSIGN_SIGN, PREDICATE_RELEASE, PREDICATE_SLSA_PROVENANCE
 from tidegate.policy.evidence import VerifiedAttestation
+from tidegate.policy.floor import ReleaseFacts
+from tidegate.policy.inputs import Release
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.record import RecordedPolicy
 from tidegate.verify.trust import Trust
@@ -129,6 +132,22 @@ class Case(ABC):
         """Give the recorded policy. Raises LackingError."""
         recorded = self.facts.policy
         return None if recorded is None else made(lambda: self.bench.policy(recorded))
+
+    def release(self, admitted: Admitted, *, revoked: str | None = None) -> Release:
+        """Give a release as its admission left it. Raises LackingError."""
+        record = made(lambda: self.bench.admission(admitted.record, self.object(admitted.record)))
+        outcome = record.outcome or {}
+        facts, channels = outcome.get("facts"), outcome.get("channels")
+        return Release(
+            version=admitted.version,
+            digest=admitted.digest,
+            author=record.caller,
+            admitted_at=admitted.at,
+            facts=made(lambda: ReleaseFacts.parse(facts if isinstance(facts, dict) else {})),
+            channels=tuple(map(str, channels)) if isinstance(channels, list) else (),
+            opaque=record.opaque,
+            revoked=revoked,
+        )
 
     def verify(self, named: Named) -> Verification:
         """Verify a bundle again as at the time of the decision. Raises LackingError."""

@@ -14,6 +14,7 @@ from tidegate.formats.charter import Charter
 from tidegate.policy.evidence import VerifiedAttestation
 from tidegate.policy.load import LoadedPolicy
 from tidegate.policy.record import RecordedPolicy
+from tidegate.verify.admission_record import AdmissionRecord, parse_admission_record
 from tidegate.verify.attestation import verify_attestation
 from tidegate.verify.trust import Root, Trust
 
@@ -53,6 +54,7 @@ class Bench:
     _verified: Kept[tuple[object, ...], Verification] = field(default_factory=lambda: Kept(MAX_VERIFIED))
     _trusts: Kept[tuple[object, ...], Trust] = field(default_factory=lambda: Kept(MAX_LOADED))
     _policies: Kept[Digest, LoadedPolicy] = field(default_factory=lambda: Kept(MAX_LOADED))
+    _admissions: Kept[Digest, AdmissionRecord] = field(default_factory=lambda: Kept(MAX_LOADED))
 
     def trust(self, roots: Mapping[str, bytes], charter: Charter | None) -> Trust:
         """Put together the trust of a decision. Raises TrustFileInvalid."""
@@ -68,6 +70,10 @@ class Bench:
     def policy(self, recorded: RecordedPolicy) -> LoadedPolicy:
         """Load a policy. Raises PolicyInvalid, StatementInvalid."""
         return self._policies.get(recorded.digest, recorded.load)
+
+    def admission(self, digest: Digest, raw: bytes) -> AdmissionRecord:
+        """Read the record of an admission. Raises StatementInvalid, JsonInvalid."""
+        return self._admissions.get(digest, lambda: parse_admission_record(raw))
 
     def texts(self, key: Digest, load: Callable[[], LoadedPolicy]) -> LoadedPolicy:
         """Give the policy of texts that are named by digest, loaded once. Raises PolicyInvalid."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import astuple, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tidegate.auditor.replay.case import Case, Facts, LackingError, Named, differs
 from tidegate.auditor.replay.evidence import Bench
+from tidegate.auditor.replay.history import Standing
 from tidegate.auditor.replay.state import Attached
 from tidegate.auditor.replay.task import Task
 from tidegate.digest import Digest
@@ -19,7 +20,7 @@ from tidegate.formats.predicates.types import APPROVER_TYPES, BREAK_GLASS_TYPES,
 from tidegate.policy.attested import approver_rule, attested_of
 from tidegate.policy.decide import ENGINE, decide
 from tidegate.policy.evidence import VerifiedAttestation
-from tidegate.policy.inputs import Approval, Attested
+from tidegate.policy.inputs import Approval, Attested, Tenure
 from tidegate.policy.record import DecisionRecord, parse_record
 from tidegate.policy.verdict import Allowed, Refused
 from tidegate.verify.trust import Trust
@@ -122,6 +123,68 @@ class PromotionCase(Case):
                 expected="revoked" if context.revoked else "not revoked",
             )
 
+        standing = context.standing
+        if standing is not None:
+            yield from self._releases_differ(standing)
+            yield from self._history_differs(standing)
+            yield from self._request_differs(standing)
+
+    def _releases_differ(self, standing: Standing) -> Iterable[Reason]:
+        inputs = self.record.inputs
+        for said, admitted in ((inputs.release, standing.release), (inputs.channel.serving, standing.serving)):
+            if said is None:
+                continue
+            known = None if admitted is None else self.release(admitted, revoked=said.revoked)
+            if known != said:
+                yield differs(
+                    "release-differs",
+                    f"{said.version} was admitted otherwise, or never, by the log",
+                    step="Y8",
+                    found=said,
+                    expected=known or "a release that was admitted before",
+                )
+        serving = inputs.channel.serving
+        if serving is not None and (serving.revoked is not None) != standing.serving_revoked:
+            message = "the log says otherwise whether what the channel serves was revoked"
+            yield differs("revocation-differs", message, step="Y8", found=serving.revoked or "not revoked")
+
+    def _history_differs(self, standing: Standing) -> Iterable[Reason]:
+        inputs, channel = self.record.inputs, self.record.inputs.channel
+        window = standing.window[: 0 if inputs.charter is None else inputs.charter.rollback_window]
+        for what, said, known in (
+            ("when it was served", sorted(inputs.tenures, key=_by_time), sorted(standing.tenures, key=_by_time)),
+            ("what the channel served before", channel.window, window),
+            ("what the channel left by a rollback", sorted(channel.left), sorted(standing.left)),
+            ("whether a rollback holds it off", channel.hold is not None, standing.held),
+            ("how many reviews of broken glass are overdue", len(channel.debts), standing.overdue),
+            ("how many tasks it served, which nobody reports", inputs.tasks, None),
+        ):
+            if said != known:
+                message = f"the log says otherwise {what}"
+                yield differs("history-differs", message, step="Y8", found=said, expected=known)
+
+    def _request_differs(self, standing: Standing) -> Iterable[Reason]:
+        request, promotion = self.record.inputs.request, self.task.entry.data.get("promotion")
+        number, newest = request.sequence, self.record.inputs.channel.sequence
+        if promotion is None and not self.facts.allowed:  # nothing could mend it: none was opened
+            said: object = (number, newest)
+            known: object = (standing.sequence + 1, standing.sequence + 1)
+        else:
+            said = (
+                *(request.id, request.agent, request.channel, request.source, self.record.inputs.release.version),
+                *(str(self.facts.digest), number, str(request.action), request.reason, request.opened_at, newest),
+            )
+            opened = standing.request
+            known = None if opened is None else (*astuple(opened), standing.sequence)
+        if said != known:
+            yield differs(
+                "request-differs",
+                "the log says otherwise what was asked for, or that nothing was",
+                step="Y8",
+                found=said,
+                expected=known or "an entry promotion.opened",
+            )
+
     def parts_differ(self) -> Iterable[Reason]:
         inputs = self.record.inputs
         if inputs.charter is None:
@@ -194,6 +257,10 @@ class PromotionCase(Case):
             roots=tuple((root.name, root.digest) for root in trust.roots),
         )
         return isinstance(decide(self.policy, other, self.record.decided_at), Allowed)
+
+
+def _by_time(each: Tenure) -> tuple[str, datetime, datetime]:
+    return each.channel, each.since, each.until or datetime.max.replace(tzinfo=UTC)
 
 
 def _unsigned(approval: Approval) -> Reason:

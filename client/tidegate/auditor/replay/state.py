@@ -11,17 +11,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from tidegate.auditor.replay.history import FOLLOWED, Admitted, History, Standing, digest_of, text
 from tidegate.digest import Digest
-from tidegate.errors import DigestInvalid, Reason
+from tidegate.errors import Reason
 from tidegate.formats.entry import Entry
-from tidegate.formats.jcs import JsonObject, JsonValue
 
 ADMISSION, PROMOTION = "admission.decided", "promotion.decided"
 DECISIONS: Final = frozenset({ADMISSION, PROMOTION})
 FOLLOWS: Final = frozenset({"release.admitted", "channel.moved"})
 POLICIES: Final = frozenset({"policy.applied", "policy.reverted"})
 EVIDENCE, TRUST, REVOKED = "evidence.verified", "trust.changed", "release.revoked"
-READ: Final = frozenset({EVIDENCE, TRUST, REVOKED}) | DECISIONS | FOLLOWS | POLICIES
+READ: Final = frozenset({EVIDENCE, TRUST, REVOKED}) | DECISIONS | FOLLOWS | FOLLOWED | POLICIES
 COMPANY: Final = "_company"  # the name of the policy that every overlay adds to
 
 SLACK: Final = timedelta(seconds=60)
@@ -51,7 +51,7 @@ class Context:
     `policies`: what may have been in force, by texts: one, but for decisions that hold no lock shortly after a change;
     none where no policy was. `trusts`: the same of descriptions of trust, which are told a moment late. `serving`: what
     the decision's channel served. `attached`, `baseline`: the evidence about the decided manifest and about what the
-    channel served.
+    channel served. `previous`: what may have been the agent's last release. `standing`: None of an admission.
     """
 
     policies: tuple[PolicyTexts, ...]
@@ -60,35 +60,50 @@ class Context:
     revoked: bool
     attached: tuple[Attached, ...]
     baseline: tuple[Attached, ...]
+    previous: tuple[Admitted | None, ...] = ()
+    standing: Standing | None = None
 
 
-Change = tuple[str, str, str]
-"""An agent, the version or channel of it that changes, and the digest that it then names."""
+Change = tuple[str, ...]
+"""What changes: of an agent a version and its manifest; or a channel, the version and manifest that it then serves, for
+the request of which number, and what it served before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A yes that nothing followed from yet. `decision`: its name in what follows. `record`: of it."""
+
+    decision: str
+    change: Change
+    record: Digest
 
 
 @dataclass(slots=True)
 class LogState:
-    """Follows a log. Memory: some 300 bytes for each piece of evidence, and little else."""
+    """Follows a log. Memory: some 300 bytes for each piece of evidence, and what a History takes."""
 
     _policies: dict[str, Digest] = field(default_factory=dict)
     _replaced: dict[str, tuple[Digest | None, datetime]] = field(default_factory=dict)
     _trusts: tuple[tuple[Digest, datetime], ...] = ()
     _attached: dict[tuple[str, str], tuple[Attached, ...]] = field(default_factory=dict)
-    _serving: dict[tuple[str, str], Digest] = field(default_factory=dict)
-    _revoked: set[tuple[str, str]] = field(default_factory=set)
-    _granted: dict[str, Change] = field(default_factory=dict)
+    _history: History = field(default_factory=History)
+    _granted: dict[tuple[str, ...], Granted] = field(default_factory=dict)
 
     def context(self, entry: Entry) -> Context:
         """Give what was so when the decision `entry` was made. Call before `take`."""
-        repository, digest = _text(entry.data, "repository"), _text(entry.data, "digest")
-        serving = self._serving.get((repository, _text(entry.data, "channel")))
+        repository, digest, history = text(entry.data, "repository"), text(entry.data, "digest"), self._history
+        promotion, allowed = entry.type == PROMOTION, entry.data.get("allowed") is True
+        serving = history.serving(repository, text(entry.data, "channel")) if promotion else None
+        last = () if promotion else history.previous(repository, entry.at - SLACK)
         return Context(
             policies=self._in_force(entry, repository.partition("/")[0]),
             trusts=self._trusted(entry.at),
             serving=serving,
-            revoked=(repository, digest) in self._revoked,
+            revoked=history.is_revoked(repository, digest_of(digest)),
             attached=self._attached.get((repository, digest), ()),
             baseline=() if serving is None else self._attached.get((repository, serving), ()),
+            previous=last[:1] if allowed else last,  # a no is written without a lock
+            standing=history.standing(entry) if promotion else None,
         )
 
     def take(self, entry: Entry) -> tuple[Reason, ...]:
@@ -97,13 +112,15 @@ class LogState:
         if entry.type == EVIDENCE:
             self._attach(entry)
         elif entry.type in POLICIES:
-            name = _text(data, "policy")
+            name = text(data, "policy")
             self._replaced[name] = (self._policies.get(name), entry.at)
-            self._policies[name] = _digest(data.get("digest"))
+            self._policies[name] = digest_of(data.get("digest"))
         elif entry.type == TRUST:
-            self._trusts = (*self._trusts[-1:], (_digest(data.get("digest")), entry.at))
+            self._trusts = (*self._trusts[-1:], (digest_of(data.get("digest")), entry.at))
         elif entry.type == REVOKED:
-            self._revoked.add((_text(data, "repository"), _text(data, "digest")))
+            self._history.revoke(entry)
+        elif entry.type in FOLLOWED:
+            return self._history.take(entry)
         elif entry.type in DECISIONS:
             self._decided(entry)
         elif entry.type in FOLLOWS:
@@ -128,31 +145,48 @@ class LogState:
         return tuple(digest for digest, _ in (*(older if lately else ()), newest) if digest is not None)
 
     def _attach(self, entry: Entry) -> None:
-        key = (_text(entry.data, "repository"), _text(entry.data, "subject"))
-        found = Attached(_digest(entry.data.get("bundle")), _text(entry.data, "predicate_type"), entry.at)
+        key = (text(entry.data, "repository"), text(entry.data, "subject"))
+        found = Attached(digest_of(entry.data.get("bundle")), text(entry.data, "predicate_type"), entry.at)
         self._attached[key] = (*self._attached.get(key, ()), found)
 
     def _decided(self, entry: Entry) -> None:
-        if entry.data.get("allowed") is True:
-            name = _text(entry.data, "decision") if entry.type == PROMOTION else entry.id
-            what = "channel" if entry.type == PROMOTION else "version"
-            self._granted[name] = (
-                _text(entry.data, "repository"),
-                _text(entry.data, what),
-                _text(entry.data, "digest"),
-            )
+        if entry.data.get("allowed") is not True:
+            return
+        data, record = entry.data, digest_of(entry.data.get("record"))
+        repository, version, digest = text(data, "repository"), text(data, "version"), text(data, "digest")
+        if entry.type == ADMISSION:
+            self._granted[repository, "version", version] = Granted(entry.id, (repository, version, digest), record)
+            return
+        channel, opened = text(data, "channel"), self._history.opened(text(data, "promotion"))
+        serves = self._history.serving(repository, channel) or NOTHING
+        number = "no request" if opened is None else str(opened.sequence)
+        change = (repository, channel, version, digest, number, serves)
+        self._granted[repository, "channel", channel] = Granted(text(data, "decision"), change, record)
 
     def _followed(self, entry: Entry) -> tuple[Reason, ...]:
-        """Y11: whatever moves follows a yes about the very same, and one yes moves once."""
-        moved = entry.type == "channel.moved"
-        repository, digest = _text(entry.data, "repository"), _text(entry.data, "digest")
-        what = _text(entry.data, "channel" if moved else "version")
+        """Y11: whatever moves follows the latest yes about the very same, and one yes moves once."""
+        data, moved = entry.data, entry.type == "channel.moved"
+        repository, version, digest = text(data, "repository"), text(data, "version"), text(data, "digest")
+        channel, serves = text(data, "channel"), text(data, "previous") or NOTHING
+        key = (repository, "channel", channel) if moved else (repository, "version", version)
+        granted = self._granted.get(key)
+        if granted is not None and granted.decision == data.get("decision"):
+            self._granted.pop(key)
+        else:
+            granted = None
         if moved:
-            self._serving[repository, what] = _digest(digest)
-        decision = entry.data.get("decision")
-        granted = self._granted.pop(decision, None) if isinstance(decision, str) else None
-        done = (repository, what, digest)
-        return tuple(reason for step in CHANGE_STEPS for reason in step.check(granted, done))
+            self._history.move(entry)
+            done: Change = (repository, channel, version, digest, str(data.get("sequence")), serves)
+        else:
+            done = (repository, version, digest)
+            if granted is not None:
+                admitted = Admitted(version, digest_of(digest), granted.record, entry.at)
+                self._history.admit(repository, admitted)
+        change = None if granted is None else granted.change
+        return tuple(reason for step in CHANGE_STEPS for reason in step.check(change, done))
+
+
+NOTHING: Final = "nothing"  # what a channel serves before its first release
 
 
 def follows_from(granted: Change | None, done: Change) -> tuple[Reason, ...]:
@@ -163,7 +197,7 @@ def follows_from(granted: Change | None, done: Change) -> tuple[Reason, ...]:
                 "change-without-decision",
                 "nothing before it in the log allowed this",
                 found=" ".join(done),
-                expected="an allowed decision that was not used before",
+                expected="an allowed decision, the latest about it, that was not used before",
                 step="Y11",
             ),
         )
@@ -196,16 +230,3 @@ def type_of(raw: bytes) -> str:
     """Give the type of an entry without reading it: canonical JSON ends with type and version. Empty if it does not."""
     match = _END.search(raw, max(0, len(raw) - _LONGEST_END))
     return match[1].decode("ascii") if match else ""
-
-
-def _text(data: JsonObject, name: str) -> str:
-    value = data.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _digest(value: JsonValue) -> Digest:
-    """Read a digest; one that is none becomes the digest of nothing, which no record names."""
-    try:
-        return Digest.parse(value if isinstance(value, str) else "")
-    except DigestInvalid:
-        return Digest.of(b"")

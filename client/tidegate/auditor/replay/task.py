@@ -73,6 +73,9 @@ def _by_the_log(context: Context) -> Iterator[Digest]:
     yield from (each for texts in context.policies for each in texts if each is not None)
     yield from context.trusts
     yield from (each.bundle for each in (*context.attached, *context.baseline))
+    standing = context.standing
+    known = (*context.previous, *(() if standing is None else (standing.release, standing.serving)))
+    yield from (each.record for each in known if each is not None)
 
 
 def _named(kind: str, record: bytes) -> Iterator[Digest]:
