@@ -55,8 +55,13 @@ def open_audited(source: LogSource, trust: LogTrust, states: LogStates, *, now: 
             seen = _opened_before(state, before, trust)
             audited = AuditedLog(source, trust, head, before, seen)
             _check_clock(before, now)
-            _check_growth(before, seen, audited, states, now)
-        state.keep(Seen(head.raw, now, source.name, before.verified if before else None))
+            try:
+                _check_growth(before, seen, audited, states, now)
+            except TileInvalid:  # a lagging mirror, or a fork that hides what would prove it
+                state.keep(replace(before, unproven=before.unproven or Seen(head.raw, now, source.name)))
+                raise
+        unproven = _still_unproven(state, audited, states, now)
+        state.keep(Seen(head.raw, now, source.name, before.verified if before else None, unproven))
     return audited
 
 
@@ -83,6 +88,29 @@ def _opened_before(state: LogState, before: Seen, trust: LogTrust) -> OpenedChec
         ) from error
     except LogRefused as error:
         raise damaged(state.path, error.message) from error
+
+
+def _still_unproven(state: LogState, audited: AuditedLog, states: LogStates, now: datetime) -> Seen | None:
+    """Hold the head against the checkpoint that could not be proven; give it while it is about a larger tree.
+
+    Raises LogRefused (code "log-fork", with evidence kept), TileInvalid.
+    """
+    unproven = state.seen.unproven if state.seen else None
+    if unproven is None:
+        return None
+    opened = _opened_before(state, unproven, audited.trust)
+    if opened.checkpoint.size > audited.head.checkpoint.size:
+        return unproven
+    verdict = judge_heads(opened.checkpoint, audited.head.checkpoint, audited.source.fetch)
+    if isinstance(verdict, Forked):
+        keep = _Keeping(unproven, opened, audited, states, now)
+        message = (
+            f"{audited.source.name} does not continue a checkpoint that the log signed, and whose proof it withheld"
+        )
+        refused = keep.refused(message, verdict.proof, code="log-fork")
+        state.keep(replace(audited.before or unproven, unproven=None))  # told once, as the log that was seen goes on
+        raise refused
+    return None
 
 
 def _check_clock(before: Seen, now: datetime) -> None:

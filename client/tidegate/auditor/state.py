@@ -13,7 +13,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tidegate.formats.moment import moment_text, parse_moment
 from tidegate.tlog.text import format_base64, parse_base64
 
 FORMAT = "tidegate/log-state/v1"
-MAX_STATE_BYTES = 256 << 10  # a checkpoint with the cosignatures of 32 witnesses, written as JSON
+MAX_STATE_BYTES = 512 << 10  # two checkpoints with the cosignatures of 32 witnesses, written as JSON
 EVIDENCE_FOLDER = "evidence"
 _MAX_TRIES = 1000  # names for evidence of one second
 _UNFIT = re.compile(r"[^A-Za-z0-9.-]+")
@@ -40,12 +40,17 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The last checkpoint found good. `note`: its exact bytes. `at`: by this machine's clock. `source`: for people."""
+    """The last checkpoint found good. `note`: its exact bytes. `at`: by this machine's clock. `source`: for people.
+
+    `unproven`: the first one signed by the log after it whose files, when it was shown, did not prove that it continues
+    this one. It is neither believed nor forgotten: what is found good later must agree with it.
+    """
 
     note: bytes
     at: datetime
     source: str
     verified: Verified | None = None
+    unproven: Seen | None = None
 
 
 class LogState:
@@ -56,12 +61,9 @@ class LogState:
 
     def keep(self, seen: Seen) -> None:
         """Remember `seen` from now on, also after a power cut. Raises OSError."""
-        document: JsonObject = {
-            "format": FORMAT,
-            "checkpoint": seen.note.decode("utf-8"),
-            "seenAt": moment_text(seen.at),
-            "source": seen.source,
-        }
+        document: JsonObject = {"format": FORMAT, **_document(seen)}
+        if seen.unproven is not None:
+            document["unproven"] = _document(seen.unproven)
         if seen.verified is not None:
             document["verified"] = {"size": seen.verified.size, "root": format_base64(seen.verified.root)}
         _write(self.path, f"{json.dumps(document, indent=2)}\n".encode())
@@ -124,10 +126,22 @@ def parse_state(raw: bytes) -> Seen:
     document = parse_object(raw, limit=MAX_STATE_BYTES, what="the file")
     if document.get("format") != FORMAT:
         raise ValueError(f"it is not of the form {FORMAT}")
+    later = document.get("unproven")
+    if later is not None and not isinstance(later, dict):
+        raise ValueError("`unproven` is no object")
+    unproven = None if later is None else _seen(later)
+    return replace(_seen(document), verified=_verified(document.get("verified")), unproven=unproven)
+
+
+def _document(seen: Seen) -> JsonObject:
+    return {"checkpoint": seen.note.decode("utf-8"), "seenAt": moment_text(seen.at), "source": seen.source}
+
+
+def _seen(document: JsonObject) -> Seen:
     note, at, source = (document.get(name) for name in ("checkpoint", "seenAt", "source"))
     if not isinstance(note, str) or not isinstance(at, str) or not isinstance(source, str):
         raise ValueError("it has no checkpoint, seenAt or source")  # noqa: TRY004 - of a file's content
-    return Seen(note.encode("utf-8"), parse_moment(at), source, _verified(document.get("verified")))
+    return Seen(note.encode("utf-8"), parse_moment(at), source)
 
 
 def _verified(value: JsonValue) -> Verified | None:

@@ -10,11 +10,13 @@ import base64
 import binascii
 import hashlib
 import hmac
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from tidegate.errors import InvalidInput, Unreachable
 from tidegate.remote.address import is_loopback
@@ -38,6 +40,11 @@ class Receiver:
     url: str
     secret: bytes
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine: no proxy knows it."""
+        return is_loopback(urlsplit(self.url).hostname or "")
+
 
 def parse_receiver(url: str, secret: str, *, plain_http: bool = False) -> Receiver:
     """Check a receiver's URL and secret (`whsec_` and base64, or that base64 alone).
@@ -45,10 +52,13 @@ def parse_receiver(url: str, secret: str, *, plain_http: bool = False) -> Receiv
     https, or http to this machine; `plain_http` allows http elsewhere, and only an explicit wish of the user may set
     it. Raises InvalidInput (codes "webhook-url", "webhook-secret").
     """
+    import httpx2
+
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-    except ValueError:
+        _, _ = parts.port, httpx2.URL(url)  # what cannot be asked for is refused now, not at the first alert
+    except (ValueError, httpx2.InvalidURL):
         parts, host = urlsplit(""), ""
     good = parts.scheme == "https" or (parts.scheme == "http" and (is_loopback(host) or plain_http))
     legible = len(url) <= MAX_URL and url.isascii() and url.isprintable() and " " not in url
@@ -67,9 +77,16 @@ class Webhook:
     """Sends to one receiver, once for each call; who calls decides how often. `clock`: seconds since 1970."""
 
     def __init__(
-        self, receiver: Receiver, client: httpx2.Client, *, clock: Callable[[], float], resolve: Resolve = resolve
+        self,
+        receiver: Receiver,
+        client: httpx2.Client,
+        *,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
+        resolve: Resolve = resolve,
     ) -> None:
-        self._receiver, self._client, self._clock, self._resolve = receiver, client, clock, resolve
+        self._receiver, self._client, self._resolve = receiver, client, resolve
+        self._clock, self._monotonic = clock, monotonic
 
     def send(self, message: str, body: bytes) -> None:
         """POST `body`, a JSON document. `message`: its id, the same whenever the same alert is sent.
@@ -87,10 +104,10 @@ class Webhook:
                 "POST", self._receiver.url, content=body, headers=headers, timeout=timeout, follow_redirects=False
             ) as response:
                 status = response.status_code
-                read = 0
-                for chunk in response.iter_raw(MAX_ANSWER_BYTES):
+                deadline, read = self._monotonic() + ANSWER_SECONDS, 0
+                for chunk in response.iter_raw():  # as it comes: whoever drips it must not hold us up
                     read += len(chunk)
-                    if read >= MAX_ANSWER_BYTES:
+                    if read >= MAX_ANSWER_BYTES or self._monotonic() > deadline:
                         break
         except httpx2.TransportError as error:
             raise self._failed("webhook-unreachable", "does not answer", str(error) or type(error).__name__) from error
@@ -102,6 +119,8 @@ class Webhook:
         try:
             found = addresses(host, self._resolve)
         except (OSError, UnicodeError) as error:
+            if getproxies() and not is_loopback(host):
+                return  # names outside are the proxy's business
             raise self._failed("webhook-unreachable", "has no address", host) from error
         if any(is_never_sent_to(each) for each in found):
             raise self._failed(

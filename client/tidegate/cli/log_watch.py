@@ -234,7 +234,7 @@ def _delivery(receiver: Receiver | None, args: argparse.Namespace, out: Output) 
 
     from tidegate.auditor.webhook import Webhook
 
-    with httpx2.Client(follow_redirects=False) as client:
+    with httpx2.Client(follow_redirects=False, trust_env=not receiver.is_local) as client:
         webhook = Webhook(receiver, client, clock=time.time)
         send = persistently(
             lambda alert: webhook.send(alert.id, alert.body),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from dataclasses import replace
 from datetime import timedelta
@@ -102,6 +103,34 @@ def test_evidence_is_whole_and_never_written_over(auditor: Auditor, log: SmallLo
     assert (report["code"], report["seen"]["size"], report["shown"]["size"]) == ("log-fork", 300, 301)
     assert report["consistencyProofThatFailed"]
     assert auditor.look().seen is not None  # the log that was seen goes on
+
+
+def test_a_fork_whose_proof_is_withheld_is_remembered_until_the_log_contradicts_it(
+    auditor: Auditor, log: SmallLog, tmp_path: Path
+) -> None:
+    auditor.look()
+    forked = log.rewritten(tmp_path / "fork", [entry(0, salt="other"), *log.entries[1:], entry(300)])
+    shutil.rmtree(forked.folder / "tile")
+    assert auditor.refusal(forked).reasons[0].code == "tile-missing"
+    assert auditor.evidence == []
+    auditor.look()  # not larger yet: nothing contradicts it
+    log.grow(2)
+    assert auditor.refusal().reasons[0].code == "log-fork"
+    (evidence,) = auditor.evidence
+    assert (evidence / "seen.checkpoint").read_bytes() == forked.note
+    assert (evidence / "shown.checkpoint").read_bytes() == log.note
+    auditor.look()  # told once; the log that was seen goes on
+
+
+def test_a_mirror_that_lagged_behind_its_checkpoint_is_no_fork(auditor: Auditor, log: SmallLog, tmp_path: Path) -> None:
+    auditor.look()
+    log.grow(2)
+    aside = (log.folder / "tile").rename(tmp_path / "aside")
+    assert auditor.refusal().reasons[0].code == "tile-missing"
+    aside.rename(log.folder / "tile")
+    log.grow(2)
+    auditor.look()
+    assert "unproven" not in auditor.state.read_text()
 
 
 def test_a_state_cannot_be_kept_half(auditor: Auditor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,39 @@ def test_little_of_an_answer_is_read() -> None:
     assert receiver.cut == 1
 
 
+def test_an_answer_that_drips_is_not_waited_for() -> None:
+    now = NOW
+
+    def clock() -> float:
+        nonlocal now
+        now += 10  # each byte of the answer takes so long
+        return now
+
+    def dripping() -> Iterator[bytes]:
+        for count in range(1000):
+            assert count < 5, "still reading"
+            yield b"x"
+
+    answer = httpx2.MockTransport(lambda _: httpx2.Response(200, content=dripping()))
+    with httpx2.Client(transport=answer) as client:
+        receiver = parse_receiver("http://127.0.0.1/hook", SECRET)
+        Webhook(receiver, client, clock=lambda: NOW, monotonic=clock).send("alert_1", b"{}")
+
+
+def test_a_name_that_only_the_proxy_knows_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(host: str) -> list[str]:
+        raise OSError(host)
+
+    answer = httpx2.MockTransport(lambda _: httpx2.Response(200, content=iter((b"ok",))))
+    receiver = parse_receiver("https://receiver.example/hook", SECRET)
+    with httpx2.Client(transport=answer) as client:
+        webhook = Webhook(receiver, client, clock=lambda: NOW, resolve=unknown)
+        with pytest.raises(Unreachable):
+            webhook.send("alert_1", b"{}")
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+        webhook.send("alert_1", b"{}")
+
+
 def test_a_receiver_that_is_away_is_unreachable_and_its_path_is_not_told() -> None:
     with receiving() as gone:
         url = gone.url
@@ -69,6 +102,8 @@ def test_a_receiver_that_is_away_is_unreachable_and_its_path_is_not_told() -> No
         "https://receiver.example/ü",
         f"https://receiver.example/{'x' * 3000}",
         "https://[::1",
+        "https://receiver.example:99999/hook",
+        "https://receiver.example:x/hook",
     ],
 )
 def test_urls_that_are_no_receiver_are_refused(url: str) -> None:
