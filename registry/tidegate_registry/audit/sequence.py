@@ -77,18 +77,16 @@ def note_found(db: Db, lease: Lease, size: int, root: bytes) -> None:
         _write(tx, lease, published=size, root=root)
 
 
-def note_restored(db: Db, lease: Lease, *, published: int, root: bytes, assigned: int | None = None) -> None:
+def note_restored(tx: Tx, lease: Lease, *, published: int, root: bytes, assigned: int | None = None) -> None:
     """Note where the log stands after a restore, and that it may go on. `assigned` None: as it was.
 
-    With `assigned`, entries that have an index from there on have none any more. Raises LeadershipLost.
+    With `assigned`, entries that have an index from there on have none any more. The caller has called `fence`.
     """
-    with db.bookkeeping() as tx:
-        fence(tx, lease)
-        if assigned is None:
-            _write(tx, lease, published=published, root=root, halted=None)
-            return
-        tx.connection().execute(text("UPDATE audit_event SET idx = NULL WHERE idx >= :size"), {"size": assigned})
-        _write(tx, lease, assigned=assigned, published=published, root=root, halted=None)
+    if assigned is None:
+        _write(tx, lease, published=published, root=root, halted=None)
+        return
+    tx.connection().execute(text("UPDATE audit_event SET idx = NULL WHERE idx >= :size"), {"size": assigned})
+    _write(tx, lease, assigned=assigned, published=published, root=root, halted=None)
 
 
 def note_halted(db: Db, lease: Lease, code: str) -> None:

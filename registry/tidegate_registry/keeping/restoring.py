@@ -25,6 +25,7 @@ from tidegate.digest import Digest
 from tidegate.errors import Conflict, TidegateError, TileInvalid
 from tidegate.formats.entry import Entry, parse_entry
 from tidegate.tlog.edge import Edge
+from tidegate.tlog.merkle import EMPTY_ROOT
 from tidegate.tlog.tiles import TILE_WIDTH, TilePath, leaf_hashes, parse_tile_path, read_bundle
 from tidegate_registry.artifacts import redo as artifacts
 from tidegate_registry.audit import leader, sequence
@@ -41,6 +42,8 @@ from tidegate_registry.promotion import redo as promotion
 from tidegate_registry.storage.blobs import LOG, LogKey
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tidegate.formats.jcs import JsonObject
     from tidegate.tlog.checkpoint import Checkpoint
     from tidegate.tlog.note import VerifierKey
@@ -67,7 +70,7 @@ class Restored:
     `size`: of the log. `imported`: entries that the database did not have. `placed`: that it had under another index,
     or none. `corrected`: ids of those that it had with other bytes. `displaced`: rows that stood where the log has
     another entry; they come later in the log. `lacking`: what could not be done again, in sentences. `written`: files
-    of the log that were written again.
+    of the log that were written again. `unfinished`: a restore before this one died and left the rest to it.
     """
 
     size: int = 0
@@ -75,6 +78,7 @@ class Restored:
     placed: int = 0
     displaced: int = 0
     written: int = 0
+    unfinished: bool = False
     corrected: list[str] = field(default_factory=list)
     lacking: list[str] = field(default_factory=list)
     lacking_count: int = 0
@@ -82,7 +86,7 @@ class Restored:
     @property
     def changed(self) -> bool:
         """Whether anything was restored."""
-        return bool(self.imported or self.placed or self.displaced or self.written or self.corrected)
+        return bool(self.imported or self.placed or self.displaced or self.written or self.corrected or self.unfinished)
 
     def as_json(self) -> JsonObject:
         """Give what `--json` shows."""
@@ -154,29 +158,39 @@ def _restore(app: Services, actor: Actor, key: VerifierKey, held: _Held, advance
             "there is no published log to restore from", expected="log/checkpoint", hint="start the registry"
         )
     done = Restored(size=0 if checkpoint is None else checkpoint.size)
+    uncovered: list[TilePath] = []
+    assigned, root = None, EMPTY_ROOT if checkpoint is None else checkpoint.root
     if checkpoint is None or checkpoint.size < state.published:
         _put_back_files(app, checkpoint, done, held, advance)
     else:
         _take_in(app, checkpoint, done, held, advance)
-        _remove_uncovered(app, checkpoint.size)
-        sequence.note_restored(
-            app.db, held.lease, published=checkpoint.size, root=checkpoint.root, assigned=checkpoint.size
-        )
-    if done.changed:
-        event = LogRestored(
-            at=app.clock(),
-            actor=actor,
-            size=done.size,
-            imported=done.imported,
-            placed=done.placed,
-            displaced=done.displaced,
-            files=done.written,
-            corrected=len(done.corrected),
-            lacking=done.lacking_count,
-        )
-        with app.db.begin() as tx:
-            audit.append(tx, event, entropy=app.entropy)
+        uncovered, assigned = _uncovered(app, checkpoint.size), checkpoint.size
+        done.unfinished = state.assigned < assigned
+    with app.db.begin() if done.changed else app.db.bookkeeping() as tx:
+        leader.fence(tx, held.lease)  # until all of this is done, nobody publishes what covers these files
+        if fetch_checkpoint(app, key) != checkpoint:
+            raise leader.LeadershipLost("another replica published meanwhile", hint="stop all of them, and try again")
+        for path in uncovered:
+            log.warning("restore.removed", path=str(path))
+            app.blobs.delete(LogKey(str(path)))
+        sequence.note_restored(tx, held.lease, published=done.size, root=root, assigned=assigned)
+        if done.changed:
+            audit.append(tx, _told(done, app.clock(), actor), entropy=app.entropy)
     return done
+
+
+def _told(done: Restored, now: datetime, actor: Actor) -> LogRestored:
+    return LogRestored(
+        at=now,
+        actor=actor,
+        size=done.size,
+        imported=done.imported,
+        placed=done.placed,
+        displaced=done.displaced,
+        files=done.written,
+        corrected=len(done.corrected),
+        lacking=done.lacking_count,
+    )
 
 
 def _take_in(
@@ -189,7 +203,8 @@ def _take_in(
             raise _forked(f"bundle {number} changed while it was read")
         parsed = [parse_entry(raw, index=number * TILE_WIDTH + place) for place, raw in enumerate(entries)]
         for entry in _settle(app, parsed, done, held):
-            _import(app, entry, done)
+            held.keep()
+            _import(app, entry, done, held)
         advance(len(entries))
 
 
@@ -254,11 +269,12 @@ def _place(tx: Tx, statement: str, **values: object) -> None:
     tx.connection().execute(text(statement), values)
 
 
-def _import(app: Services, entry: Entry, done: Restored) -> None:
+def _import(app: Services, entry: Entry, done: Restored, held: _Held) -> None:
     """Write an entry that is missing and do again what it says; where that fails, the entry alone."""
     again = REDO.get(entry.type)
     lacking = None
     with app.db.begin() as tx:
+        leader.fence(tx, held.lease)
         audit.import_entry(tx, entry)
         if again is not None:
             try:
@@ -279,13 +295,18 @@ def _fetch_object(app: Services, digest: Digest, limit: int) -> bytes | None:
     return found[0] if found is not None and digest.matches(found[0]) else None
 
 
-def _remove_uncovered(app: Services, size: int) -> None:
-    """Remove tiles of a tree larger than `size`: nobody was ever shown a checkpoint over them."""
+def _uncovered(app: Services, size: int) -> list[TilePath]:
+    """Give the tiles of a tree larger than `size`: nobody was ever shown a checkpoint over them."""
+    found: list[TilePath] = []
     for stored in app.blobs.list(f"{LOG}tile/"):
-        path = parse_tile_path(stored.path.removeprefix(LOG))
+        try:
+            path = parse_tile_path(stored.path.removeprefix(LOG))
+        except TileInvalid:  # in nobody's way
+            log.warning("restore.not_ours", path=stored.path)
+            continue
         if path.entries_needed > size:
-            log.warning("restore.removed", path=stored.path)
-            app.blobs.delete(LogKey(str(path)))
+            found.append(path)
+    return found
 
 
 def _put_back_files(
@@ -302,7 +323,6 @@ def _put_back_files(
         advance(len(entries))
     if checkpoint is not None and edge.root != checkpoint.root:
         raise _forked(f"the database has root {edge.root.hex()} at {size} entries")
-    sequence.note_restored(app.db, held.lease, published=size, root=edge.root)
 
 
 def _forked(found: str) -> LogForked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import text
@@ -16,7 +16,9 @@ from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.audit.problems import LogAhead, LogBehind, LogForked, LogMissing
 from tidegate_registry.db import DatabaseUnavailable
+from tidegate_registry.keeping.events import LogRestored
 from tidegate_registry.keeping.restoring import RegistryRunning, Restored, restore
+from tidegate_registry.storage.blobs import StoredObject
 
 OPERATOR = Actor(kind="operator", issuer="", name="olga")
 
@@ -209,3 +211,97 @@ def test_the_lease_is_given_back(world: LogWorld) -> None:
     world.finish()
     bring_back(world)
     assert leader.acquire(world.db, sequence.LOG, "next") is not None
+
+
+def test_who_was_overtaken_imports_nothing_more(world: LogWorld) -> None:
+    world.append(30)
+    world.finish()
+    fall_back(world, 20)
+    free_lease(world)
+
+    def overtake(_: int) -> None:
+        world.lead("a registry")
+
+    with pytest.raises(leader.LeadershipLost) as caught:
+        restore(world.app, OPERATOR, world.signer.key, advance=overtake)
+    assert caught.value.code == "leadership-lost"
+    with world.db.read() as tx:
+        assert len(audit.entries(tx, limit=100)) == 20
+
+
+def test_nothing_is_removed_that_was_published_while_a_restore_was_held_up(world: LogWorld) -> None:
+    world.append(10)
+    world.finish()
+    free_lease(world)
+    listed = world.bucket.list
+
+    def held_up(prefix: str) -> Iterator[StoredObject]:
+        world.append(5)
+        world.finish()  # a registry that was not stopped took over
+        return listed(prefix)
+
+    with pytest.raises(leader.LeadershipLost):
+        restore_while(world, held_up)
+    assert world.everything_is_in()
+
+
+def test_a_leader_that_was_paused_and_publishes_late_loses_no_file(world: LogWorld) -> None:
+    """It does not hold the lease any more; what it has read of the checkpoint is still true, so it is published."""
+    world.append(10)
+    world.finish()
+    old = world.bucket.files["checkpoint"]
+    world.append(5)
+    world.finish()
+    late, world.bucket.files["checkpoint"] = world.bucket.files["checkpoint"], old
+    free_lease(world)
+    listed = world.bucket.list
+    with world.db.connect() as connection:
+        root = root_at(world, 10)
+        connection.execute(text("UPDATE audit_event SET idx = NULL WHERE idx >= 10"))
+        connection.execute(text("UPDATE log_state SET assigned = 10, published = 10, root = :root"), {"root": root})
+
+    def held_up(prefix: str) -> Iterator[StoredObject]:
+        world.bucket.files["checkpoint"] = late
+        return listed(prefix)
+
+    with pytest.raises(leader.LeadershipLost):
+        restore_while(world, held_up)
+    assert bring_back(world).placed == 5
+    world.finish()
+    assert world.everything_is_in()
+
+
+def test_a_file_of_another_name_among_those_of_the_log_is_in_nobodys_way(world: LogWorld) -> None:
+    world.append(30)
+    world.finish()
+    fall_back(world, 20)
+    world.bucket.files["tile/0/readme"] = b"hello"
+    assert bring_back(world).imported == 10
+    del world.bucket.files["tile/0/readme"]
+    world.finish()
+    assert world.everything_is_in()
+
+
+def test_a_restore_that_is_finished_by_the_next_is_told_in_the_log(world: LogWorld) -> None:
+    world.append(30)
+    world.finish()
+    fall_back(world, 20)
+    free_lease(world)
+    with pytest.raises(Killed):
+        restore_while(world, killed)
+    assert bring_back(world).imported == 0
+    with world.db.read() as tx:
+        assert len(audit.entries(tx, type_=LogRestored.type)) == 1
+    world.finish()
+    assert world.everything_is_in()
+
+
+def restore_while(world: LogWorld, listing: Callable[[str], Iterator[StoredObject]]) -> None:
+    """Have `listing` happen between the imports and the end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.bucket, "list", listing)
+        restore(world.app, OPERATOR, world.signer.key)
+
+
+def killed(_: str) -> Iterator[StoredObject]:
+    raise Killed
