@@ -7,11 +7,10 @@ found by that alone, also on a machine that has never seen it.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tidegate.auditor.files import write_file
 from tidegate.errors import JsonInvalid, LogRefused
 from tidegate.formats.jcs import JsonObject, parse_object
 from tidegate.tlog.merkle import HASH_BYTES
@@ -67,17 +66,7 @@ def save_position(path: Path, position: Position, *, durable: bool = True) -> No
         "root": format_base64(position.root),
         "kept": position.kept,
     }
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600 by itself
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(f"{json.dumps(document)}\n".encode())
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_file(path, f"{json.dumps(document)}\n".encode(), durable=durable)
 
 
 def _damaged(path: Path, found: str) -> LogRefused:

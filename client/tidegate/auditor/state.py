@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from tidegate.auditor.files import sync_folder, write_file
 from tidegate.errors import Conflict, JsonInvalid, LogRefused
 from tidegate.formats.jcs import JsonObject, JsonValue, parse_object
 from tidegate.formats.moment import moment_text, parse_moment
@@ -66,7 +66,7 @@ class LogState:
             document["unproven"] = _document(seen.unproven)
         if seen.verified is not None:
             document["verified"] = {"size": seen.verified.size, "root": format_base64(seen.verified.root)}
-        _write(self.path, f"{json.dumps(document, indent=2)}\n".encode())
+        write_file(self.path, f"{json.dumps(document, indent=2)}\n".encode())
         self.seen = seen
 
 
@@ -104,8 +104,8 @@ class LogStates:
         parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = _new_folder(parent, f"{now:%Y%m%dT%H%M%SZ}-{kind}")
         for name, content in files.items():
-            _write(folder / name, content)
-        _sync_folder(parent)
+            write_file(folder / name, content)
+        sync_folder(parent)
         return folder
 
 
@@ -162,31 +162,6 @@ def damaged(path: Path, found: str) -> LogRefused:
         found=found[:300],
         hint="bring the file back from a backup; only if you mean to believe the log as if you never saw it, remove it",
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600 by itself
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the names in `folder` survive a power cut, as the contents do."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _new_folder(parent: Path, name: str) -> Path:

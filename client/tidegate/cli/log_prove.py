@@ -39,6 +39,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     if args.out:
         path = Path(args.out)
         beside = entry_beside(path)
+        _check_free(beside)
         for place, content in ((beside, found.raw), (path, proof)):
             place.write_bytes(content)
         out.step("Wrote", f"{path}, and the entry to {beside}")
@@ -58,3 +59,21 @@ def run(args: argparse.Namespace, out: Output) -> int:
     else:
         out.data(proof.decode().removesuffix("\n"))
     return 0
+
+
+def _check_free(beside: Path) -> None:
+    """Raise InvalidInput (code "log-entry-place") where something else than an entry would be written over."""
+    from tidegate.errors import EntryInvalid, InvalidInput
+    from tidegate.formats.entry import MAX_ENTRY_BYTES, parse_entry
+
+    try:
+        with beside.open("rb") as file:
+            parse_entry(file.read(MAX_ENTRY_BYTES + 1))
+    except FileNotFoundError:
+        return
+    except EntryInvalid as error:
+        raise InvalidInput(
+            f"{beside} is there, and is no entry",
+            code="log-entry-place",
+            hint="the entry is written beside its proof: give the proof another name",
+        ) from error

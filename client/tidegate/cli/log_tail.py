@@ -64,11 +64,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
     with log_opener(args, out) as open_log:
         follower = Follower(open_log)
         audited = follower.poll()
-        for proven in last_entries(
-            audited, args.count, lambda each: _is_wanted(each, types, agents), most=MAX_LOOKED_AT
-        ):
+        last = last_entries(audited, args.count, lambda each: _is_wanted(each, types, agents), most=MAX_LOOKED_AT)
+        for proven in last:
             _show(proven, out, as_json=args.json)
         follower.next = audited.head.checkpoint.size
+        if len(last) < min(args.count, follower.next) and follower.next > MAX_LOOKED_AT:
+            out.step("Looked", f"at the last {MAX_LOOKED_AT:,} entries only; `tidegate log export` reads all", 1, 33)
 
         def once() -> None:
             for part in follower.unread(follower.poll()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,14 @@ def test_a_position_beyond_the_log_is_a_truncated_log(log: MadeLog, tmp_path: Pa
     with pytest.raises(LogRefused) as refused:
         read(shorter.follower(position))
     assert refused.value.reasons[0].code == "log-truncated"
+
+
+def test_a_position_of_another_log_is_no_place_in_this_one(log: MadeLog) -> None:
+    audited = log.follower().poll()
+    position = replace(position_at(audited, audited.reader(), 5), origin="other.example/log")
+    with pytest.raises(LogRefused) as refused:
+        read(log.follower(position))
+    assert refused.value.reasons[0].code == "log-other"
 
 
 def test_an_entry_that_is_not_what_the_checkpoint_says_never_comes_out(log: MadeLog) -> None:

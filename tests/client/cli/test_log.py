@@ -77,6 +77,14 @@ def test_show_writes_the_exact_bytes_and_prove_what_check_takes(
     assert b"log-entry-not-given" in capsysbinary.readouterr().err
 
 
+def test_a_proof_writes_no_entry_over_something_else(log: SmallLog, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("package.json").write_text("{}")
+    assert main(["log", "prove", "42", "--from", "log", "--out", "package.tlog-proof"]) == 2
+    assert "log-entry-place" in capsys.readouterr().err
+    assert Path("package.json").read_text() == "{}"
+    assert not Path("package.tlog-proof").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "exit_code"),
     [

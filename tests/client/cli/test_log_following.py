@@ -40,6 +40,16 @@ def test_tail_shows_the_last_entries_of_a_type_or_an_agent(log: MadeLog, capsys:
     assert [each["index"] for each in documents(capsys.readouterr().out)] == [5, 9, 10]
 
 
+def test_tail_says_when_it_did_not_look_further(
+    log: MadeLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.cli.log_tail.MAX_LOOKED_AT", 5)
+    assert run(log, "tail", "--type", "policy.*") == 0
+    assert "the last 5 entries only" in capsys.readouterr().err
+    assert run(log, "tail", "-n", "2") == 0
+    assert "entries only" not in capsys.readouterr().err
+
+
 def test_tail_of_a_log_that_was_changed_shows_nothing_of_it(log: MadeLog, capsys: pytest.CaptureFixture[str]) -> None:
     (bundle,) = (log.folder / "tile/entries").rglob("*/13")
     bundle.write_bytes(bundle.read_bytes().replace(b"leaks", b"looks"))
