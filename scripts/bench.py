@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scripts import bench_cases, bench_decisions, bench_promotions, bench_replay, bench_report
+from scripts import bench_cases, bench_decisions, bench_growth, bench_log, bench_promotions, bench_replay, bench_report
 from scripts.bench_stage import Bench, running
 from scripts.demo_stage import ROOT, DemoFailed, Stage, new_stage
 from tests.postgres import find_binaries
@@ -38,6 +38,8 @@ CASES: dict[str, Callable[[Bench, int], Iterator[bench_cases.Result]]] = {
     "decisions": bench_decisions.decisions,
     "what-if": bench_decisions.what_if_over_decisions,
     "replay": bench_replay.replays,
+    "log": bench_log.log_rate,
+    "log-growth": bench_growth.growth,
     "commands": bench_cases.commands,
 }
 TOOLS = ("docker-registry", "skopeo", "wrk", "curl")

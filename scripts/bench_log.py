@@ -1,10 +1,7 @@
 #!/usr/bin/env python3
-"""Measure how the audit log is written: appends, the lag until they are published, and growth.
+"""Measure how the audit log is written: durable appends, and the lag until they are published.
 
-bench_log.py                  both cases
-bench_log.py --case rate      durable appends in processes of their own, `tidegate-registry worker` over SeaweedFS
-bench_log.py --case growth    entries written through the integrator, in memory and seconds for each, to 1,000,000
-bench_log.py --most 10000000  growth to that many
+bench_log.py                  durable appends in processes of their own, `tidegate-registry worker` over SeaweedFS
 bench_log.py --rate 1500      appends/s that the lag is measured at (default 1500; what comes without a limit is shown)
 bench_log.py --sqlite         SQLite instead of PostgreSQL
 bench_log.py --out FILE       where the figures go, as JSON (default build/bench/log.json)
@@ -33,9 +30,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from sqlalchemy import text
 
 from scripts.bench_cases import Result
+from scripts.bench_stage import Bench
 from scripts.demo_stage import BIN, ROOT
 from tests.postgres import find_binaries, running_postgres
-from tests.registry.audit.logworld import Happened, log_world
+from tests.registry.audit.logworld import Happened
 from tidegate_registry import migrations
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM
@@ -48,30 +46,23 @@ WRITERS, THREADS = 2, 8  # processes, and connections of each: as replicas would
 SECONDS = 20.0
 POLL_SECONDS = 0.02
 SETTLE_SECONDS = 60.0
-MILESTONES = (10_000, 100_000, 1_000_000, 10_000_000)
-CHUNK = 10_000
 
 Written = list[tuple[str, float]]
 """Event ids, each with the moment after its commit, in seconds of the one monotonic clock of the machine."""
 
 
 def main() -> int:
-    """Run the cases that were asked for."""
+    """Measure, and say what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", action="append", choices=("rate", "growth"), help="one case (repeatable)")
     parser.add_argument("--rate", type=int, default=1500, help="appends/s that the lag is measured at")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long appends are measured")
-    parser.add_argument("--most", type=int, default=1_000_000, help="entries that growth goes to")
     parser.add_argument("--sqlite", action="store_true", help="SQLite instead of PostgreSQL")
     parser.add_argument("--out", type=Path, default=ROOT / "build/bench/log.json", help="file for the figures")
     args = parser.parse_args()
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-log-") as name:
         folder = Path(name)
-        if "rate" in (args.case or ("rate",)):
-            results += rate(folder, rates=(args.rate, 0), seconds=args.seconds, sqlite=args.sqlite)
-        if "growth" in (args.case or ("growth",)):
-            results += growth(folder, most=args.most)
+        results += rate(folder, rates=(args.rate, 0), seconds=args.seconds, sqlite=args.sqlite)
     figures = [{"name": each.name, "unit": each.unit, "samples": each.samples, "notes": each.notes} for each in results]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps({"load": os.getloadavg()[0], "results": figures}, indent=1) + "\n")
@@ -214,26 +205,11 @@ def _lags(series: list[tuple[float, int]], entries: list[tuple[int, float]]) -> 
         yield max(0.0, at - committed)
 
 
-def growth(folder: Path, *, most: int) -> Iterator[Result]:
-    """Write synthetic entries through the integrator; microseconds for each, and MiB of memory, at each milestone.
-
-    The bucket is one that keeps what is read again, and counts the rest: what is measured is the integrator.
-    """
-    with log_world(f"sqlite:///{folder}/growth.db", batch=500) as world:
-        world.bucket.forgets = True
-        integrator, lease = world.integrator(), world.lead()
-        done, since, spent = 0, 0, 0.0
-        for milestone in [each for each in MILESTONES if each <= most]:
-            while done < milestone:
-                world.append(CHUNK)
-                start = time.perf_counter()
-                world.finish(integrator, lease)
-                spent, done = spent + time.perf_counter() - start, done + CHUNK
-            result = Result(f"log growth to {milestone:,}", "µs per entry, MiB")
-            result.add("integrate", 1e6 * spent / (done - since))
-            result.add("memory", _resident(os.getpid()))
-            since, spent = done, 0.0
-            yield result
+def log_rate(_: Bench, rounds: int) -> Iterator[Result]:
+    """Give the case of `scripts/bench.py`: the rate that is wanted, and as fast as it goes."""
+    del rounds  # each takes its seconds; what comes is a stream of thousands
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-log-") as name:
+        yield from rate(Path(name), rates=(1500, 0), seconds=SECONDS, sqlite=False)
 
 
 def _resident(pid: int) -> float:
