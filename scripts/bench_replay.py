@@ -99,6 +99,7 @@ def make_log(shop: Workshop, decisions: int) -> Log:
     log.write("policy.applied", {"policy": "_company", "digest": log.put(POLICY)})
     for root in trust.roots:
         log.put(root.raw)
+    previous = None
     for number in range(decisions // 2):
         manifest = image_manifest(
             artifact_type="application/vnd.example.agent",
@@ -110,20 +111,23 @@ def make_log(shop: Workshop, decisions: int) -> Log:
         version, about = f"1.0.{number}", replace(shop, manifest=manifest)
         found = _evidence(log, about, version)
         inputs = AdmissionInputs(
-            AGENT, version, manifest.digest, None, None, charter, found[:2], (), None, policy=policy, roots=roots
+            AGENT, version, manifest.digest, None, None, charter, found[:2], (), previous, policy=policy, roots=roots
         )
         said = decide_admission(inputs)
         if not isinstance(said, Allowed):
             raise SystemExit(f"refused: {said.reasons}")
+        previous = said.facts
         raw = make_admission_record(inputs, said, now=shop.now, actor=ACTOR, caller=WHO)
         named: JsonObject = {"repository": AGENT, "digest": str(manifest.digest), "version": version}
         named |= {"policy": str(policy.digest), "charter": str(charter.digest), "allowed": True, "missing": []}
         decision = log.write("admission.decided", {**named, "record": log.put(raw)})
         log.write("release.admitted", {**named, "decision": decision})
+        opened: JsonObject = {"channel": "dev", "action": "promote", "sequence": number + 1, "promotion": str(number)}
+        log.write("promotion.opened", {**named, **opened})
         request = Request(str(number), Action.PROMOTE, AGENT, None, "dev", number + 1, WHO, shop.now)
         asked = Inputs(
             request=request,
-            release=Release(version, manifest.digest, None, shop.now, said.facts, said.channels, opaque=True),
+            release=Release(version, manifest.digest, WHO, shop.now, said.facts, said.channels, opaque=True),
             channel=Channel("dev", sequence=number + 1),
             charter=charter,
             attestations=tuple(map(attested_of, found)),
@@ -136,8 +140,7 @@ def make_log(shop: Workshop, decisions: int) -> Log:
             "promotion.decided",
             {
                 **named,
-                "action": "promote",
-                "channel": "dev",
+                **opened,
                 "decision": f"d{number}",
                 "allowed": isinstance(verdict, Promoted),
                 "missing": list(missing),
