@@ -89,13 +89,14 @@ def led_steps(app: Services) -> Sequence[LedStep]:
     steps: list[LedStep] = []
     if production or settings.log.key is not None:
         witnesses = Witnesses.configured(settings.log)
-        integrate = Integrator(app, open_log_signer(settings), witnesses=witnesses).turn
+        signer = open_log_signer(settings)
+        integrate = Integrator(app, signer, witnesses=witnesses).turn
         rings = settings.log.batch
         steps.append(LedStep(LOG, settings.log.checkpoint_seconds, integrate, app.db.entries_written, rings))
         steps.append(LedStep(LOG_SEARCH, INDEX_SECONDS, lambda _: index_turn(app)))
-    if production or settings.vsa.key is not None:
-        sum_up = Summarizer(app, open_vsa_key(settings.vsa)).turn
-        steps.append(LedStep(summaries.NAME, summaries.TURN_SECONDS, sum_up))
+        if production or settings.vsa.key is not None:  # what is summed up is what the log says
+            sum_up = Summarizer(app, open_vsa_key(settings.vsa), signer.key).turn
+            steps.append(LedStep(summaries.NAME, summaries.TURN_SECONDS, sum_up))
     return steps
 
 

@@ -25,6 +25,7 @@ from tidegate.formats.predicates.vsa import (
 from tidegate.formats.statement import make_statement
 from tidegate.policy.floor import ReleaseFacts
 from tidegate.policy.record import MAX_RECORD_BYTES, parse_record
+from tidegate.policy.verdict import Allowed as Promoted
 from tidegate.verify.admission_record import parse_admission_record
 
 if TYPE_CHECKING:
@@ -69,12 +70,26 @@ def read_allowed(entry: Entry) -> Allowed | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What a record holds for a summary. `yes`: what it allowed, in the order of `make_summary`; None of a refusal."""
+
+    yes: tuple[str, str, Digest, str, str | None] | None
+    facts: ReleaseFacts | None
+    inputs: Iterable[Digest]
+    broke_glass: bool
+
+
 def make_summary(allowed: Allowed, record: bytes, *, registry: str, version: str) -> tuple[VsaPredicate, bytes]:
     """Give the predicate and the statement. `record`: the decision's. `registry`: its URL; `version`: of its software.
 
-    Raises StatementInvalid, JsonInvalid for a record that cannot be read.
+    Raises StatementInvalid, JsonInvalid for a record that cannot be read, or is not of that very yes.
     """
-    facts, inputs, broke_glass = _of_admission(record) if allowed.channel is None else _of_promotion(record)
+    found = _of_admission(record) if allowed.channel is None else _of_promotion(record)
+    asked = (allowed.repository, allowed.version, allowed.digest, allowed.action, allowed.channel)
+    if found.yes != asked:
+        raise _mismatch("does not say what its entry says", found.yes or "a refusal", asked)
+    facts, inputs, broke_glass = found.facts, found.inputs, found.broke_glass
     levels = [UNEVALUATED if facts is None else build_level(facts.builder_level), ADMITTED]
     if allowed.channel is not None:
         levels.append(promoted_level(allowed.channel))
@@ -96,28 +111,35 @@ def make_summary(allowed: Allowed, record: bytes, *, registry: str, version: str
     return predicate, make_statement(allowed.repository, allowed.digest, PREDICATE_VSA, predicate.as_json())
 
 
-def _of_admission(raw: bytes) -> tuple[ReleaseFacts | None, Iterable[Digest], bool]:
+def _of_admission(raw: bytes) -> _Recorded:
     record = parse_admission_record(raw)
     floor = (record.outcome or {}).get("facts")
-    facts = ReleaseFacts.parse(floor) if isinstance(floor, dict) else None
-    return facts, [each.bundle for each in record.evidence if each.verified is not None], False
+    return _Recorded(
+        (record.agent, record.version, record.manifest, ADMIT, None) if record.allowed else None,
+        ReleaseFacts.parse(floor) if isinstance(floor, dict) else None,
+        [each.bundle for each in record.evidence if each.verified is not None],
+        broke_glass=False,
+    )
 
 
-def _of_promotion(raw: bytes) -> tuple[ReleaseFacts | None, Iterable[Digest], bool]:
+def _of_promotion(raw: bytes) -> _Recorded:
     record = parse_record(raw)
     document: JsonObject = parse_object(raw, limit=MAX_RECORD_BYTES, what="a decision record")
     named = Members(document, "decision-malformed", "the record of a decision cannot be read").object("digests")
     evidence = [Digest.parse(text) for text in named.texts("evidence", MAX_RECORD_BYTES)]
-    glass = record.inputs.request.glass is not None
-    return record.inputs.release.facts, evidence, glass
+    request, release = record.inputs.request, record.inputs.release
+    asked = (request.agent, release.version, release.digest, request.action.value, request.channel)
+    yes = asked if isinstance(record.verdict, Promoted) else None
+    return _Recorded(yes, release.facts, evidence, broke_glass=request.glass is not None)
 
 
 def check_record(allowed: Allowed, record: bytes) -> None:
     """Raise StatementInvalid (code "decision-mismatch") unless `record` is the one that the entry names."""
     if not allowed.record.matches(record):
-        raise StatementInvalid(
-            "the record of a decision is another one",
-            code="decision-mismatch",
-            found=Digest.of(record),
-            expected=allowed.record,
-        )
+        raise _mismatch("is another one", Digest.of(record), allowed.record)
+
+
+def _mismatch(problem: str, found: object, expected: object) -> StatementInvalid:
+    return StatementInvalid(
+        f"the record of a decision {problem}", code="decision-mismatch", found=str(found), expected=str(expected)
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from sqlmodel import col, select
@@ -22,14 +23,16 @@ from tidegate.formats.mediatypes import INTOTO_PAYLOAD, PREDICATE_VSA
 from tidegate.formats.statement import pre_authentication
 from tidegate.formats.summary import summary_bundle
 from tidegate.policy.record import MAX_RECORD_BYTES
+from tidegate.tlog.reader import TileReader
 from tidegate_registry import __version__
 from tidegate_registry.artifacts import naming
-from tidegate_registry.artifacts.errors import TooManyReferrers
+from tidegate_registry.artifacts.errors import ManifestUnknown, TooManyReferrers
 from tidegate_registry.artifacts.names import namespace_of
 from tidegate_registry.artifacts.store import count_referrers, write_manifest
 from tidegate_registry.artifacts.tables import BlobRow, ManifestRow
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM
+from tidegate_registry.audit.publish import fetch_checkpoint, fetch_file
 from tidegate_registry.audit.sequence import load_state
 from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.db import insert_new
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
 
     from tidegate.formats.predicates.vsa import VsaPredicate
+    from tidegate.tlog.note import VerifierKey
     from tidegate_registry.audit.keys import SigningKey
     from tidegate_registry.audit.leader import Lease
     from tidegate_registry.db import Tx
@@ -59,28 +63,37 @@ DECISIONS = 50  # that one turn sums up at most: each is a signature and two obj
 
 
 class Summarizer:
-    """The step. `key`: signs; whoever believes it has it in a trust file."""
+    """The step. `key`: signs; whoever believes it has it in a trust file. `log_key`: of the log that is summed up.
 
-    def __init__(self, app: Services, key: SigningKey) -> None:
+    Decisions are read from the log as it was signed, not from the database: a row that was edited since says nothing.
+    """
+
+    def __init__(self, app: Services, key: SigningKey, log_key: VerifierKey) -> None:
         self._app = app
         self._key = key
+        self._log_key = log_key
 
     def turn(self, _lease: Lease) -> Did:
         """Sum up decisions that are in the log since the last turn. Any number of processes may do so at once.
 
-        Raises Unreachable when store, database or key service is: the next turn goes on there.
+        Raises Unreachable when store, database or key service is, TileInvalid and LogForked when the log's files are
+        not as they were signed: the next turn goes on there.
         """
         start, published = _progress(self._app)
-        stop = min(published, start + WINDOW)
-        if start >= stop:
+        if start >= published:
             return Did.NOTHING
-        rows = _decisions(self._app, range(start, stop))
-        for body in rows.values():
-            allowed = read_allowed(parse_entry(body))
+        checkpoint = fetch_checkpoint(self._app, self._log_key)
+        stop = min(published, start + WINDOW, 0 if checkpoint is None else checkpoint.size)
+        if checkpoint is None or start >= stop:
+            return Did.NOTHING
+        found = _decisions(self._app, range(start, stop))
+        reader = TileReader(partial(fetch_file, self._app), checkpoint)
+        for index in found:
+            allowed = _allowed(reader.entry(index), index)
             if allowed is not None:
                 self._sum_up(allowed)
-        if len(rows) == DECISIONS:
-            stop = max(rows) + 1
+        if len(found) == DECISIONS:
+            stop = max(found) + 1
         _note_progress(self._app, stop)
         return Did.MORE if stop < published else Did.SOMETHING
 
@@ -105,7 +118,10 @@ class Summarizer:
         predicate, statement = make_summary(allowed, record, registry=registry, version=__version__)
         bundle = self._sign(statement)
         with app.db.read() as tx:
-            subject = Manifest.parse(tx.get_one(ManifestRow, (allowed.repository, allowed.digest)).raw)
+            row = tx.get(ManifestRow, (allowed.repository, allowed.digest))
+        if row is None:
+            raise ManifestUnknown("there is no such manifest", found=f"{allowed.repository}@{allowed.digest}")
+        subject = Manifest.parse(row.raw, algorithm=allowed.digest.algorithm)
         referrer = evidence_manifest(bundle, subject.descriptor, PREDICATE_VSA)
         claims.claim(app, allowed.repository, {blob.digest for blob in referrer.blobs})
         for raw in (EMPTY_BLOB, bundle):
@@ -141,10 +157,20 @@ def _note_progress(app: Services, reached: int) -> None:
         tx.add(row)
 
 
-def _decisions(app: Services, span: range) -> dict[int, bytes]:
-    """Give the entries of decisions by their index, DECISIONS at most, the first ones."""
+def _allowed(raw: bytes, index: int) -> Allowed | None:
+    """Read what an entry of the log allowed; nothing where it is no decision that can be read."""
+    try:
+        entry = parse_entry(raw, index=index)
+        return read_allowed(entry) if entry.type in SUMMED_UP else None
+    except TidegateError as error:  # it stays so: to try again would keep all later ones from it
+        log.error("vsa.unreadable", index=index, problem=error.reasons[0].code, error=str(error))  # noqa: TRY400
+        return None
+
+
+def _decisions(app: Services, span: range) -> list[int]:
+    """Give the indices of decisions, DECISIONS at most, the first ones."""
     query = (
-        select(AuditEventRow.idx, AuditEventRow.body)
+        select(AuditEventRow.idx)
         .where(
             col(AuditEventRow.idx) >= span.start,
             col(AuditEventRow.idx) < span.stop,
@@ -154,7 +180,7 @@ def _decisions(app: Services, span: range) -> dict[int, bytes]:
         .limit(DECISIONS)
     )
     with app.db.read() as tx:
-        return {index: body for index, body in tx.exec(query) if index is not None}
+        return [index for index in tx.exec(query) if index is not None]
 
 
 def _read_record(app: Services, allowed: Allowed) -> bytes:

@@ -10,18 +10,16 @@ import httpx2
 from sqlalchemy import text
 
 from tests.registry.admission.world import NO_TLS, GateWorld
+from tests.registry.audit.publishing import log_signer, publish_log
 from tests.summaries import Signer
 from tests.workshop import AGENT
 from tidegate.digest import Digest
 from tidegate.formats.manifest import Manifest
 from tidegate.formats.mediatypes import SIGSTORE_BUNDLE
-from tidegate.tlog.merkle import EMPTY_ROOT
 from tidegate.verify.vsa import VerifiedSummary, Wanted, find_summary
 from tidegate.verify.vsakey import VsaKey
-from tidegate_registry.audit import sequence
 from tidegate_registry.audit.keys import Algorithm, SigningKey
 from tidegate_registry.audit.leader import Lease, acquire
-from tidegate_registry.audit.objects import store_objects
 from tidegate_registry.summaries.service import NAME, Summarizer
 from tidegate_registry.worker import Did
 
@@ -46,16 +44,13 @@ class Summaries:
         return lease
 
     def log(self) -> None:
-        """Do to the database what integrating does; the bucket's own log is shared with other tests."""
-        app = self.gate.services
-        lease = self.lead(sequence.LOG)
-        assigned = sequence.assign(app.db, lease, limit=10_000, at_least=0)
-        store_objects(app)
-        sequence.note_published(app.db, lease, assigned, EMPTY_ROOT)
+        """Publish what there is."""
+        publish_log(self.gate.services)
 
     def summarizer(self) -> Summarizer:
         public = self.signer.private.public_key()
-        return Summarizer(self.gate.services, SigningKey("VSA key", Algorithm.ECDSA_P256, public, self.signer.sign))
+        key = SigningKey("VSA key", Algorithm.ECDSA_P256, public, self.signer.sign)
+        return Summarizer(self.gate.services, key, log_signer(self.gate.services).key)
 
     def run(self, summarizer: Summarizer | None = None) -> int:
         """Log what there is and sum it up; give how many turns did something."""

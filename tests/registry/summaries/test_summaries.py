@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select, update
 
 from tests.registry.admission.world import GateWorld, codes_of
 from tests.registry.promotion.world import Promotions
@@ -15,6 +15,7 @@ from tidegate.errors import BundleRefused
 from tidegate.formats.mediatypes import PREDICATE_VSA
 from tidegate.formats.predicates.vsa import ADMITTED, BROKE_GLASS, promoted_level
 from tidegate_registry import __version__
+from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.keeping import claims
 from tidegate_registry.storage.blobs import StoreUnavailable
 from tidegate_registry.summaries import service
@@ -62,6 +63,25 @@ def test_a_refusal_leaves_none(summaries: Summaries) -> None:
     assert gate.events("admission.decided")
     summaries.run()
     assert gate.events("vsa.attached") == []
+
+
+@pytest.mark.parametrize("logged", [True, False], ids=["after it was logged", "before"])
+def test_a_refusal_whose_row_was_edited_into_a_yes_leaves_none(summaries: Summaries, *, logged: bool) -> None:
+    gate = summaries.gate
+    client, manifest = gate.client(), gate.bundle_for()
+    gate.push(client, manifest)
+    assert gate.put(client, manifest, VERSION).status_code == 403
+    if logged:
+        summaries.log()
+    decided = AuditEventRow.type == "admission.decided"
+    with gate.services.db.engine.begin() as rows:
+        body = rows.execute(select(AuditEventRow.body).where(decided)).scalar_one()
+        forged = body.replace(b'"allowed":false', b'"allowed":true')
+        assert forged != body
+        rows.execute(update(AuditEventRow).where(col(AuditEventRow.type) == "admission.decided").values(body=forged))
+    summaries.run()
+    assert gate.events("vsa.attached") == []
+    assert [each["problem"] for each in gate.data_of("vsa.not-made")] == ([] if logged else ["decision-mismatch"])
 
 
 def test_each_promotion_leaves_its_own_with_the_channel_and_the_policy(
