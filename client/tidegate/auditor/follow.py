@@ -63,6 +63,7 @@ class Follower:
         self._open_log = open_log
         self._resumed = position
         self.next = position.size if position else 0
+        self.known = 0  # entries that the log must have, as somebody wrote down the last of them
 
     def poll(self) -> AuditedLog:
         """Fetch and verify the latest checkpoint.
@@ -74,6 +75,7 @@ class Follower:
         if self._resumed is not None:
             _check_continues(self._resumed, audited)
             self._resumed = None
+        _check_size(self.known, audited)
         return audited
 
     def unread(self, audited: AuditedLog, reader: TileReader | None = None) -> Iterator[Sequence[Proven]]:
@@ -145,17 +147,21 @@ def _check_continues(position: Position, audited: AuditedLog) -> None:
             found=checkpoint.origin,
             expected=position.origin,
         )
-    if checkpoint.size < position.size:
-        raise LogRefused(
-            f"{audited.source.name} shows fewer entries than were read before",
-            code="log-truncated",
-            found=f"{checkpoint.size} entries",
-            expected=f"at least {position.size}",
-        )
+    _check_size(position.size, audited)
     if (audited.reader().root(position.size) if position.size else EMPTY_ROOT) != position.root:
         raise LogRefused(
             f"{audited.source.name} does not begin with the entries that were read before",
             code="log-fork",
             found=f"another root for the first {position.size} entries",
             hint="compare it with what other auditors see: `tidegate log compare`",
+        )
+
+
+def _check_size(known: int, audited: AuditedLog) -> None:
+    if audited.head.checkpoint.size < known:
+        raise LogRefused(
+            f"{audited.source.name} shows fewer entries than were read before",
+            code="log-truncated",
+            found=f"{audited.head.checkpoint.size} entries",
+            expected=f"at least {known}",
         )

@@ -56,7 +56,7 @@ def verify_log(
     """
     checkpoint, fetch = audited.head.checkpoint, audited.source.fetch
     done = _already_verified(audited) if since_last else 0
-    first = done // TILE_WIDTH
+    first = max(done - 1, 0) // TILE_WIDTH  # with the last one that is known: what is new is not older than that
     parts = [VerifiedBundles(0, first, _hashes_above(audited, first), b"")]
     scans: list[Scan] = []
     for part in verified_parts(audited.source, checkpoint.size, first, deep=deep):

@@ -64,7 +64,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
             stack.callback(file.close)
         follower = Follower(stack.enter_context(log_opener(args, out)), position)
         if file is not None and file.last is not None:
-            follower.next = max(follower.next, file.last + 1)  # it ended between a line and the note of it
+            follower.known = file.last + 1
+            follower.next = max(follower.next, follower.known)  # it ended between a line and the note of it
         exporter = Exporter(
             follower,
             _writer(args.format),

@@ -112,6 +112,13 @@ def test_a_late_entry_is_found_across_the_parts_that_are_read_apart(
     assert auditor.verify().findings.clock_back.indices == [256, 257]
 
 
+def test_a_clock_that_was_set_back_between_two_audits_is_found_by_the_second(log: SmallLog, auditor: Auditor) -> None:
+    log.append(*(entry(number, at=START + timedelta(hours=1)) for number in range(512)))
+    auditor.verify()
+    log.append(*(entry(number, at=START) for number in range(512, 514)))
+    assert auditor.verify(since_last=True).findings.clock_back.indices == [512, 513]
+
+
 def test_an_id_that_two_entries_have_is_found(log: SmallLog, auditor: Auditor) -> None:
     log.grow(600)
     log.append(entry(600, id=entry_id(17)), entry(601))

@@ -137,6 +137,15 @@ def test_export_adds_to_its_file_what_came_since(
     assert capsys.readouterr().out == ""
 
 
+def test_export_does_not_go_on_in_the_file_of_a_longer_log(log: MadeLog, tmp_path: Path) -> None:
+    output = tmp_path / "export.jsonl"
+    output.write_text('{"index":13}\n')
+    flags = ("export", "--format", "jsonl", "-o", str(output), "--resume", str(tmp_path / "position.json"))
+    assert run(log, *flags) == 1
+    output.write_text('{"index":12}\n')
+    assert run(log, *flags) == 0
+
+
 def test_export_to_stdout_goes_on_where_it_was_and_in_its_own_form_only(
     log: MadeLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
