@@ -40,6 +40,7 @@ from tidegate_registry.logs import get_logger
 from tidegate_registry.policies import redo as policies
 from tidegate_registry.promotion import redo as promotion
 from tidegate_registry.storage.blobs import LOG, LogKey
+from tidegate_registry.summaries import redo as summaries
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +54,14 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-REDO: Final[RedoTable] = {**artifacts.REDO, **evidence.REDO, **policies.REDO, **promotion.REDO, **enrolment.REDO}
+REDO: Final[RedoTable] = {
+    **artifacts.REDO,
+    **evidence.REDO,
+    **policies.REDO,
+    **promotion.REDO,
+    **enrolment.REDO,
+    **summaries.REDO,
+}
 MAX_LACKING: Final = 500  # sentences that are kept; the count goes on
 
 

@@ -34,6 +34,7 @@ from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM
 from tidegate_registry.audit.publish import fetch_checkpoint, fetch_file
 from tidegate_registry.audit.sequence import load_state
+from tidegate_registry.audit.service import LogObject
 from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.db import insert_new
 from tidegate_registry.keeping import claims
@@ -45,6 +46,8 @@ from tidegate_registry.summaries.tables import SummaryCursorRow, SummaryRow
 from tidegate_registry.worker import Did
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Select
 
     from tidegate.formats.predicates.vsa import VsaPredicate
@@ -221,8 +224,9 @@ def _record(app: Services, allowed: Allowed, referrer: Manifest, predicate: VsaP
             payload=payload,
             levels=predicate.levels,
         )
-        audit.append(tx, event, entropy=app.entropy)
-        tx.add(_row(allowed, app, manifest=referrer.digest))
+        beside = LogObject(referrer.digest, body=referrer.raw)  # a restore attaches it again
+        audit.append(tx, event, objects=[beside], entropy=app.entropy)
+        tx.add(_row(allowed, now, manifest=referrer.digest))
 
 
 def _write_blobs(tx: Tx, app: Services, repository: str, referrer: Manifest) -> None:
@@ -233,11 +237,12 @@ def _write_blobs(tx: Tx, app: Services, repository: str, referrer: Manifest) -> 
 
 def _note_not_made(app: Services, allowed: Allowed, code: str) -> None:
     with app.db.begin() as tx:
-        naming.lock_agent(tx, allowed.repository, app.clock())
+        now = app.clock()
+        naming.lock_agent(tx, allowed.repository, now)
         if tx.get(SummaryRow, allowed.entry.id) is not None:
             return
         event = SummaryNotMade(
-            at=app.clock(),
+            at=now,
             actor=SYSTEM,
             repository=allowed.repository,
             digest=allowed.digest,
@@ -245,15 +250,15 @@ def _note_not_made(app: Services, allowed: Allowed, code: str) -> None:
             problem=code,
         )
         audit.append(tx, event, entropy=app.entropy)
-        tx.add(_row(allowed, app, problem=code))
+        tx.add(_row(allowed, now, problem=code))
 
 
-def _row(allowed: Allowed, app: Services, *, manifest: str | None = None, problem: str | None = None) -> SummaryRow:
+def _row(allowed: Allowed, now: datetime, *, manifest: str | None = None, problem: str | None = None) -> SummaryRow:
     return SummaryRow(
         entry=allowed.entry.id,
         repository=allowed.repository,
         subject=allowed.digest,
         manifest=manifest,
         problem=problem,
-        made_at=app.clock(),
+        made_at=now,
     )

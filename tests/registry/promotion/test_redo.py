@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 from tests.registry.audit.publishing import log_signer, publish_log
 from tests.registry.promotion.walk import two_in_dev
 from tests.registry.promotion.world import CHANNELS, Promotions
+from tests.registry.summaries.helpers import Summaries
 from tests.workshop import AGENT
 from tidegate_registry.audit.events import Actor
 from tidegate_registry.keeping.restoring import Restored, restore
@@ -32,6 +33,7 @@ TABLES: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
     "broken_glass": (("id",), frozenset({"user", "reviewer"})),
     "policy_version": (("name", "number"), frozenset({"author"})),
     "promotion": (("id",), frozenset({"requester", "owner", "request_key", "rule_digest", "outcome"})),
+    "summary": (("entry",), frozenset()),
     "audit_event": (("id",), frozenset({"position"})),
 }
 
@@ -81,8 +83,10 @@ def lived(promotions: Promotions) -> Promotions:
 
 def test_what_the_entries_tell_of_is_all_there_again(lived: Promotions) -> None:
     app = lived.gate.services
+    Summaries(lived.gate).run()
     publish_log(app)
     before = rows(app)
+    assert before["summary"]
     done = lose_and_restore(app)
     after = rows(app)
     added = after["audit_event"].keys() - before["audit_event"].keys()
@@ -93,6 +97,19 @@ def test_what_the_entries_tell_of_is_all_there_again(lived: Promotions) -> None:
     for table in TABLES:
         assert after[table] == before[table], table
     assert not done.lacking
+
+
+def test_a_decision_keeps_its_summary_and_gets_no_second_one(promotions: Promotions) -> None:
+    gate, summaries = promotions.gate, Summaries(promotions.gate)
+    manifest = promotions.publish("1.0.0")
+    summaries.run()
+    (attached,) = gate.data_of("vsa.attached")
+    publish_log(gate.services)
+    assert not lose_and_restore(gate.services).lacking
+    summaries.run()
+    assert gate.data_of("vsa.attached") == [attached]
+    (found,) = summaries.find(manifest, "1.0.0")
+    assert found.bundle == attached["bundle"]
 
 
 def test_after_it_the_same_things_are_refused_and_numbers_go_on(lived: Promotions) -> None:
