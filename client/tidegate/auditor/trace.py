@@ -87,18 +87,22 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What signed provenance says of the build, read from the object that evidence names by its digest."""
+    """What signed provenance says of the build, read from the object that evidence names by its digest.
+
+    `index`, `proven`: of the entry that names it.
+    """
 
     repository: str
     commit: str
     ref: str
     builder: str
     index: int | None
+    proven: bool
 
     @classmethod
-    def of(cls, found: Provenance, index: int | None) -> Built:
-        """Take what is shown out of provenance."""
-        return cls(found.repository, found.commit, found.ref, found.builder_id, index)
+    def of(cls, found: Provenance, named: Known) -> Built:
+        """Take what is shown out of provenance that the entry `named` names."""
+        return cls(found.repository, found.commit, found.ref, found.builder_id, named.entry.index, named.proven)
 
     def as_json(self) -> JsonObject:
         """Give what `--json` writes."""
@@ -108,6 +112,7 @@ class Built:
             "ref": self.ref,
             "builder": self.builder,
             "index": self.index,
+            "proven": self.proven,
         }
 
 
@@ -134,6 +139,16 @@ class Trace:
     def revoked(self) -> Fact | None:
         """The entry that withdrew the release."""
         return next((fact for fact in self.facts if fact.type == EntryType.RELEASE_REVOKED), None)
+
+    @property
+    def serving(self) -> tuple[str, ...]:
+        """The channels that serve it."""
+        return tuple(sorted({stay.channel for stay in self.stays if stay.until is None}))
+
+    @property
+    def is_state_proven(self) -> bool:
+        """Whether every entry that says where it stands was proven; that there is no other is for `complete`."""
+        return all(stay.proven for stay in self.stays) and (self.revoked is None or self.revoked.proven)
 
     @property
     def told(self) -> int:

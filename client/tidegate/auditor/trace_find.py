@@ -68,7 +68,7 @@ def scan_log(audited: AuditedLog, subject: Subject, *, advance: Advance = lambda
     return make_trace(
         digest,
         related.known,
-        tuple(_builds(related.found, audited.source)),
+        tuple(builds(related.found, audited.source, digest)),
         origin=checkpoint.origin,
         size=checkpoint.size,
         complete=not related.is_cut,
@@ -99,7 +99,7 @@ def search_log(api: Api, subject: Subject, source: LogSource, audited: AuditedLo
     return make_trace(
         digest,
         related.known,
-        tuple(_builds(related.found, source)),
+        tuple(builds(related.found, source, digest)),
         origin=checkpoint.origin if checkpoint else None,
         size=checkpoint.size if checkpoint else None,
         cut=related.is_cut,
@@ -175,19 +175,20 @@ def _admitted_in(entries: Iterable[Entry], subject: Subject) -> Digest:
 def _admitted_by(search: _Search, subject: Subject) -> Digest:
     name = subject.reference.name if subject.reference else None
     admitted = search.find({"agent": name, "type": str(EntryType.RELEASE_ADMITTED)}, most=MAX_ADMITTED)
-    return _admitted_in((known.entry for known in admitted), subject)
+    return _admitted_in((known.entry for known in sorted(admitted, key=order_of)), subject)  # what is proven first
 
 
-def _builds(known: Iterable[Known], source: LogSource) -> Iterator[Built]:
-    """Read what provenance says of the build. The bytes are those that the entry names; who signed it, it says too."""
+def builds(known: Iterable[Known], source: LogSource, digest: Digest) -> Iterator[Built]:
+    """Read what provenance of `digest` says of the build. The bytes are those that the entry names."""
     stated = (each for each in known if each.entry.data.get("predicate_type") == PREDICATE_SLSA_PROVENANCE)
     seen = set[Built]()
     for each in islice(stated, MAX_BUILDS):
         try:
             raw = source.object(Digest.parse(str(each.entry.data.get("bundle"))))
-            found = Built.of(Provenance.parse(Attached.parse(raw).statement.predicate), each.entry.index)
+            statement = Attached.parse(raw).statement
+            found = Built.of(Provenance.parse(statement.predicate), each)
         except (NotFound, DigestInvalid, SigstoreBundleInvalid, StatementInvalid):
             continue  # without the statement there is nothing to say, and the entry is shown as it is
-        if found not in seen:
+        if found not in seen and statement.subject.digest == digest:
             seen.add(found)
             yield found

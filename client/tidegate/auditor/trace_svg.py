@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from tidegate.auditor.trace import Fact, Stay, Trace
-from tidegate.auditor.trace_text import standing
+from tidegate.auditor.trace_text import doubt, standing
 from tidegate.formats.paths import printable
 
 WIDTH = 1040
@@ -87,14 +87,17 @@ def _head(trace: Trace) -> Iterator[str]:
     for number, built in enumerate(trace.built[:3]):
         place = "" if built.index is None else f"  #{built.index}"
         said = f"built from {built.repository} at {built.commit[:12]} ({built.ref}) by {built.builder}{place}"
-        yield _text(_MARGIN, 106 + 20 * number, _fit(said, 13), size=13)
+        shown = f"{_fit(said, 13, WIDTH - 3 * _MARGIN)}{doubt(built.proven)}"  # the mark is never cut off
+        yield _text(_MARGIN, 106 + 20 * number, shown, size=13)
 
 
 def _state(trace: Trace) -> tuple[str, str]:
     if trace.revoked is not None:
-        return f"revoked {trace.revoked.at:%Y-%m-%d}", _RED
-    serving = sorted({stay.channel for stay in trace.stays if stay.until is None})
-    return (_fit(f"served by {', '.join(serving)}", 13, 320), _GREEN) if serving else ("served by no channel", _GREY)
+        return f"revoked {trace.revoked.at:%Y-%m-%d}{doubt(trace.is_state_proven)}", _RED
+    words, fill = (
+        (f"served by {', '.join(trace.serving)}", _GREEN) if trace.serving else ("served by no channel", _GREY)
+    )
+    return f"{_fit(words, 13, 320)}{doubt(trace.is_state_proven)}", fill
 
 
 def _lanes(trace: Trace, rows: Sequence[Fact], lanes: Sequence[str], head: int, top: int) -> Iterator[str]:

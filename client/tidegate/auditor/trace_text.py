@@ -14,7 +14,7 @@ MAX_LABEL = 90  # characters of a box in a diagram
 
 
 def trace_lines(trace: Trace) -> Iterator[str]:
-    """Write a trace. Each entry begins with its index in the log; `?` says that it is the registry's word only."""
+    """Write a trace. Each entry begins with its index in the log; `?` says of a line that it is the registry's word."""
     return map(printable, _lines(trace))
 
 
@@ -23,12 +23,12 @@ def _lines(trace: Trace) -> Iterator[str]:
     yield f"{agents or 'unknown'}  {versions}".rstrip()
     yield f"  digest     {trace.digest}"
     for built in trace.built:
-        yield f"  source     {built.repository} {built.ref}"
-        yield f"  commit     {built.commit}"
-        yield f"  builder    {built.builder}"
-    yield f"  state      {_state(trace)}"
+        yield f"  source     {built.repository} {built.ref}{doubt(built.proven)}"
+        yield f"  commit     {built.commit}{doubt(built.proven)}"
+        yield f"  builder    {built.builder}{doubt(built.proven)}"
+    yield f"  state      {_state(trace)}{doubt(trace.is_state_proven)}"
     for stay in trace.stays:
-        yield f"  {stay.channel:<9}  {_span(stay)}"
+        yield f"  {stay.channel:<9}  {_span(stay)}{doubt(stay.proven)}"
     for kind, heading in HEADINGS.items():
         facts = trace.of_kind(kind)
         if facts:
@@ -39,6 +39,11 @@ def _lines(trace: Trace) -> Iterator[str]:
             yield f"          … and {len(facts) - MAX_SHOWN} more: --json has them"
     yield ""
     yield standing(trace)
+
+
+def doubt(proven: bool) -> str:  # noqa: FBT001 - of what stands before it
+    """Mark what is the registry's word only."""
+    return "" if proven else "  ?"
 
 
 def standing(trace: Trace) -> str:
@@ -65,7 +70,7 @@ def mermaid(trace: Trace) -> str:
     lines = ["flowchart LR", f'  release["{_label(_name(trace))}<br/>{trace.digest[:19]}"]']
     for number, built in enumerate(trace.built):
         where = f"{built.repository} {built.commit[:12]}"
-        lines += [f'  built{number}["source<br/>{_label(where)}"]', f"  built{number} --> release"]
+        lines += [f'  built{number}["source<br/>{_label(where)}{doubt(built.proven)}"]', f"  built{number} --> release"]
     for kind, shape in (("evidence", "([{}])"), ("approval", "([{}])")):
         for number, fact in enumerate(trace.of_kind(kind)[:MAX_SHOWN]):
             text = f'"{kind}{_place(fact)}<br/>{_label(fact.text)}"'
@@ -73,7 +78,7 @@ def mermaid(trace: Trace) -> str:
     for number, stay in enumerate(trace.stays):
         text = f"{_label(stay.channel)}<br/>{stay.since:%Y-%m-%d %H:%M} to {_until(stay)}"
         place = "" if stay.index is None else f" #35;{stay.index}"
-        lines += [f'  stay{number}["{text}{place}"]', f"  release --> stay{number}"]
+        lines += [f'  stay{number}["{text}{place}{doubt(stay.proven)}"]', f"  release --> stay{number}"]
     if trace.revoked is not None:
         lines += [f'  revoked{{{{"revoked{_place(trace.revoked)}"}}}}', "  release --> revoked"]
     return "\n".join(lines)
@@ -89,7 +94,8 @@ def _label(text: str) -> str:
 
 
 def _place(fact: Fact) -> str:
-    return "" if fact.index is None else f" #35;{fact.index}"  # a bare # begins an entity in Mermaid
+    place = "" if fact.index is None else f" #35;{fact.index}"  # a bare # begins an entity in Mermaid
+    return f"{place}{doubt(fact.proven)}"
 
 
 def _line(fact: Fact) -> str:
@@ -101,8 +107,7 @@ def _line(fact: Fact) -> str:
 def _state(trace: Trace) -> str:
     if trace.revoked is not None:
         return f"revoked {trace.revoked.at:%Y-%m-%d %H:%M} UTC"
-    serving = sorted({stay.channel for stay in trace.stays if stay.until is None})
-    return f"served by {', '.join(serving)}" if serving else "served by no channel"
+    return f"served by {', '.join(trace.serving)}" if trace.serving else "served by no channel"
 
 
 def _span(stay: Stay) -> str:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.client.auditor.made import DIGEST, OTHER, RELEASE, life_of_a_release, make_entry
+from tidegate.auditor.source import folder_source, object_path
 from tidegate.auditor.trace import MAX_ENTRIES, Built, Known, Related, Trace, make_trace
+from tidegate.auditor.trace_find import builds
 from tidegate.auditor.trace_svg import svg
 from tidegate.auditor.trace_text import mermaid, trace_lines
 from tidegate.digest import Digest
+from tidegate.evidence import Attached
 from tidegate.formats.entry import parse_entry
+from tidegate.formats.jcs import JsonObject
+from tidegate.formats.mediatypes import PREDICATE_SLSA_PROVENANCE
 
-BUILT = Built("https://github.com/acme/support", "3c5f9a1b2c3d", "refs/tags/v1.3.0", "https://ci.example/builder", 2)
+BUILT = Built(
+    "https://github.com/acme/support", "3c5f9a1b2c3d", "refs/tags/v1.3.0", "https://ci.example/builder", 2, proven=True
+)
 
 
 def traced(*, proven: bool = True) -> Trace:
@@ -63,6 +72,10 @@ def test_the_text_says_what_is_proven_and_what_is_only_told() -> None:
     assert " ? " not in proven
     assert "0 of 11 entries proven" in told
     assert sum(" ? 2026-" in line for line in told.splitlines()) == 11
+    head = told.split("\n\n")[0].splitlines()
+    assert [line.endswith("  ?") for line in head if "  state  " in line or " to " in line] == [True] * 3
+    for line in proven.splitlines():
+        assert not line.endswith("?")
     nothing = make_trace(Digest(DIGEST), [Known(make_entry("release.admitted", RELEASE, index=None), proven=False)])
     assert "nothing here is proven" in "\n".join(trace_lines(nothing))
 
@@ -80,3 +93,19 @@ def test_a_trace_of_any_length_can_be_drawn(count: int) -> None:
     trace = make_trace(Digest(DIGEST), known)
     assert svg(trace).endswith("</svg>")
     assert len(list(trace_lines(trace))) < 60
+
+
+@pytest.mark.parametrize(("about", "proven"), [(True, True), (True, False), (False, True)])
+def test_the_build_is_read_from_provenance_of_the_release_itself_and_marked_where_only_told(
+    tmp_path: Path, *, about: bool, proven: bool
+) -> None:
+    bundle = (Path(__file__).parents[2] / "vectors" / "provenance" / "bundle.json").read_bytes()
+    named = Digest.of(bundle)
+    place = tmp_path / object_path(named)
+    place.parent.mkdir(parents=True)
+    place.write_bytes(bundle)
+    release = str(Attached.parse(bundle).statement.subject.digest) if about else DIGEST
+    data: JsonObject = {"subject": release, "predicate_type": PREDICATE_SLSA_PROVENANCE, "bundle": str(named)}
+    known = Known(make_entry("evidence.verified", data, index=4), proven=proven)
+    built = tuple(builds([known], folder_source(tmp_path), Digest(release)))
+    assert [(each.index, each.proven) for each in built] == ([(4, proven)] if about else [])
