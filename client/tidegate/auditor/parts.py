@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tidegate.tlog.tiles import TILE_WIDTH
 from tidegate.tlog.whole import VerifiedBundles, bundle_count, verify_bundles
 
 PART_BUNDLES = 64  # 16,384 entries: some 50 ms of hashing, and as often the bar moves
+PARTS_AT_ONCE = 1024  # handed out together, 16,777,216 entries: whoever claims 2^60 of them costs no more
 ENTRIES_FOR_PROCESSES = 100_000  # below, starting processes takes longer than they save
 MAX_PROCESSES = 8  # beyond, the disk is the limit
 THREADS = 8  # as many as the HTTP client has connections
@@ -39,16 +41,18 @@ def verified_parts(source: LogSource, size: int, first: int, *, deep: bool) -> I
 
     Raises TileInvalid and what the source raises.
     """
-    ranges = [(at, min(at + PART_BUNDLES, bundle_count(size))) for at in range(first, bundle_count(size), PART_BUNDLES)]
-    starts, stops = [start for start, _ in ranges], [stop for _, stop in ranges]
     with _workers(source, size - first * TILE_WIDTH) as pool:
-        if pool is None:
-            yield from (verify_part(source, size, start, stop, deep=deep) for start, stop in ranges)
-        elif source.folder is not None:
-            several = [[value] * len(ranges) for value in (str(source.folder), size, deep)]
-            yield from pool.map(_part_of_folder, several[0], several[1], starts, stops, several[2])
-        else:
-            yield from pool.map(lambda start, stop: verify_part(source, size, start, stop, deep=deep), starts, stops)
+        for begin in range(first, bundle_count(size), PART_BUNDLES * PARTS_AT_ONCE):  # a size is only claimed so far
+            end = min(begin + PART_BUNDLES * PARTS_AT_ONCE, bundle_count(size))
+            starts = range(begin, end, PART_BUNDLES)
+            stops = [min(start + PART_BUNDLES, end) for start in starts]
+            if pool is None:
+                yield from (verify_part(source, size, *each, deep=deep) for each in zip(starts, stops, strict=True))
+            elif source.folder is not None:
+                several = [[value] * len(stops) for value in (str(source.folder), size, deep)]
+                yield from pool.map(_part_of_folder, several[0], several[1], starts, stops, several[2])
+            else:
+                yield from pool.map(partial(_part_of_source, source, size, deep), starts, stops)
 
 
 @contextmanager
@@ -72,6 +76,10 @@ def verify_part(source: LogSource, size: int, start: int, stop: int, *, deep: bo
     scanner = Scanner(start * TILE_WIDTH, newest=newest, deep=deep)
     bundles = verify_bundles(source.fetch, size, start, stop, look=scanner.take)
     return Part(bundles, scanner.result())
+
+
+def _part_of_source(source: LogSource, size: int, deep: bool, start: int, stop: int) -> Part:  # noqa: FBT001 - for map
+    return verify_part(source, size, start, stop, deep=deep)
 
 
 def _part_of_folder(folder: str, size: int, start: int, stop: int, deep: bool) -> Part:  # noqa: FBT001 - for map

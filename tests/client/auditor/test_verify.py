@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -81,6 +82,15 @@ def test_a_log_over_http_is_verified_by_several_threads(log: SmallLog, auditor: 
     assert refused.value.reasons[0].code == "entry-foreign"
 
 
+def test_a_size_that_is_only_claimed_costs_no_memory(
+    log: SmallLog, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "_cores", lambda: 1)
+    log.grow(300)
+    log.publish(replace(log.head, size=1 << 60))
+    assert auditor.refusal().reasons[0].code == "tile-missing"
+
+
 @pytest.mark.slow
 def test_a_large_log_is_verified_by_several_processes(
     log: SmallLog, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
@@ -107,6 +117,7 @@ def test_a_late_entry_is_found_across_the_parts_that_are_read_apart(
     log: SmallLog, auditor: Auditor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "PART_BUNDLES", 1)
+    monkeypatch.setattr(parts, "PARTS_AT_ONCE", 1)
     log.append(*(entry(number, at=START + timedelta(hours=1)) for number in range(256)))
     log.append(*(entry(number, at=START) for number in range(256, 258)))
     assert auditor.verify().findings.clock_back.indices == [256, 257]
