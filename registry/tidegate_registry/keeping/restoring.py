@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from tidegate.digest import Digest
 from tidegate.errors import Conflict, TidegateError, TileInvalid
@@ -35,6 +36,7 @@ from tidegate_registry.audit.publish import fetch_checkpoint, fetch_file, upload
 from tidegate_registry.audit.redo import Redoing, RedoTable
 from tidegate_registry.enrolment import redo as enrolment
 from tidegate_registry.evidence import redo as evidence
+from tidegate_registry.keeping import redo as removals
 from tidegate_registry.keeping.events import LogRestored
 from tidegate_registry.logs import get_logger
 from tidegate_registry.policies import redo as policies
@@ -61,6 +63,7 @@ REDO: Final[RedoTable] = {
     **promotion.REDO,
     **enrolment.REDO,
     **summaries.REDO,
+    **removals.REDO,
 }
 MAX_LACKING: Final = 500  # sentences that are kept; the count goes on
 
@@ -290,6 +293,8 @@ def _import(app: Services, entry: Entry, done: Restored, held: _Held) -> None:
                     lacking = again(Redoing(app, tx, entry, partial(_fetch_object, app)))
             except TidegateError as error:
                 lacking = f"{entry.type} {entry.id}: {error}"
+            except IntegrityError as error:  # rows that it rests on were lost or altered
+                lacking = f"{entry.type} {entry.id}: {error.orig}"
     done.imported += 1
     if lacking is not None:
         log.warning("restore.lacking", entry=entry.id, type=entry.type, problem=lacking)

@@ -14,18 +14,20 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.postgres import empty_database
-from tests.registry.audit.publishing import publish_log
-from tests.registry.keeping.helpers import collect, released, store_of
-from tests.registry.world import World, store_settings
+from tests.registry.audit.publishing import log_signer, publish_log
+from tests.registry.keeping.helpers import OPERATOR, collect, released, store_of
+from tests.registry.world import AGENT, World, store_settings
 from tidegate.digest import Digest
 from tidegate_registry import migrations
 from tidegate_registry.app import check_start
+from tidegate_registry.artifacts.tables import BlobRow, ManifestRow
 from tidegate_registry.audit.compare import demand_own_log
 from tidegate_registry.audit.halt import demand_not_halted
 from tidegate_registry.audit.problems import LogAhead
 from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db
 from tidegate_registry.keeping.fsck.run import check
+from tidegate_registry.keeping.restoring import restore
 from tidegate_registry.keeping.sweep import check_may_collect
 from tidegate_registry.services import Services
 from tidegate_registry.storage.s3 import S3BlobStore
@@ -129,3 +131,27 @@ def test_a_dump_older_than_the_published_log_is_noticed_and_not_written_to(own_w
 def entries_of(app: Services) -> list[str]:
     with app.db.read() as tx:
         return [row.type for row in entries(tx, limit=1000)]
+
+
+def test_what_was_collected_since_the_dump_is_not_promised_again(own_world: World, backup: Backup) -> None:
+    """Else the registry said of a blob that it has it, and a release could be named whose bytes are gone."""
+    client = own_world.client()
+    kept = released(own_world, FIRST)
+    forgotten = own_world.make_manifest(client, SECOND)
+    assert own_world.put(client, forgotten).status_code == 201
+    own_world.push_blob(client, b"again")
+    assert own_world.put(client, own_world.make_manifest(client, b"moved"), "working").status_code == 201
+    dump = backup.dump()
+    assert own_world.put(client, kept, "working").status_code == 201
+    own_world.clock.tick(days=60)
+    assert {forgotten.digest, Digest.of(SECOND), Digest.of(b"again")} <= collect(own_world.services)
+    own_world.push_blob(client, b"again")
+    publish_log(own_world.services)
+    restored = backup.restored(dump)
+    done = restore(restored, OPERATOR, log_signer(restored).key)
+    assert not done.lacking
+    assert {str(each.problem) for each in check(restored, rehash=True).problems} == set()
+    with restored.db.read() as tx:
+        assert tx.get(ManifestRow, (AGENT, forgotten.digest)) is None
+        assert tx.get(BlobRow, ("acme", Digest.of(SECOND))) is None
+        assert tx.get(BlobRow, ("acme", Digest.of(b"again"))) is not None

@@ -127,3 +127,18 @@ def test_after_it_the_same_things_are_refused_and_numbers_go_on(lived: Promotion
     again = lived.ask("carol", "3.0.0", "stable")
     assert again.status_code == 201, again.text
     assert again.json()["sequence"] == asked.json()["sequence"] + 1
+
+
+def test_what_a_lagging_replica_did_in_the_same_place_costs_that_and_not_the_restore(lived: Promotions) -> None:
+    """It opened another request under the number that one in the log has."""
+    app = lived.gate.services
+    lived.publish("3.0.0")
+    assert lived.ask("carol", "3.0.0", "stable").status_code == 201
+    publish_log(app)
+    with app.db.connect() as connection:
+        of_it = "SELECT event_id FROM promotion WHERE version = '3.0.0'"
+        connection.execute(text(f"DELETE FROM audit_event WHERE id = ({of_it})"))  # noqa: S608 # ours
+        connection.execute(text("UPDATE promotion SET id = 'another' WHERE version = '3.0.0'"))
+    done = restore(app, OPERATOR, log_signer(app).key)
+    assert (done.imported, done.lacking_count) == (1, 1)
+    assert done.lacking[0].startswith("promotion.opened")
