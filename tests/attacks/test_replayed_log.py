@@ -175,6 +175,12 @@ def count_requests_again(log: Forgery) -> None:
     log.entries.append(deepcopy(log.of("promotion.opened")))
 
 
+def sum_up_a_refusal(log: Forgery) -> None:
+    refused = next(entry for entry in log.entries if entry["data"].get("allowed") is False)
+    told = {name: refused["data"][name] for name in ("repository", "version", "digest", "channel")}
+    log.entries.append({**refused, "type": "vsa.attached", "data": told | {"decision": refused["id"]}})
+
+
 def never_admit(log: Forgery) -> None:
     log.drop(log.of("release.admitted"))
 
@@ -203,6 +209,7 @@ FORGERIES: dict[Callable[[Forgery], None], tuple[str, str | None]] = {
     report_tasks: ("history-differs", "Y8"),
     ask_as_an_earlier_request: ("request-differs", "Y8"),
     count_requests_again: ("sequence-repeated", "Y11"),
+    sum_up_a_refusal: ("summary-without-decision", "Y12"),
     move_by_an_older_decision: ("change-without-decision", "Y11"),
     approve_as_somebody_else: ("approval-differs", "Y9"),
     turn_a_no_into_a_yes: ("verdict-differs", "Y10"),

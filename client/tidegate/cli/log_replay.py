@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
                     yield each
 
             summary = replay_log(entries(), source, wanted=wanted, today=today, processes=args.processes)
-    if args.entry is not None and not summary.decisions:
+    if args.entry is not None and not (summary.decisions or summary.notable):
         from tidegate.errors import NotFound
 
         raise NotFound("there is no such decision in the log", code="decision-unknown", found=args.entry)

@@ -17,7 +17,7 @@ from tidegate.formats.jcs import JsonObject
 from tidegate.formats.reference import Reference
 from tidegate.releases.locate import demand_version_or_digest, find_layout, parse_release
 from tidegate.releases.offline import no_network
-from tidegate.releases.verify import choose_in, own_name, refuse_offline, utc_now
+from tidegate.releases.verify import choose_in, narrowed, own_name, refuse_offline, utc_now
 from tidegate.remote.source import RegistrySource
 from tidegate.verify.trust import Trust, load_trust
 from tidegate.verify.vsa import SUMMARY_STEPS, VerifiedSummary, Wanted, find_summary
@@ -87,6 +87,7 @@ def verify_summaries(
         reference = demand_version_or_digest(parse_release(str(what)))
         if offline:
             raise refuse_offline(reference)
+        reference = narrowed(reference, expected)
         address = address_for(reference, registry, plain_http=plain_http)
         with open_registry(address, Credentials(os.environ, clock=utc_now)) as connected:
             source = RegistrySource(connected, reference.name, reference.digest)

@@ -112,7 +112,7 @@ def verify(
         reference = demand_version_or_digest(parse_release(str(what)))
         if offline:
             raise refuse_offline(reference)
-        reference = _narrowed(reference, expected)
+        reference = narrowed(reference, expected)
         address = address_for(reference, registry, plain_http=plain_http)
         with open_registry(address, credentials or Credentials(os.environ, clock=utc_now)) as opened:
             source = RegistrySource(opened, reference.name, reference.digest)
@@ -208,7 +208,7 @@ def own_name(layout: Layout, manifest: Manifest) -> str:
         return check_structure(manifest, layout.open_blob).name  # refuses it
 
 
-def _narrowed(reference: Reference, expected: str | None) -> Reference:
+def narrowed(reference: Reference, expected: str | None) -> Reference:
     """Add to `reference` what `expected` says more; what it says otherwise is refused."""
     if expected is None:
         return reference

@@ -7,6 +7,7 @@ from sqlmodel import col, select, update
 
 from tests.registry.admission.world import GateWorld, codes_of
 from tests.registry.promotion.world import Promotions
+from tests.registry.replay.auditing import replay_world
 from tests.registry.summaries.helpers import Served, Summaries
 from tests.summaries import Signer, payload_of, statement
 from tests.workshop import RELEASE_JOB, VERSION
@@ -20,6 +21,7 @@ from tidegate_registry.keeping import claims
 from tidegate_registry.storage.blobs import StoreUnavailable
 from tidegate_registry.summaries import service
 from tidegate_registry.summaries.tables import SummaryCursorRow, SummaryRow
+from tidegate_registry.trusting.service import record_trust
 
 
 @pytest.fixture
@@ -87,6 +89,7 @@ def test_a_refusal_whose_row_was_edited_into_a_yes_leaves_none(summaries: Summar
 def test_each_promotion_leaves_its_own_with_the_channel_and_the_policy(
     summaries: Summaries, promotions: Promotions
 ) -> None:
+    record_trust(promotions.gate.services, promotions.gate.trust)
     manifest = promotions.publish("1.0.0")
     promotions.promote("1.0.0", "dev", "alice")
     promotions.promote("1.0.0", "staging")
@@ -102,6 +105,8 @@ def test_each_promotion_leaves_its_own_with_the_channel_and_the_policy(
     assert latest.predicate.policy == allowed[-1]["policy"]
     assert len(latest.predicate.inputs) > len(dev.predicate.inputs)  # an evaluation and an approval more
     assert summaries.find(manifest, "1.0.0", channel="staging") == [latest]
+    replayed, _ = replay_world(promotions.gate)
+    assert [reason for each in replayed.notable for reason in each.reasons] == []
 
 
 def test_a_promotion_past_the_policy_says_so(summaries: Summaries, promotions: Promotions) -> None:

@@ -21,7 +21,8 @@ DECISIONS: Final = frozenset({ADMISSION, PROMOTION})
 FOLLOWS: Final = frozenset({"release.admitted", "channel.moved"})
 POLICIES: Final = frozenset({"policy.applied", "policy.reverted"})
 EVIDENCE, TRUST, REVOKED = "evidence.verified", "trust.changed", "release.revoked"
-READ: Final = frozenset({EVIDENCE, TRUST, REVOKED}) | DECISIONS | FOLLOWS | FOLLOWED | POLICIES
+SUMMARY: Final = "vsa.attached"
+READ: Final = frozenset({EVIDENCE, TRUST, REVOKED, SUMMARY}) | DECISIONS | FOLLOWS | FOLLOWED | POLICIES
 COMPANY: Final = "_company"  # the name of the policy that every overlay adds to
 
 SLACK: Final = timedelta(seconds=60)
@@ -88,6 +89,7 @@ class LogState:
     _attached: dict[tuple[str, str], tuple[Attached, ...]] = field(default_factory=dict)
     _history: History = field(default_factory=History)
     _granted: dict[tuple[str, ...], Granted] = field(default_factory=dict)
+    _allowed: dict[str, Change] = field(default_factory=dict)
 
     def context(self, entry: Entry) -> Context:
         """Give what was so when the decision `entry` was made. Call before `take`."""
@@ -121,6 +123,8 @@ class LogState:
             self._history.revoke(entry)
         elif entry.type in FOLLOWED:
             return self._history.take(entry)
+        elif entry.type == SUMMARY:
+            return self._summed_up(entry)
         elif entry.type in DECISIONS:
             self._decided(entry)
         elif entry.type in FOLLOWS:
@@ -154,6 +158,7 @@ class LogState:
             return
         data, record = entry.data, digest_of(entry.data.get("record"))
         repository, version, digest = text(data, "repository"), text(data, "version"), text(data, "digest")
+        self._allowed[entry.id] = (repository, version, digest, text(data, "channel") or NOTHING)
         if entry.type == ADMISSION:
             self._granted[repository, "version", version] = Granted(entry.id, (repository, version, digest), record)
             return
@@ -184,6 +189,28 @@ class LogState:
                 self._history.admit(repository, admitted)
         change = None if granted is None else granted.change
         return tuple(reason for step in CHANGE_STEPS for reason in step.check(change, done))
+
+    def _summed_up(self, entry: Entry) -> tuple[Reason, ...]:
+        """Y12: whatever is summed up for others was a yes about the very same."""
+        data = entry.data
+        found = (
+            text(data, "repository"),
+            text(data, "version"),
+            text(data, "digest"),
+            text(data, "channel") or NOTHING,
+        )
+        said = self._allowed.get(text(data, "decision"))
+        if said == found:
+            return ()
+        return (
+            Reason(
+                "summary-without-decision",
+                "a summary was signed of what no decision before it allowed",
+                found=" ".join(found),
+                expected="a yes" if said is None else " ".join(said),
+                step="Y12",
+            ),
+        )
 
 
 NOTHING: Final = "nothing"  # what a channel serves before its first release
