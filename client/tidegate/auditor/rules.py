@@ -28,6 +28,7 @@ CHANGES_OF_TRUST = (
     "record.repaired",
     "log.restored",
     "object.restored",
+    "log.object-missing",
 )
 """Types of entries that say by which rules, whose word or which records the registry decides from then on."""
 

@@ -44,8 +44,9 @@ def test_changes_of_trust_agents_and_emergencies_are_told_by_their_own_rules() -
     moved = make_entry("channel.moved", {**RELEASE, "channel": "stable"})
     glass = make_entry("break-glass.used", {**RELEASE, "channel": "stable", "reason": "outage"})
     pushed = make_entry("blob.stored", {"repository": "acme/support", "digest": DIGEST})
-    everything = (applied, trust, moved, glass, pushed)
-    assert told(WatchRules(policy_changes=True), *everything) == [Rule.POLICY_CHANGED] * 2
+    lost = make_entry("log.object-missing", {"digest": DIGEST})
+    everything = (applied, trust, moved, glass, pushed, lost)
+    assert told(WatchRules(policy_changes=True), *everything) == [Rule.POLICY_CHANGED] * 3
     assert told(WatchRules(agents=("acme/*",)), *everything) == [Rule.AGENT_CHANGED] * 2
     assert told(WatchRules(agents=("acme/other",)), *everything) == []
     assert told(WatchRules(break_glass=True), *everything) == [Rule.BREAK_GLASS]

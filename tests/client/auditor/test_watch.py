@@ -265,6 +265,14 @@ def test_a_missing_tile_is_borne_with_and_a_foreign_one_is_told(log: MadeLog) ->
     assert [alert.rule for alert in told] == [Rule.LOG_REFUSED]
 
 
+def test_the_line_of_an_alert_steers_no_terminal(log: MadeLog) -> None:
+    log.append([raw_entry("policy.applied", {"policy": "\x1b[2J\u202e\x9b", "number": 9}, number=77)])
+    told = list[Alert]()
+    watcher(log, told.append).round()
+    assert "\x1b" in told[-1].message
+    assert not set("\x1b\u202e\x9b") & set(told[-1].line())
+
+
 def test_a_delivery_is_tried_again_with_growing_waits_and_at_most_so_often(log: MadeLog) -> None:
     waited, tried = list[float](), 0
 
