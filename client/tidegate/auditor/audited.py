@@ -163,7 +163,7 @@ class _Keeping:
             "shown": {"size": shown.checkpoint.size, "at": moment_text(self.now), "source": self.audited.source.name},
             "consistencyProofThatFailed": [format_base64(each) for each in proof],
         }
-        folder = self.states.save_evidence(
+        hint = self.states.keep_evidence(
             shown.checkpoint.origin,
             code,
             {
@@ -178,6 +178,5 @@ class _Keeping:
             code=code,
             found=described(shown.checkpoint),
             expected=f"a log that begins with {described(seen)}",
-            hint=f"both checkpoints, signed by the log, are kept in {folder}: show them to the registry's operator and "
-            "to other auditors, and run `tidegate log compare` on them",
+            hint=hint,
         )

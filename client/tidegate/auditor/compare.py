@@ -113,11 +113,11 @@ def refuse_split_view(compared: Compared, states: LogStates, *, now: datetime) -
         f"{number}.checkpoint\t{each.name}\t{described(each.head.checkpoint)}\n"
         for number, each in enumerate(compared.shown, 1)
     ).encode()
-    folder = states.save_evidence(compared.largest.head.checkpoint.origin, "log-split-view", files, now=now)
+    hint = states.keep_evidence(compared.largest.head.checkpoint.origin, "log-split-view", files, now=now)
     raise LogRefused(
         "the log showed different histories: a split view",
         code="log-split-view",
         found="; ".join(f"{each.name}: {described(each.head.checkpoint)}" for each in compared.forked),
         expected=f"beginnings of what {compared.largest.name} shows: {described(compared.largest.head.checkpoint)}",
-        hint=f"all checkpoints, each signed by the log, are kept in {folder}: publish them",
+        hint=hint,
     )

@@ -98,8 +98,21 @@ class LogStates:
         with _locked(path.with_suffix(".lock")):
             yield LogState(path, _read(path))
 
-    def save_evidence(self, origin: str, kind: str, files: Mapping[str, bytes], *, now: datetime) -> Path:
-        """Write `files` into a new folder that nothing ever changes, and give it. Raises OSError."""
+    def keep_evidence(self, origin: str, kind: str, files: Mapping[str, bytes], *, now: datetime) -> str:
+        """Write `files` into a new folder that nothing ever changes, and say in a hint where.
+
+        A disk that is full must not hide what they show: then the hint says that they are not kept.
+        """
+        try:
+            folder = self._save_evidence(origin, kind, files, now=now)
+        except (OSError, Conflict) as error:
+            return f"the checkpoints could NOT be kept as evidence ({error}): make room for them and run this again"
+        return (
+            f"all checkpoints, each signed by the log, are kept in {folder}: show them to the registry's operator and "
+            "to other auditors, and run `tidegate log compare` on them"
+        )
+
+    def _save_evidence(self, origin: str, kind: str, files: Mapping[str, bytes], *, now: datetime) -> Path:
         parent = self.folder / EVIDENCE_FOLDER / _file_name(origin)
         parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = _new_folder(parent, f"{now:%Y%m%dT%H%M%SZ}-{kind}")

@@ -105,6 +105,14 @@ def test_evidence_is_whole_and_never_written_over(auditor: Auditor, log: SmallLo
     assert auditor.look().seen is not None  # the log that was seen goes on
 
 
+def test_a_fork_is_told_where_evidence_cannot_be_kept(auditor: Auditor, log: SmallLog, tmp_path: Path) -> None:
+    auditor.look()
+    (auditor.states.folder / "evidence").write_text("in the way")
+    refused = auditor.refusal(log.rewritten(tmp_path / "fork", [entry(0, salt="other"), *log.entries[1:]]))
+    assert refused.reasons[0].code == "log-fork"
+    assert "could NOT be kept" in (refused.hint or "")
+
+
 def test_a_fork_whose_proof_is_withheld_is_remembered_until_the_log_contradicts_it(
     auditor: Auditor, log: SmallLog, tmp_path: Path
 ) -> None:
