@@ -94,19 +94,17 @@ class Watcher:
         self.count = 0
         self._delivering = False  # still True where a delivery failed
 
-    def round(self) -> None:
+    def round(self) -> bool:
         """Look once. What ends the watch is told before: the log is not what it must be, is gone, or is closed to us.
 
+        Gives whether it could look: not while the log lacks its witnesses, which is told when it begins.
         Raises LogRefused, NotFound, Unauthenticated, AccessDenied, LimitExceeded; Unreachable, and what `deliver`
         raises; InvalidInput (code "log-bound") when the log ends before the entry to begin with.
         """
-        self._guarded(self._look)
+        return self._guarded(self._look)
 
     def begin_at_end(self) -> bool:
-        """Take the log as it is now for known: only what comes later is told. Gives whether it could; raises as above.
-
-        It cannot while the log lacks its witnesses, which is told.
-        """
+        """Take the log as it is now for known: only what comes later is told. Gives and raises what `round` does."""
         return self._guarded(self._skip)
 
     def _guarded(self, look: Callable[[], None]) -> bool:

@@ -89,9 +89,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
         if position is None and args.since is not None:
             follower.next = args.since
         if args.once:
-            watcher.round()
+            looked = watcher.round()
             out.step("Watched", f"{follower.next} entries, {watcher.count} alerts")
-            return 1 if watcher.count else 0
+            return 1 if watcher.count or not looked else 0
         begun = position is not None or args.since is not None
 
         def once() -> None:

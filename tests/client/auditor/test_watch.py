@@ -136,8 +136,8 @@ def test_a_log_that_stands_still_is_told_once_and_again_after_it_moved(log: Made
 def test_a_checkpoint_without_its_witnesses_is_told_once_and_no_entry_of_it_is_read(log: MadeLog) -> None:
     told = list[Alert]()
     watching = watcher(log, told.append, need=1)
-    watching.round()
-    watching.round()
+    assert not watching.round()
+    assert not watching.round()  # told once, and still not as it must be
     assert [(alert.rule, alert.index, alert.checkpoint) for alert in told] == [(Rule.WITNESSES_MISSING, None, None)]
 
 

@@ -12,6 +12,7 @@ from tests.client.auditor.made import ISSUER, life_of_a_release, raw_entry
 from tests.client.auditor.made_log import MadeLog
 from tests.client.auditor.receiver import SECRET, receiving
 from tidegate.cli.main import main
+from tidegate.tlog.note import Algorithm, VerifierKey
 
 
 @pytest.fixture
@@ -160,3 +161,14 @@ def test_export_to_stdout_goes_on_where_it_was_and_in_its_own_form_only(
 @pytest.mark.parametrize("flags", [("--since", "-5"), ("--refusals-per-minute", "-1"), ("--since", "14")])
 def test_watch_begins_at_an_entry_and_counts_from_0(log: MadeLog, flags: tuple[str, ...]) -> None:
     assert run(log, "watch", "--once", "--break-glass", *flags) == 2
+
+
+def test_watch_once_ends_with_1_as_long_as_the_witnesses_are_missing(log: MadeLog, tmp_path: Path) -> None:
+    witness = VerifierKey("witness.example", Algorithm.COSIGNATURE_ED25519, bytes(32))
+    trust = tmp_path / "trust.yaml"
+    trust.write_text(
+        f"roots: {{r: {{file: none}}}}\nlog: {{key: {log.signer.key}, witnesses: {{need: 1, of: ['{witness}']}}}}\n"
+    )
+    flags = ("--resume", str(tmp_path / "watch.json"), "--from", str(log.folder), "--trust", str(trust))
+    for _ in range(2):
+        assert main(["log", "watch", "--once", "--break-glass", *flags]) == 1
