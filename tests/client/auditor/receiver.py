@@ -38,6 +38,10 @@ class Receiver:
     cut: int = 0  # answers that the sender did not read to their end
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = False  # closing waits for the answers under way: what they count is known then
+
+
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     receiver = Receiver()
@@ -59,7 +63,7 @@ def receiving() -> Iterator[Receiver]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with Server(("127.0.0.1", 0), Handler) as server:
         receiver.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
