@@ -32,6 +32,11 @@ class Metrics:
         self.log_published = Gauge(
             "tidegate_log_published", "Entries under the published checkpoint.", registry=self.registry
         )
+        self.log_lag = Gauge(
+            "tidegate_log_lag_seconds",
+            "Age of the oldest entry that no published checkpoint covers, 0 where there is none.",
+            registry=self.registry,
+        )
         self.log_halted = Gauge(
             "tidegate_log_halted",
             "1 while the log does not go on, as it and the database differ.",

@@ -14,15 +14,21 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(args: argparse.Namespace) -> Iterator[Services]:
-    """Give the services of the settings that `--config` names. Raises SchemaDiffers."""
+def opened(args: argparse.Namespace, *, behind: bool = False) -> Iterator[Services]:
+    """Give the services of the settings that `--config` names. Raises SchemaDiffers.
+
+    They write nothing while the database is older than the published log, unless it may be `behind`.
+    """
     from tidegate_registry import migrations
     from tidegate_registry.app import build_services
+    from tidegate_registry.audit.halt import hold_while_ahead
     from tidegate_registry.settings_file import load_settings
 
     app = build_services(load_settings(args.config))
     try:
         migrations.check(app.db)
+        if not behind:
+            hold_while_ahead(app)
         yield app
     finally:
         app.db.close()

@@ -295,6 +295,13 @@ class LogSettings(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("`witness_quorum` is more than there are `witnesses`")
         return self
 
+    @model_validator(mode="after")
+    def _each_witness_once(self) -> Self:
+        keys = {VerifierKey.parse(each.key).public for each in self.witnesses}
+        if len(keys) != len(self.witnesses):
+            raise ValueError("two of `witnesses` have the same key: one cosignature would count twice")
+        return self
+
 
 class VsaSettings(BaseModel, frozen=True, extra="forbid"):
     """Signed summaries of decisions (SLSA VSA). The worker alone uses the key."""

@@ -9,11 +9,13 @@ import pytest
 
 from tests.registry.audit.logworld import LogWorld, log_world
 from tests.registry.world import wait_for
+from tidegate_registry.audit.halt import LogWatch
 from tidegate_registry.audit.leader import Lease, acquire
-from tidegate_registry.audit.sequence import LOG, load_state
+from tidegate_registry.audit.sequence import LOG, assign, load_state
 from tidegate_registry.audit.tables import LeadershipRow
 from tidegate_registry.bell import Bell
 from tidegate_registry.db import DatabaseUnavailable
+from tidegate_registry.metrics import Metrics
 from tidegate_registry.worker import Did, LedStep, Step, Worker
 
 HOUR = 3600.0
@@ -142,3 +144,23 @@ def test_a_bell_wakes_who_waits_for_so_many_rings() -> None:
             await waiting
 
     run(test)
+
+
+def test_how_long_entries_wait_is_told_whoever_does_not_work(world: LogWorld) -> None:
+    """No worker at all, or one that gives indices and publishes nothing: both must be seen."""
+    metrics = Metrics()
+    watch = LogWatch(world.app, metrics)
+
+    def lag() -> float | None:
+        watch.look()
+        return metrics.registry.get_sample_value("tidegate_log_lag_seconds")
+
+    assert lag() == 0
+    world.append(2)
+    world.clock.tick(seconds=90)
+    assert lag() == 90
+    lease = world.lead()
+    assert assign(world.db, lease, limit=1, at_least=0) == 1
+    assert lag() == 90
+    world.finish(lease=lease)
+    assert lag() == 0

@@ -58,6 +58,7 @@ class LogWatch:
         try:
             with self._app.db.read() as tx:
                 state = sequence.load_state(tx)
+                waits = sequence.oldest_unpublished(tx, state) if self._metrics is not None else None
             if state.halted == LogAhead.code:
                 self._app.db.held = LogAhead.noted
             elif self._app.db.held is not None:  # we found it ourselves, as we started
@@ -71,4 +72,6 @@ class LogWatch:
         if self._metrics is not None:
             self._metrics.log_assigned.set(state.assigned)
             self._metrics.log_published.set(state.published)
+            lag = (self._app.clock() - waits).total_seconds() if waits is not None else 0
+            self._metrics.log_lag.set(max(0, lag))
             self._metrics.log_halted.set(state.halted is not None)

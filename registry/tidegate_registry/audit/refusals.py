@@ -17,7 +17,7 @@ from tidegate_registry.logs import get_logger
 from tidegate_registry.observe import route_template
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from fastapi import Request
@@ -31,6 +31,7 @@ MAX_REFERENCE = 255  # characters, of what a URL named
 MAX_TEXT = 300  # characters of one member of a reason in the entry
 MAX_OBJECT_REASONS, MAX_OBJECT_TEXT = 1_000, 4_000  # the same in the object beside the log, which has all of them
 MAX_DATA_BYTES = 40 << 10  # of an entry's data: what is around it fits the rest of a log tile
+MAX_OBJECT_BYTES = 1 << 20  # of that object: it is kept for ever, and a caller may have one made each second
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -124,13 +125,23 @@ def _listed(reasons: Sequence[Reason], who: Principal) -> tuple[tuple[Reason, ..
 
     A human is called in them as the entry calls them: by no e-mail address.
     """
-    whole = [_said(reason, MAX_OBJECT_TEXT, who) for reason in reasons[:MAX_OBJECT_REASONS]]
-    kept = [_said(reason, MAX_TEXT, who) for reason in reasons[:MAX_REASONS]]
-    while len(kept) > 1 and len(canonical_bytes([reason.as_json() for reason in kept])) > MAX_DATA_BYTES:
-        kept.pop()
+    whole = _fitting((_said(reason, MAX_OBJECT_TEXT, who) for reason in reasons[:MAX_OBJECT_REASONS]), MAX_OBJECT_BYTES)
+    kept = _fitting((_said(reason, MAX_TEXT, who) for reason in reasons[:MAX_REASONS]), MAX_DATA_BYTES)
     if kept == whole:
         return tuple(kept), None
     return tuple(kept), LogObject.of(canonical_bytes([reason.as_json() for reason in whole]))
+
+
+def _fitting(reasons: Iterable[Reason], most: int) -> list[Reason]:
+    """Give the first of `reasons`, one at least, whose canonical JSON has at most so many bytes together."""
+    kept: list[Reason] = []
+    size = len("[]")
+    for reason in reasons:
+        size += len(canonical_bytes(dict(reason.as_json()))) + len(",")
+        if kept and size > most:
+            break
+        kept.append(reason)
+    return kept
 
 
 def _said(reason: Reason, most: int, who: Principal) -> Reason:

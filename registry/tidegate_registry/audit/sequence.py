@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
+from sqlmodel import col, select
 
 from tidegate_registry.audit.leader import Lease, fence
 from tidegate_registry.audit.problems import RESTORE, LogAhead, LogForked
+from tidegate_registry.audit.tables import AuditEventRow
 from tidegate_registry.db import Db, Tx
 
 LOG = "log"  # the one row of log_state, and the name of the integrator's lease
@@ -38,6 +41,15 @@ def load_state(tx: Tx) -> LogState:
     )
     found = row.one_or_none()
     return LogState() if found is None else LogState(*found)
+
+
+def oldest_unpublished(tx: Tx, state: LogState) -> datetime | None:
+    """Give the time of the oldest entry that no noted checkpoint covers, None where there is none; in one look-up."""
+    row = AuditEventRow
+    waiting = select(row.at).where(row.idx == state.published)
+    if state.assigned == state.published:
+        waiting = select(row.at).where(col(row.idx).is_(None)).order_by(col(row.position))
+    return tx.exec(waiting.limit(1)).first()
 
 
 def count_indexed(tx: Tx) -> int:

@@ -185,7 +185,7 @@ def _restore(args: argparse.Namespace) -> int:
     from tidegate_registry.keeping.restoring import MAX_LACKING, published_size, restore
 
     out = Output(as_json=args.json)
-    with opened(args) as app:
+    with opened(args, behind=True) as app:
         key = open_log_signer(app.settings).key
         with out.progress(2 * published_size(app), "reading the log") as bar:
             done = restore(app, operator(), key, advance=bar.advance)

@@ -228,3 +228,18 @@ def test_while_nothing_may_be_written_a_refusal_is_still_a_refusal_and_counts_ar
     data = rolled_up["data"]
     assert isinstance(data, dict)
     assert data["count"] == 1
+
+
+def test_what_a_refusal_leaves_beside_the_log_is_bounded_too(own_world: World) -> None:
+    text = "\U0001f600" * 4_000
+    many = tuple(Reason("too-much", text, text, text, text) for _ in range(1_000))
+
+    def handler(name: str, who: Caller) -> None:
+        raise AdmissionRefused.because(f"{name} is not for {who.name}", many)
+
+    own_world.app.add_api_route("/v2/{name:path}/refused", handler, methods=["PUT"])
+    assert own_world.client().put(f"/v2/{AGENT}/refused").status_code == 403
+    data = own_world.events("request.refused")[0]["data"]
+    assert isinstance(data, dict)
+    store_objects(own_world.services)
+    assert own_world.services.blobs.read(LogKey.of_object(Digest(str(data["reasons_object"]))), limit=1 << 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -83,7 +85,9 @@ def town(tmp_path: Path, world: LogWorld) -> Iterator[Town]:
         from starlette.concurrency import run_in_threadpool
 
         answer = await run_in_threadpool(made.answer, int(request.path_params["number"]), await request.body())
-        headers = {"Location": f"{made.url}/0/add-checkpoint"} if answer.status == 307 else None
+        headers = {"Location": f"{made.url}/0/add-checkpoint"} if answer.status == 307 else {}
+        if answer.body.startswith(b"\x1f\x8b"):
+            headers["Content-Encoding"] = "gzip"
         return Response(answer.body, answer.status, headers=headers, media_type=answer.media_type)
 
     listener = bind(0)
@@ -158,6 +162,7 @@ LIES: dict[str, Callable[[Town, bytes], Answer]] = {
     "a size in another form": lambda _town, _raw: Answer(409, b"01\n"),
     "the same size again and again": lambda _town, _raw: Answer(409, format_size(2)),
     "no": lambda _town, _raw: Answer(422),
+    "small, and large once it is inflated": lambda town, raw: Answer(200, gzip.compress(town.witness(0).add(raw).body)),
 }
 
 
@@ -168,6 +173,14 @@ def test_a_witness_that_lies_is_not_counted(world: LogWorld, town: Town, lie: st
         publish(world, town.ask(1, 1))
     assert "checkpoint" not in world.bucket.files
     assert len(town.asked) <= 2
+
+
+def test_one_witness_does_not_count_twice_under_two_names(town: Town) -> None:
+    one = town.witness(0).key
+    other = VerifierKey("other.example", one.algorithm, one.public)
+    named = tuple(WitnessSettings(url=f"{town.url}/0", key=str(key)) for key in (one, other))
+    with pytest.raises(ValidationError, match="the same key"):
+        LogSettings(witnesses=named, witness_quorum=2)
 
 
 def test_a_slow_witness_is_not_waited_for_and_not_asked_twice_at_once(world: LogWorld, town: Town) -> None:

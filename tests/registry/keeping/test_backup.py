@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from tests.postgres import empty_database
 from tests.registry.audit.publishing import log_signer, publish_log
-from tests.registry.keeping.helpers import OPERATOR, collect, released, store_of
+from tests.registry.keeping.helpers import OPERATOR, collect, command, released, store_of
+from tests.registry.policies.documents import policy
+from tests.registry.policies.documents import text as policy_text
 from tests.registry.world import AGENT, World, store_settings
 from tidegate.digest import Digest
 from tidegate_registry import migrations
@@ -155,3 +158,19 @@ def test_what_was_collected_since_the_dump_is_not_promised_again(own_world: Worl
         assert tx.get(ManifestRow, (AGENT, forgotten.digest)) is None
         assert tx.get(BlobRow, ("acme", Digest.of(SECOND))) is None
         assert tx.get(BlobRow, ("acme", Digest.of(b"again"))) is not None
+
+
+def test_no_command_of_the_operator_writes_either_while_the_database_is_behind(
+    own_world: World, backup: Backup, tmp_path: Path
+) -> None:
+    released(own_world, FIRST)
+    publish_log(own_world.services)
+    with own_world.services.db.connect() as connection:  # as in a dump of before
+        connection.execute(text("UPDATE log_state SET assigned = 0, published = 0, root = NULL"))
+        connection.execute(text("UPDATE audit_event SET idx = NULL"))
+    file = tmp_path / "policy.yaml"
+    file.write_bytes(policy_text(policy()))
+    code, _, said = command(own_world, "policy", "install", str(file))
+    assert code != 0
+    assert "log-ahead" in said
+    assert not own_world.events("policy.applied")
