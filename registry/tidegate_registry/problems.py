@@ -37,6 +37,7 @@ from tidegate.errors import (
 from tidegate_registry.access.challenge import LoginNeeded
 from tidegate_registry.artifacts import errors as oci
 from tidegate_registry.audit.refusals import record_refusal
+from tidegate_registry.audit.static import LogBusy
 from tidegate_registry.db import DatabaseFull
 from tidegate_registry.keeping.quota import QuotaExceeded
 from tidegate_registry.logs import get_logger
@@ -92,6 +93,7 @@ RENDERED: dict[type[BaseException], Rendered] = {
     oci.UploadBusy: Rendered(409, "BLOB_UPLOAD_INVALID"),
     oci.ChunkOutOfOrder: Rendered(416, "BLOB_UPLOAD_INVALID"),
     TooManyQuestions: Rendered(429, "TOOMANYREQUESTS", retry=True),
+    LogBusy: Rendered(429, "TOOMANYREQUESTS", retry=True),
     PolicyStale: Rendered(412, "DENIED"),  # RFC 9110 section 15.5.13: the If-Match does not hold
     PolicyUnconditional: Rendered(428, "DENIED"),  # RFC 6585 section 3
     PolicyUnusable: Rendered(503, "TOOMANYREQUESTS", retry=True),  # the operator's matter, never a caller's

@@ -11,11 +11,12 @@ import gzip
 import hashlib
 import threading
 from collections import OrderedDict
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidegate.errors import NotFound
+from tidegate.errors import LimitExceeded, NotFound
 from tidegate.tlog.tiles import CHECKPOINT_PATH, MAX_BUNDLE_BYTES
 
 if TYPE_CHECKING:
@@ -27,12 +28,19 @@ CACHE_BYTES = 32 << 20
 MIN_COMPRESSED = 512  # bytes; below, the header costs what is saved
 LEVEL = 6  # of zlib: the largest bundle, 17 MB, takes half a second, once
 LARGE_READS = 4  # at once: bounds the memory and the processor time that entries and objects take
+TURN_SECONDS = 5.0  # handlers have a thread each: a store that is slow must not take them all for long
 
 
 class LogFileUnknown(NotFound):
     """The log has no such file (yet)."""
 
     code = "log-file-unknown"
+
+
+class LogBusy(LimitExceeded):
+    """As many entries and objects of the log are being read as may be at once."""
+
+    code = "log-busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ class LogFileCache:
         self._kept: OrderedDict[str, LogFile] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
-        self.turns = threading.BoundedSemaphore(LARGE_READS)
+        self._turns = threading.BoundedSemaphore(LARGE_READS)
 
     @property
     def size(self) -> int:
@@ -84,6 +92,16 @@ class LogFileCache:
                 _, dropped = self._kept.popitem(last=False)
                 self._bytes -= dropped.size
 
+    @contextmanager
+    def turn(self, *, seconds: float = TURN_SECONDS) -> Iterator[None]:
+        """Be one of the few that read something large. Blocks for that long at most. Raises LogBusy."""
+        if not self._turns.acquire(timeout=seconds):
+            raise LogBusy("the log is being read by many at this moment", hint="ask again in a few seconds")
+        try:
+            yield
+        finally:
+            self._turns.release()
+
     def clear(self) -> None:
         """Forget everything, for tests that start over with another bucket."""
         with self._lock:
@@ -92,11 +110,14 @@ class LogFileCache:
 
 
 def read_log_file(app: Services, key: LogKey) -> LogFile:
-    """Give the file. Blocks. Raises LogFileUnknown, StoreUnavailable, StoredBytesDiffer for one beyond all limits."""
+    """Give the file. Blocks.
+
+    Raises LogFileUnknown, LogBusy, StoreUnavailable, StoredBytesDiffer for one beyond all limits.
+    """
     kept = app.log_files.find(key)
     if kept is not None:
         return kept
-    with nullcontext() if key.is_public else app.log_files.turns:
+    with nullcontext() if key.is_public else app.log_files.turn():
         file = _fetch(app, key)
     app.log_files.keep(key, file)
     return file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from tidegate.tlog.tiles import CHECKPOINT_PATH
 from tidegate_registry.access.gatekeeper import Gatekeeper
 from tidegate_registry.access.rights import AccessRules
 from tidegate_registry.audit.routes import accepts_gzip
-from tidegate_registry.audit.static import LogFile, LogFileCache, read_log_file
+from tidegate_registry.audit.static import LARGE_READS, LogBusy, LogFile, LogFileCache, read_log_file
 from tidegate_registry.problems import rendered
 from tidegate_registry.storage.blobs import LogKey, StoreUnavailable
 from tidegate_registry.storage.s3 import S3BlobStore
@@ -157,6 +158,18 @@ def test_a_store_that_does_not_answer_is_told_as_such(log: World) -> None:
 )
 def test_compressing_is_asked_for_by_the_caller(header: str, *, taken: bool) -> None:
     assert accepts_gzip(header) is taken
+
+
+def test_who_reads_when_too_many_do_is_asked_to_come_back() -> None:
+    cache = LogFileCache()
+    with ExitStack() as readers:
+        for _ in range(LARGE_READS):
+            readers.enter_context(cache.turn())
+        with pytest.raises(LogBusy) as busy, cache.turn(seconds=0):
+            pass
+    assert (busy.value.reasons[0].code, rendered(busy.value).status) == ("log-busy", 429)
+    with cache.turn(seconds=0):
+        pass
 
 
 def test_what_is_kept_is_bounded_and_what_is_asked_for_stays() -> None:
