@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlmodel import col, delete, select, update
@@ -191,6 +192,18 @@ def move_by_an_older_decision(log: Forgery) -> None:
     log.entries.append(moved)
 
 
+def describe_the_channel(members: Json, record: Json) -> None:
+    record["inputs"]["channel"].update(members)
+
+
+CHANNELS_OTHERWISE: Json = {
+    "hold": "a rollback left it",
+    "debts": ["somebody owes a review"],
+    "window": [f"sha256:{7:064}"],
+    "left": [f"sha256:{7:064}"],
+}
+"""Members of a record that the log tells, and something else in their place."""
+
 FORGERIES: dict[Callable[[Forgery], None], tuple[str, str | None]] = {
     edit_the_entry: ("record-foreign", "Y2"),
     decide_for_another_day: ("record-foreign", "Y2"),
@@ -232,6 +245,11 @@ def test_each_way_to_forge_a_log_that_is_otherwise_whole_is_seen(promotions: Pro
     read = reader_of(gate)
     whole = [parse_object(raw, limit=1 << 16, what="an entry") for _, raw in entries_of(gate)]
     assert codes(Forgery(deepcopy(whole), read).replay()) == set()
+    for member, value in CHANNELS_OTHERWISE.items():
+        log = Forgery(deepcopy(whole), read)
+        log.rewrite(log.of("promotion.decided"), partial(describe_the_channel, {member: value}))
+        told = [reason.message for each in log.replay().notable for reason in each.reasons]
+        assert any(message.startswith("the log says otherwise") for message in told), (member, told)
     for forge, expected in FORGERIES.items():
         log = Forgery(deepcopy(whole), read)
         forge(log)
