@@ -21,7 +21,6 @@ from tidegate_registry.artifacts.reads import ReadCache
 from tidegate_registry.audit import routes as audit_routes
 from tidegate_registry.audit import search_routes
 from tidegate_registry.audit.halt import hold_while_ahead
-from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.refusals import record_suppressed
 from tidegate_registry.background import led_steps, steps_of_server, steps_of_worker
 from tidegate_registry.db import Db
@@ -172,9 +171,6 @@ def create_app(
     api.state.services = app_services
     api.state.metrics = metrics
     api.state.readiness = health.ReadinessCache()
-    api.state.refusals = RefusalLimiter(
-        per_caller=settings.limits.refusals_per_minute, anonymous=settings.limits.anonymous_refusals_per_minute
-    )
     problems.install(api)
     for router in ROUTERS:
         api.include_router(router)
@@ -192,12 +188,12 @@ def _lifespan(app: Services, *, checked: bool) -> Callable[[FastAPI], AbstractAs
         if not checked:
             await run_in_threadpool(check_start, app)
         log.info("started", mode=str(app.settings.mode), public_url=app.settings.public_url)
-        each = [*steps_of_server(app, api.state.metrics, partial(record_suppressed, app, api.state.refusals))]
+        each = [*steps_of_server(app, api.state.metrics, partial(record_suppressed, app, app.refusals))]
         if inside:
             each += steps_of_worker(app)
         async with Worker(app.db, app.entropy, each=each, led=led):
             yield
-        await run_in_threadpool(record_suppressed, app, api.state.refusals, closing=True)
+        await run_in_threadpool(record_suppressed, app, app.refusals, closing=True)
         await app.staging.close()
         await run_in_threadpool(app.db.close)
         log.info("stopped")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from secrets import token_bytes
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -22,6 +23,7 @@ from tidegate_registry.access.principal import Principal
 from tidegate_registry.access.rights import Permission
 from tidegate_registry.admission.turns import Turns
 from tidegate_registry.artifacts.reads import ReadCache
+from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.static import LogFileCache
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.policies.source import StoredPolicies
@@ -151,6 +153,12 @@ class Services:
     checked_bundles: Recent[tuple[str, Digest], AgentConfig] = field(default_factory=Recent)
     verified_evidence: Recent[EvidenceKey, VerifiedAttestation] = field(default_factory=Recent)
     differences: Recent[tuple[str, Digest, Digest], Difference] = field(default_factory=Recent)
+
+    @cached_property
+    def refusals(self) -> RefusalLimiter:
+        """Which refusals get an entry of their own."""
+        limits = self.settings.limits
+        return RefusalLimiter(per_caller=limits.refusals_per_minute, anonymous=limits.anonymous_refusals_per_minute)
 
 
 async def services(request: Request) -> Services:

@@ -39,7 +39,6 @@ from tidegate_registry.access.token_keys import generate_token_key
 from tidegate_registry.access.tokens import RegistryTokens
 from tidegate_registry.app import create_app
 from tidegate_registry.artifacts import naming
-from tidegate_registry.audit.limiter import RefusalLimiter
 from tidegate_registry.audit.service import entries
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.evidence.tables import EvidenceRow
@@ -233,10 +232,7 @@ class World:
         assert isinstance(self.services.blobs, S3BlobStore)
         self.services.blobs.prefix = f"{uuid.uuid4().hex}/"
         self.app.state.readiness = ReadinessCache()
-        limits = self.services.settings.limits
-        self.app.state.refusals = RefusalLimiter(
-            per_caller=limits.refusals_per_minute, anonymous=limits.anonymous_refusals_per_minute
-        )
+        vars(self.services).pop("refusals", None)
         self.clock.now = T0
         self.gate.refuse_evidence = self.gate.refuse_admission = ()
         self.gate.asked.clear()

@@ -44,6 +44,13 @@ class OnRecord(Protocol):
         ...
 
 
+@runtime_checkable
+class Counted(Protocol):
+    """A refusal that asked the limiter itself, under the lock that it was decided under, and was told if it might."""
+
+    counted: bool
+
+
 NO_CREDENTIAL = "login-needed"  # the code of what a request without any credential is answered
 
 
@@ -59,9 +66,9 @@ def record_refusal(request: Request, error: TidegateError, *, status: int) -> No
     request.app.state.metrics.refusals.labels(error.code).inc()
     principal: Principal = getattr(request.state, "principal", ANONYMOUS)
     now = app.clock()
-    limiter: RefusalLimiter = request.app.state.refusals
+    limiter = app.refusals
     record_suppressed(app, limiter)
-    if not limiter.admit(principal, _group(request, app), now):
+    if isinstance(error, Counted) or not limiter.admit(principal, _group(request, app), now):
         return
     reasons, all_reasons = _listed(error.reasons, principal)
     operation = f"{request.method} {route_template(request.scope)}"

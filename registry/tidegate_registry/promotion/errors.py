@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tidegate.errors import Conflict, InvalidInput, NotFound, Refusal
+from typing import ClassVar
+
+from tidegate.errors import Conflict, InvalidInput, NotFound, PromotionRefused, Refusal
+
+
+class NothingOpened(PromotionRefused):
+    """Nothing could mend the request, so none was opened; its refusal is in the log, as often as the caller may."""
+
+    counted: ClassVar[bool] = True  # see audit/refusals.py
 
 
 class PromotionUnknown(NotFound):

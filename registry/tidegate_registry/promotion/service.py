@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from sqlmodel import select
 
 from tidegate.digest import Digest
-from tidegate.errors import PromotionRefused, Reason
+from tidegate.errors import Reason
 from tidegate.formats.predicates.approval import Action
 from tidegate.policy.inputs import Caller
 from tidegate.policy.people import roles_of
@@ -28,7 +28,7 @@ from tidegate_registry.promotion import channels
 from tidegate_registry.promotion.asked import newest_sequence, open_requests
 from tidegate_registry.promotion.carrying import close, follow, policy_for, trust_of, with_patience
 from tidegate_registry.promotion.decisions import Decided, judge, record_decision
-from tidegate_registry.promotion.errors import IdempotencyKeyReused, PromotionOvertaken
+from tidegate_registry.promotion.errors import IdempotencyKeyReused, NothingOpened, PromotionOvertaken
 from tidegate_registry.promotion.events import PromotionOpened
 from tidegate_registry.promotion.gather import collect, prepare
 from tidegate_registry.promotion.people import note_caller
@@ -102,10 +102,12 @@ def open_request(app: Services, who: Principal, wanted: Wanted, release: Release
             decided = judge(policy, collect(app, tx, prepared, row, trust=trust, now=now), now, trust)
             reasons = _hopeless(decided, wanted)
             if reasons:
+                refused = NothingOpened.because(_no(wanted), reasons)
+                if not app.refusals.admit(who, "", now):
+                    raise refused  # counted, and told of with others
                 tx.delete(row)
                 tx.flush()
                 record_decision(tx, app, decided, promotion=None, actor=Actor.of(who), now=now)
-                refused = PromotionRefused.because(_no(wanted), reasons)
             else:
                 _announce(tx, app, row, Actor.of(who), now)
                 follow(tx, app, row, decided, actor=Actor.of(who), now=now)

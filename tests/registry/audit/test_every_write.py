@@ -232,7 +232,7 @@ def test_a_worker_that_answers_nobody_writes_nothing_either_while_the_database_i
 
 def test_a_step_that_ends_what_waited_leaves_an_entry(world: World) -> None:
     app = world.services
-    counts = partial(record_suppressed, app, world.app.state.refusals)
+    counts = partial(record_suppressed, app, world.services.refusals)
     server = steps_of_server(app, world.app.state.metrics, counts)
     steps = {step.name: step for step in (*server, *steps_of_worker(app))}
     client = world.client("reader")

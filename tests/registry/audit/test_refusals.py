@@ -108,7 +108,7 @@ class TestBound:
         assert len(world.events("request.refused")) == 3
         other.post(UPLOADS)
         assert len(world.events("request.refused")) == 4, "one caller's refusals do not hide another's"
-        limiter = world.app.state.refusals
+        limiter = world.services.refusals
         refusals.record_suppressed(world.services, limiter)
         assert world.events(ROLL_UP) == [], "the minute has not ended"
         world.clock.tick(seconds=60)
@@ -137,7 +137,7 @@ class TestBound:
         }
 
     def test_what_the_database_does_not_take_is_kept(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        limiter = world.app.state.refusals
+        limiter = world.services.refusals
         for _ in range(5):
             limiter.admit(named("a"), "", world.clock())
         world.clock.tick(seconds=60)
@@ -214,7 +214,7 @@ def test_a_refusal_calls_a_human_by_no_address(world: World) -> None:
 
 def test_while_nothing_may_be_written_a_refusal_is_still_a_refusal_and_counts_are_kept(own_world: World) -> None:
     """A caller whose token has expired must hear that, or nobody can read from a registry that waits for a restore."""
-    client, limiter = own_world.client(READER), own_world.app.state.refusals
+    client, limiter = own_world.client(READER), own_world.services.refusals
     for _ in range(own_world.services.settings.limits.refusals_per_minute + 1):
         client.post(UPLOADS)
     own_world.clock.tick(minutes=2)

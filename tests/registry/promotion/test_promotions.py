@@ -85,6 +85,20 @@ def test_what_nothing_can_mend_is_refused_recorded_and_opens_nothing(
     assert (refused["allowed"], "promotion" in refused) == (False, False)
 
 
+def test_refusals_that_nothing_mends_are_told_as_often_as_a_caller_may_and_then_counted(promotions: Promotions) -> None:
+    gate = promotions.gate
+    promotions.publish("1.0.0")
+    vars(gate.services).pop("refusals", None)
+    gate.limit(refusals_per_minute=3)
+    answers = [promotions.ask("alice", "1.0.0", "staging") for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [403] * 5
+    assert [each["allowed"] for each in gate.data_of("promotion.decided")] == [False] * 3
+    assert gate.events("request.refused") == gate.events("promotion.opened") == [], "each is told once"
+    (counts,) = gate.services.refusals.take(gate.services.clock(), closing=True)
+    assert counts.count == 2
+    vars(gate.services).pop("refusals", None)
+
+
 def test_an_older_release_is_not_promoted_and_the_answer_says_how_to_go_back(promotions: Promotions) -> None:
     promotions.publish("0.9.0")
     promotions.publish("1.0.0")
