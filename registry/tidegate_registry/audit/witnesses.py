@@ -39,6 +39,7 @@ log = get_logger()
 ANSWER_SECONDS = 2.0  # for one answer, with all its bytes
 WAIT_SECONDS = 3.0  # for all; the lease of the log is renewed meanwhile
 GRACE_SECONDS = 0.2  # for the others once the quorum is there
+SAW_ANOTHER = frozenset({"witness-ahead", "witness-disagrees"})  # what a fork looks like to whoever is to cosign it
 HEADERS = {"Content-Type": "text/plain", "Accept-Encoding": "identity"}
 
 
@@ -102,7 +103,10 @@ class Witnesses:
         signed, prover = Note.parse(note), _Prover(fetch, checkpoint)
         had, failed = self._ask_all(signed, prover)
         for witness, error in failed:
-            log.warning("witness.failed", witness=witness.key.name, error=str(error), code=error.reasons[0].code)
+            code = error.reasons[0].code
+            disagrees = code in SAW_ANOTHER  # whatever the setting: two logs under one name, or one cut back
+            tell, what = (log.error, "witness.disagrees") if disagrees else (log.warning, "witness.failed")
+            tell(what, witness=witness.key.name, error=str(error), code=code)
         if len(had) < self._quorum:
             if self._failure is WitnessFailure.CLOSED:
                 raise LogUnwitnessed(

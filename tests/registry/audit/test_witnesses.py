@@ -27,7 +27,7 @@ from tidegate.tlog.edge import Edge
 from tidegate.tlog.note import Note, Signature, VerifierKey, sign_note
 from tidegate.tlog.opened import OpenedCheckpoint, open_checkpoint
 from tidegate.tlog.policy import LogPolicy
-from tidegate.tlog.witness import AddCheckpoint, format_size
+from tidegate.tlog.witness import SIZE_TYPE, AddCheckpoint, format_size
 from tidegate_registry.audit.integrate import Integrator
 from tidegate_registry.audit.witnesses import LogUnwitnessed, Witnesses
 from tidegate_registry.sandbox.keys import KeyStore
@@ -222,6 +222,15 @@ def test_a_witness_that_has_seen_a_larger_log_than_there_is_stops_a_rolled_back_
     with pytest.raises(LogUnwitnessed) as caught:
         publish(world, town.ask(1, 1))
     assert "larger log" in str(caught.value.reasons[0].found)
+
+
+def test_a_log_that_goes_on_without_a_witness_tells_of_what_that_one_saw(
+    world: LogWorld, town: Town, caplog: pytest.LogCaptureFixture
+) -> None:
+    town.behaviours[0] = lambda _: Answer(409, format_size(99), SIZE_TYPE)
+    publish(world, town.ask(1, 1, WitnessFailure.OPEN))
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert [line for line in errors if "witness.disagrees" in line and "witness-ahead" in line]
 
 
 def test_a_split_view_is_refused_by_the_witness(world: LogWorld, town: Town) -> None:
