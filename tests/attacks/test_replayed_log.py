@@ -101,6 +101,14 @@ def leave_evidence_out(log: Forgery) -> None:
     log.rewrite(log.of("promotion.decided"), change)
 
 
+def say_that_there_was_too_much_evidence(log: Forgery) -> None:
+    def change(record: Json) -> None:
+        record["further"] = [{"code": "evidence-left-out", "message": "more is attached"}]
+        record["evidence"].pop()
+
+    log.rewrite(log.of("admission.decided"), change)
+
+
 def forget_a_move(log: Forgery) -> None:
     log.drop(log.of("channel.moved", 0))
 
@@ -214,6 +222,7 @@ FORGERIES: dict[Callable[[Forgery], None], tuple[str, str | None]] = {
     swap_bundle: ("log-object-changed", None),
     improve_evaluation: ("evidence-differs", "Y6"),
     leave_evidence_out: ("evidence-left-out-of-decision", "Y7"),
+    say_that_there_was_too_much_evidence: ("evidence-left-out-of-decision", "Y7"),
     forget_a_move: ("channel-differs", "Y8"),
     lower_the_trust_floor: ("previous-differs", "Y8"),
     build_it_better: ("release-differs", "Y8"),

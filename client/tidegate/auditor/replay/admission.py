@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from tidegate.auditor.replay.case import DECIDING, Case, Facts, Named, differs, made
+from tidegate.auditor.replay.case import DECIDING, LEAST_CONSIDERED, Case, Facts, Named, differs, made
 from tidegate.auditor.replay.evidence import Bench, Verification
 from tidegate.auditor.replay.state import SLACK, Attached
 from tidegate.auditor.replay.task import Task
@@ -81,7 +81,8 @@ class AdmissionCase(Case):
 
     def left_out(self) -> Iterable[Attached]:
         record = self.record
-        if record.charter is None or any(each.code == LEFT_OUT for each in record.further):
+        many = len(self.task.context.attached) > LEAST_CONSIDERED  # of fewer, a registry leaves out none
+        if record.charter is None or (many and any(each.code == LEFT_OUT for each in record.further)):
             return ()
         # a yes was written under the agent's lock, but for evidence that decides nothing; a no under none
         late = record.decided_at if record.allowed else record.decided_at - SLACK
