@@ -78,6 +78,11 @@ class Principal:
         return None if self.call is None else self.call(self)
 
     @property
+    def told_claims(self) -> str:
+        """`attributes` in words, for messages to this caller; entries leave them out. Empty where there are none."""
+        return "; ".join(f"{name}: {', '.join(texts)}" for name, texts in self.attributes.items())
+
+    @property
     def key(self) -> str:
         """Tells callers apart where something is counted per caller: the issuer is part of the identity."""
         return "anonymous" if self.identity is None else f"{self.identity.issuer} {self.identity.san}"

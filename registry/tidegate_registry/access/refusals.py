@@ -62,11 +62,10 @@ def not_known(principal: Principal, permission: Permission) -> Reason:
 def no_role(principal: Principal, permission: Permission, agent: str | None, needed: Collection[Standing]) -> Reason:
     """Say that the caller is nothing of what could do this."""
     names = ", ".join(sorted(standing.described for standing in needed))
-    claims = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in principal.attributes.items())
     return Reason(
         code="role-missing",
         message=f"{principal.name} may not do {permission}" + (f" on {agent}" if agent else ""),
-        found=f"{principal.identity}, {claims or 'no further claims'}",
+        found=f"{principal.identity}, {principal.told_claims or 'no further claims'}",
         expected=f"one of: {names}",
         hint="have the editors of the policy bind a role to this identity or one of its claims"
         + (f", or the owners of the charter for {agent} name it" if agent else ""),

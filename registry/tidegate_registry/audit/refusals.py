@@ -32,6 +32,7 @@ MAX_TEXT = 300  # characters of one member of a reason in the entry
 MAX_OBJECT_REASONS, MAX_OBJECT_TEXT = 1_000, 4_000  # the same in the object beside the log, which has all of them
 MAX_DATA_BYTES = 40 << 10  # of an entry's data: what is around it fits the rest of a log tile
 MAX_OBJECT_BYTES = 1 << 20  # of that object: it is kept for ever, and a caller may have one made each second
+UNTOLD = "claims that the log does not tell"
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -130,7 +131,8 @@ def _is_refusal(request: Request, error: TidegateError) -> bool:
 def _listed(reasons: Sequence[Reason], who: Principal) -> tuple[tuple[Reason, ...], LogObject | None]:
     """Give what the entry says of the reasons, and the object that holds all of them where that is not everything.
 
-    A human is called in them as the entry calls them: by no e-mail address.
+    A human is called in them as the entry calls them: by no e-mail address. Nobody's further claims are in them, such
+    as groups: those of a decision are in its record.
     """
     whole = _fitting((_said(reason, MAX_OBJECT_TEXT, who) for reason in reasons[:MAX_OBJECT_REASONS]), MAX_OBJECT_BYTES)
     kept = _fitting((_said(reason, MAX_TEXT, who) for reason in reasons[:MAX_REASONS]), MAX_DATA_BYTES)
@@ -153,6 +155,8 @@ def _fitting(reasons: Iterable[Reason], most: int) -> list[Reason]:
 
 def _said(reason: Reason, most: int, who: Principal) -> Reason:
     def text(value: str | None) -> str | None:
+        if value is not None and who.told_claims:
+            value = value.replace(who.told_claims, UNTOLD)
         if value is not None and who.kind is PrincipalKind.HUMAN:
             value = value.replace(who.name, str(Actor.of(who)))
         return _text(value, most)

@@ -15,6 +15,8 @@ from tidegate.digest import Digest
 from tidegate.errors import AdmissionRefused, Reason, Unauthenticated
 from tidegate.formats.jcs import canonical_bytes
 from tidegate_registry.access.principal import ANONYMOUS, Principal, PrincipalKind
+from tidegate_registry.access.refusals import no_role
+from tidegate_registry.access.rights import Permission
 from tidegate_registry.audit import limiter as limiter_module
 from tidegate_registry.audit import refusals
 from tidegate_registry.audit.fields import MAX_REASONS
@@ -243,3 +245,12 @@ def test_what_a_refusal_leaves_beside_the_log_is_bounded_too(own_world: World) -
     assert isinstance(data, dict)
     store_objects(own_world.services)
     assert own_world.services.blobs.read(LogKey.of_object(Digest(str(data["reasons_object"]))), limit=1 << 20)
+
+
+def test_a_refusal_tells_the_log_no_group_of_the_caller() -> None:
+    claims = {"groups": ("hr-complaints",), "preferred_username": ("rita",)}
+    who = Principal(PrincipalKind.HUMAN, identity_of(READER), READER, attributes=claims)
+    reason = no_role(who, Permission.LOG_READ, None, ())
+    assert "hr-complaints" in (reason.found or ""), "the caller is told"
+    (entered,), _ = refusals._listed([reason], who)
+    assert not [word for word in ("hr-complaints", "rita", "@") if word in str(entered)]
