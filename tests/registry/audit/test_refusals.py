@@ -253,4 +253,4 @@ def test_a_refusal_tells_the_log_no_group_of_the_caller() -> None:
     reason = no_role(who, Permission.LOG_READ, None, ())
     assert "hr-complaints" in (reason.found or ""), "the caller is told"
     (entered,), _ = refusals._listed([reason], who)
-    assert not [word for word in ("hr-complaints", "rita", "@") if word in str(entered)]
+    assert not [word for word in ("hr-complaints", "rita", "@") if word in str(entered.as_json())]
