@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 def _applied(doing: Redoing) -> str | None:
     said = doing.event(PolicyReverted if doing.entry.type == PolicyReverted.type else PolicyApplied)
-    if doing.tx.get(PolicyVersionRow, (said.policy, said.number)) is not None:
-        return None
+    known = doing.tx.get(PolicyVersionRow, (said.policy, said.number))
+    if known is not None:
+        name = f"policy {said.policy}, version {said.number}"
+        return None if known.digest == said.digest else f"{name} is {known.digest} here, and {said.digest} in the log"
     text = doing.fetch(Digest.parse(said.digest), MAX_POLICY_BYTES)
     if text is None:
         return f"policy {said.policy}, version {said.number}: its text {said.digest} is not beside the log"

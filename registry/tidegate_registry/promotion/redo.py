@@ -30,7 +30,14 @@ from tidegate_registry.promotion.events import (
     ReleaseRevoked,
 )
 from tidegate_registry.promotion.states import PromotionState
-from tidegate_registry.promotion.tables import BrokenGlassRow, DecisionRow, HoldRow, PromotionRow, RevocationRow
+from tidegate_registry.promotion.tables import (
+    BrokenGlassRow,
+    DecisionRow,
+    HoldRow,
+    PromotionRow,
+    RevocationRow,
+    TenureRow,
+)
 
 if TYPE_CHECKING:
     from tidegate_registry.audit.events import Actor
@@ -110,7 +117,10 @@ def _moved(doing: Redoing) -> str | None:
     said = doing.event(ChannelMoved)
     channel = find_channel(doing.tx, said.repository, said.channel)
     if channel is not None and channel.counter >= said.counter:
-        return None
+        there = doing.tx.get(TenureRow, (said.repository, said.channel, said.counter))
+        if there is not None and (there.digest, there.promotion) == (said.digest, said.promotion):
+            return None
+        return f"move {said.counter} of {said.channel} of {said.repository}, to {said.version}: here it was another one"
     if find_release(doing.tx, said.repository, said.version) is None:
         return f"{said.channel} of {said.repository} serves {said.version}, and there is no such release"
     request = doing.tx.get(PromotionRow, said.promotion)

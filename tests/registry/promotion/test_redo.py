@@ -142,3 +142,22 @@ def test_what_a_lagging_replica_did_in_the_same_place_costs_that_and_not_the_res
     done = restore(app, OPERATOR, log_signer(app).key)
     assert (done.imported, done.lacking_count) == (1, 1)
     assert done.lacking[0].startswith("promotion.opened")
+
+
+CONTRADICTIONS = {
+    "channel.moved": "UPDATE tenure SET promotion = 'another' WHERE counter = 2",
+    "policy.applied": "UPDATE policy_version SET digest = 'another' WHERE number = 1",
+}
+
+
+@pytest.mark.parametrize("type_", CONTRADICTIONS)
+def test_what_contradicts_the_log_is_not_taken_for_what_the_log_says(lived: Promotions, type_: str) -> None:
+    """As after a replica lagged: it moved the same channel, or applied a policy, under the same number."""
+    app = lived.gate.services
+    publish_log(app)
+    with app.db.connect() as connection:
+        connection.execute(text(CONTRADICTIONS[type_]))
+        connection.execute(text("DELETE FROM audit_event WHERE type = :type"), {"type": type_})
+    done = restore(app, OPERATOR, log_signer(app).key)
+    assert done.lacking_count == 1
+    assert "another" in done.lacking[0]
