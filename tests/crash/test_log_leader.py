@@ -73,7 +73,8 @@ class Workers:
     def leader(self) -> tuple[int, int]:
         """The leader's process and epoch; (0, 0) while there is none."""
         with self.db.read() as tx:
-            row = tx.connection().execute(text("SELECT holder, epoch, expires_at FROM leadership")).one_or_none()
+            found = "SELECT holder, epoch, expires_at FROM leadership WHERE name = 'log'"
+            row = tx.connection().execute(text(found)).one_or_none()
         if row is None or row.expires_at == 0:
             return 0, 0
         return int(row.holder.split(":")[1]), int(row.epoch)
@@ -88,7 +89,8 @@ class Workers:
         self.processes.remove(process)
         if not ends_by_itself:
             with self.db.connect() as connection:
-                connection.execute(text("UPDATE leadership SET expires_at = 0 WHERE epoch = :epoch"), {"epoch": epoch})
+                ended = "UPDATE leadership SET expires_at = 0 WHERE name = 'log' AND epoch = :epoch"
+                connection.execute(text(ended), {"epoch": epoch})
         wait_for(lambda: self.leader()[1] > epoch, seconds=60)
         if ends_by_itself:
             assert time.monotonic() - killed < 2 * TAKEN_OVER_SECONDS, "on a busy machine, twice what is promised"
