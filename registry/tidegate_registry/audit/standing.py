@@ -48,7 +48,7 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """`published` entries are public, and the database knows `assigned`."""
+    """`published` entries are public, and the database knows `assigned` of them."""
 
     published: int
     assigned: int
@@ -87,6 +87,9 @@ def decide_start(database: DatabaseLog, published: PublishedLog | None) -> Conti
         if published.size == database.published
         else (published.entries_root, "from the database's entries")
     )
+    if ours != published.root and published.size > database.published:
+        # a replica that lagged, and has given other entries the indices of those that it does not know
+        return Ahead(published.size, database.published)
     if ours != published.root:
         return Forked(_shown(published.root, "as the checkpoint says"), _shown(ours, where))
     return Continue(published.size)

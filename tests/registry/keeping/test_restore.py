@@ -14,6 +14,7 @@ from tidegate.tlog.tiles import entries_path
 from tidegate_registry.audit import leader, sequence
 from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import Actor
+from tidegate_registry.audit.halt import LogWatch
 from tidegate_registry.audit.problems import LogAhead, LogBehind, LogForked, LogMissing
 from tidegate_registry.db import DatabaseUnavailable
 from tidegate_registry.keeping.events import LogRestored
@@ -87,6 +88,26 @@ def test_what_a_lagging_replica_wrote_after_it_took_over_comes_after_what_was_pu
     assert (done.imported, done.displaced) == (200, 50)
     world.finish()
     assert world.verify() == 600 + 50 + 1 == world.written
+
+
+def test_a_replica_that_gave_more_indices_than_are_public_is_behind_all_the_same(world: LogWorld) -> None:
+    """Its numbers alone look as if it knew all that is published."""
+    world.append(600)
+    world.finish()
+    fall_back(world, 400)
+    world.append(250)
+    assert sequence.assign(world.db, world.lead("lagging"), limit=300, at_least=400) == 650
+    with pytest.raises(LogAhead):
+        world.finish()
+    LogWatch(world.app, None).look()
+    with pytest.raises(LogAhead) as caught, world.db.begin():
+        raise AssertionError("not reached")
+    assert caught.value.code == "log-ahead"
+    world.db.held = None  # a restore is a process of its own
+    assert bring_back(world).imported == 200
+    LogWatch(world.app, None).look()
+    world.finish()
+    assert world.verify() == 600 + 250 + 1 == world.written
 
 
 def test_entries_that_were_committed_before_the_dump_and_indexed_after_it_are_not_written_twice(
