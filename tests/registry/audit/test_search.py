@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,18 +17,31 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from sqlalchemy import text
 
+from tests.client.auditor.made import raw_entry
 from tests.registry.audit.logged import DECIDED, T0, Logged
 from tests.registry.world import World
 from tidegate.digest import Digest
-from tidegate.formats.jcs import canonical_bytes
+from tidegate.formats.entry import parse_entry
+from tidegate.formats.jcs import JsonObject, canonical_bytes
 from tidegate.tlog.merkle import leaf_hash
 from tidegate_registry import migrations
 from tidegate_registry.access.gatekeeper import Gatekeeper
 from tidegate_registry.access.rights import AccessRules
 from tidegate_registry.audit import index, searchdb
 from tidegate_registry.audit.leader import Lease
-from tidegate_registry.audit.search import EntryUnknown, SearchInvalid, Wanted, find_entry, search
-from tidegate_registry.audit.terms import term, word_terms
+from tidegate_registry.audit.out import show_entry
+from tidegate_registry.audit.search import (
+    PAGE_BYTES,
+    EntryUnknown,
+    Found,
+    SearchInvalid,
+    Wanted,
+    _fitting,
+    find_entry,
+    search,
+)
+from tidegate_registry.audit.tables import AuditEventRow
+from tidegate_registry.audit.terms import term, terms_of, word_terms
 from tidegate_registry.background import led_steps
 from tidegate_registry.db import Db
 from tidegate_registry.key_files import create_private_key
@@ -301,3 +315,26 @@ def test_the_worker_that_makes_the_log_also_makes_its_index(told: Logged, tmp_pa
     told.integrate(indexed=False)
     assert step.turn(lease) is Did.SOMETHING
     assert found(told, Wanted(words="worker")) == [6]
+
+
+def test_a_digest_that_names_a_member_is_found_and_reasons_come_before_all_other_words() -> None:
+    data: JsonObject = {
+        "a": " ".join(f"w{n}" for n in range(300)),
+        "reasons": [{"found": "special"}],
+        "roots": {DIGEST: "main"},
+    }
+    document = json.loads(raw_entry("policy.applied", {}))  # noqa: TID251 - our own entry
+    found = terms_of(parse_entry(canonical_bytes({**document, "data": data})))
+    assert term("digest", DIGEST) in found
+    assert term("word", "special") in found
+
+
+def test_a_page_is_bounded_in_bytes_and_has_one_entry_at_least() -> None:
+    rows = [cast("AuditEventRow", SimpleNamespace(body=bytes(size))) for size in (PAGE_BYTES, 1, PAGE_BYTES - 1)]
+    assert [len(_fitting(some)) for some in (rows[:1], rows, rows[1:], rows[::-1])] == [1, 1, 2, 2]
+
+
+def test_an_entry_that_no_checkpoint_covers_is_not_called_published() -> None:
+    row = cast("AuditEventRow", SimpleNamespace(idx=5, body=raw_entry("policy.applied", {})))
+    states = [(shown["state"], shown["proof"] is None) for shown in (show_entry(Found(row, size)) for size in (5, 6))]
+    assert states == [("integrated", True), ("published", False)]

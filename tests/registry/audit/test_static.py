@@ -61,6 +61,7 @@ def test_checkpoint_and_hashes_are_anybodys_with_headers_for_caches(log: World) 
     assert (tile.status_code, len(tile.content)) == (200, 3200)
     assert "content-encoding" not in tile.headers, "hashes do not compress"
     assert tile.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert tile.headers["x-content-type-options"] == note.headers["x-content-type-options"] == "nosniff"
     again = anybody.get("/log/tile/0/000.p/100", headers={"If-None-Match": tile.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     head = anybody.head("/log/tile/0/000.p/100")
