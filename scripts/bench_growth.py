@@ -49,7 +49,7 @@ from tidegate_registry.audit import service as audit
 from tidegate_registry.audit.events import SYSTEM, timestamp
 from tidegate_registry.audit.integrate import Integrator
 from tidegate_registry.db import Db
-from tidegate_registry.services import Services, utc_now
+from tidegate_registry.services import Services
 from tidegate_registry.settings import LogSettings, Mode, Settings
 from tidegate_registry.worker import Did
 
@@ -150,7 +150,7 @@ def milestones(most: int) -> Iterator[Milestone]:
             memory = _resident()
             integrate, since, spent = 1e6 * spent / (written - since), written, 0.0
             verify = _verified(folder, signer, Path(name) / f"state-{milestone}")
-            appends = _appends(db)
+            appends = _appends(db, written)
             written += APPENDS
             yield Milestone(milestone, appends, integrate, memory, *verify, _proved(folder))
         db.close()
@@ -161,7 +161,7 @@ def _fill(file: Path, first: int, count: int) -> None:
     rows = []
     for number in range(first, first + count):
         id_ = str(uuid.UUID(int=(number << 80) | 0x7 << 76 | 0x2 << 62 | number))
-        at = timestamp(BEGAN + timedelta(milliseconds=20 * number))
+        at = timestamp(_at(number))
         digest = str(Digest.of(number.to_bytes(8, "big")))
         actor: JsonObject = {
             "kind": "ci",
@@ -185,13 +185,18 @@ def _fill(file: Path, first: int, count: int) -> None:
         )
 
 
-def _appends(db: Db) -> float:
+def _at(number: int) -> datetime:
+    """Give the time of an entry: a clock that was set back would be looked into, entry by entry."""
+    return BEGAN + timedelta(milliseconds=20 * number)
+
+
+def _appends(db: Db, first: int) -> float:
     """Append some entries as everything else in the registry does; microseconds of processor time for each."""
     times = []
-    for number in range(APPENDS):
+    for number in range(first, first + APPENDS):
         start = time.process_time()
         with db.begin() as tx:
-            audit.append(tx, Happened(at=utc_now(), actor=SYSTEM, number=number))
+            audit.append(tx, Happened(at=_at(number), actor=SYSTEM, number=number))
         times.append(time.process_time() - start)
     return 1e6 * statistics.median(times)
 
