@@ -35,7 +35,7 @@ def hostile_trace(text: str) -> Trace:
         Known(make_entry(type_, dict(everywhere), index=index, name=text), proven=True)
         for index, type_ in enumerate((*EntryType, "future.type"))
     ]
-    return make_trace(Digest(DIGEST), known, (Built(text, text, text, text, 0),), origin=text, size=3)
+    return make_trace(Digest(DIGEST), known, (Built(text, text, text, text, 0, proven=True),), origin=text, size=3)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
