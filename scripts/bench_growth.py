@@ -50,7 +50,8 @@ from tidegate_registry.audit.events import SYSTEM, timestamp
 from tidegate_registry.audit.integrate import Integrator
 from tidegate_registry.db import Db
 from tidegate_registry.services import Services
-from tidegate_registry.settings import LogSettings, Mode, Settings
+from tidegate_registry.settings import Mode, Settings
+from tidegate_registry.settings_log import LogSettings
 from tidegate_registry.worker import Did
 
 if TYPE_CHECKING:

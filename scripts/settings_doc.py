@@ -146,7 +146,7 @@ def _binary(value: int) -> str:
 
 
 def _unit(field: FieldInfo) -> str:
-    from tidegate_registry.settings import Unit
+    from tidegate_registry.settings_unit import Unit
 
     return next((each.name for each in field.metadata if isinstance(each, Unit)), "")
 

@@ -32,7 +32,8 @@ from tidegate_registry.audit.sequence import load_state
 from tidegate_registry.db import Db
 from tidegate_registry.key_files import create_private_key
 from tidegate_registry.services import utc_now
-from tidegate_registry.settings import LogSettings, Mode, Settings
+from tidegate_registry.settings import Mode, Settings
+from tidegate_registry.settings_log import LogSettings
 from tidegate_registry.storage.blobs import LOG
 from tidegate_registry.storage.s3 import S3BlobStore
 

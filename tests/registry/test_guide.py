@@ -17,8 +17,9 @@ from tests.registry.test_cli import serving, wait_ready
 from tests.registry.world import store_settings
 from tidegate_registry.access.token_keys import load_token_key
 from tidegate_registry.metrics import Metrics
-from tidegate_registry.settings import Keeping, Limits, LogSettings, S3Settings, Settings, VsaSettings
+from tidegate_registry.settings import Keeping, Limits, S3Settings, Settings
 from tidegate_registry.settings_file import load_settings, variable_for
+from tidegate_registry.settings_log import LogSettings, VsaSettings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

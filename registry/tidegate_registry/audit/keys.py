@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-    from tidegate_registry.settings import Settings, VsaSettings
+    from tidegate_registry.settings import Settings
+    from tidegate_registry.settings_log import VsaSettings
 
 FILE_SCHEME: Final = "file"
 # what each kind of signer of securesystemslib 1.6 needs besides, for hints

@@ -26,7 +26,7 @@ from tidegate.tlog.witness import (
     with_cosignatures,
 )
 from tidegate_registry.logs import get_logger
-from tidegate_registry.settings import LogSettings, WitnessFailure
+from tidegate_registry.settings_log import LogSettings, WitnessFailure
 
 if TYPE_CHECKING:
     import httpx2

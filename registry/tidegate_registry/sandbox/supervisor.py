@@ -178,7 +178,8 @@ def registry_settings(folder: SandboxFolder, ports: SandboxPorts, endpoint: S3En
     from tidegate_registry.sandbox.keys import KeyStore
     from tidegate_registry.sandbox.seed import make_witness
     from tidegate_registry.sandbox.witness import PATH as WITNESS_PATH
-    from tidegate_registry.settings import LogSettings, Mode, S3Settings, Settings, VsaSettings, WitnessSettings
+    from tidegate_registry.settings import Mode, S3Settings, Settings
+    from tidegate_registry.settings_log import LogSettings, VsaSettings, WitnessSettings
 
     KeyStore(folder.keys).ed25519_key(REGISTRY_TOKEN_KEY)
     create_file(folder.database, b"")  # SQLite would make it readable by all who may enter the folder

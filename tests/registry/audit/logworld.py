@@ -25,7 +25,8 @@ from tidegate_registry.audit.leader import Lease, acquire
 from tidegate_registry.audit.sequence import LOG
 from tidegate_registry.db import Db, Tx
 from tidegate_registry.services import Services
-from tidegate_registry.settings import LogSettings, Mode, Settings
+from tidegate_registry.settings import Mode, Settings
+from tidegate_registry.settings_log import LogSettings
 from tidegate_registry.storage.blobs import StoredBytesDiffer, StoredObject, StoreUnavailable
 from tidegate_registry.worker import Did
 

@@ -16,7 +16,8 @@ from tidegate.tlog.note import VerifierKey, sign_note, verify_note
 from tidegate_registry.audit.keys import Algorithm, KeyMissing, open_key, open_log_signer, open_vsa_key
 from tidegate_registry.cli import main
 from tidegate_registry.key_files import create_private_key
-from tidegate_registry.settings import LogSettings, Settings, VsaSettings
+from tidegate_registry.settings import Settings
+from tidegate_registry.settings_log import LogSettings, VsaSettings
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes

@@ -45,7 +45,8 @@ from tidegate_registry.audit.terms import term, terms_of, word_terms
 from tidegate_registry.background import led_steps
 from tidegate_registry.db import Db
 from tidegate_registry.key_files import create_private_key
-from tidegate_registry.settings import LogSettings, Mode, Settings
+from tidegate_registry.settings import Mode, Settings
+from tidegate_registry.settings_log import LogSettings
 from tidegate_registry.worker import Did
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from tidegate_registry.sandbox.keys import KeyStore
 from tidegate_registry.sandbox.ports import address, bind
 from tidegate_registry.sandbox.serve import ServerThread
 from tidegate_registry.sandbox.witness import Answer, Witness
-from tidegate_registry.settings import LogSettings, WitnessFailure, WitnessSettings
+from tidegate_registry.settings_log import LogSettings, WitnessFailure, WitnessSettings
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 Behaviour = Callable[[bytes], Answer]
