@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -62,10 +63,13 @@ def published(db: Db) -> int:
         return load_state(tx).published
 
 
-def failed(turns: list[bool], count: int) -> Callable[[], bool]:
-    """Whether that many more turns have begun and not gone well."""
-    before = turns.count(False)
-    return lambda: turns.count(False) >= before + count
+BUCKET_AWAY_SECONDS, DATABASE_AWAY_SECONDS = 30.0, 10.0  # how long an outage is that nobody should notice later
+
+
+def failed(turns: list[bool], count: int, *, lasting: float = 0.0) -> Callable[[], bool]:
+    """Whether that many more turns have begun and not gone well, and so many seconds are over since now."""
+    before, until = turns.count(False), time.monotonic() + lasting
+    return lambda: turns.count(False) >= before + count and time.monotonic() >= until
 
 
 def test_entries_wait_in_the_database_while_the_bucket_is_away(
@@ -84,7 +88,8 @@ def test_entries_wait_in_the_database_while_the_bucket_is_away(
                 wait_for(lambda: published(world.db) == world.written)
                 with proxy.having(fault):
                     world.append(20)  # whoever writes does not notice
-                    wait_for(failed(turns, 2), seconds=60)
+                    lasting = BUCKET_AWAY_SECONDS if fault is Fault.AWAY else 0.0
+                    wait_for(failed(turns, 2, lasting=lasting), seconds=90)
                     world.append(20)
                 wait_for(lambda: published(world.db) == world.written)
         files = {
@@ -103,11 +108,11 @@ def test_the_log_goes_on_when_the_database_is_back(postgres_server: str, monkeyp
         with Proxy(parsed.port) as proxy:
             behind = parsed.set(port=proxy.port).render_as_string(hide_password=False)
             with log_world(behind) as world, working(world) as turns, contextlib.closing(Db(url)) as direct:
-                for _ in range(2):
+                for lasting in (0.0, DATABASE_AWAY_SECONDS):
                     world.append(20)
                     wait_for(lambda: published(direct) == world.written)
                     with proxy.having(Fault.AWAY):
-                        wait_for(failed(turns, 2), seconds=60)
+                        wait_for(failed(turns, 2, lasting=lasting), seconds=60)
                         with direct.begin() as tx:  # another replica can reach it
                             world.append_in(tx, 20)
                     wait_for(lambda: published(direct) == world.written, seconds=60)
